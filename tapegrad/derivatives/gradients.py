@@ -1,0 +1,149 @@
+"""Gradients of functions that return one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tapegrad.derivatives.base import Derivative
+from tapegrad.derivatives.selection import Argnums, Selection
+from tapegrad.errors import NotScalarError
+from tapegrad.function.arguments import FLOAT, Call, Fixed
+from tapegrad.function.points import at, float_leaf
+from tapegrad.function.recording import Recording, Workspace
+from tapegrad.record.nesting import is_recording
+from tapegrad.replay.programs import float_gradient
+from tapegrad.tree import LEAF
+
+
+class ValueAndGrad(Derivative):
+    """What `value_and_grad` returns."""
+
+    def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
+                 has_aux: bool = False) -> None:  # fmt: skip
+        super().__init__(function, argnums)
+        self._has_aux = has_aux
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call, selection = self._sort(args, kwargs)
+        if self._has_aux or call.is_active or is_recording():
+            return self._in_steps(call, selection)
+        inputs = call.inputs()
+        gradient = np.empty(0)
+        value = 0.0
+
+        def attempt(recording: Recording, workspace: Workspace) -> int:
+            nonlocal gradient, value
+            _check_scalar(recording)
+            gradient = np.empty(len(recording.tape.inputs))
+            failed, value = float_gradient.run(
+                recording.tape.head, inputs, workspace.value, workspace.swept, gradient
+            )
+            return failed  # type: ignore[no-any-return]
+
+        recording, workspace = self.recorded.run(call, attempt)
+        recording.give_back(workspace)
+        return value, selection.split(float_leaf, gradient)
+
+    def _in_steps(self, call: Call, selection: Selection) -> Any:
+        point = at(self.recorded, call)
+        recording = point.recording
+        _check_scalar(recording, self._has_aux)
+        seeds = np.zeros(len(recording.tape.outputs))
+        seeds[0] = 1.0
+        adjoints = point.pullback(point.vector(seeds))
+        return point.result(), selection.split(point.leaf, adjoints)
+
+
+def _check_scalar(recording: Recording, has_aux: bool = False) -> None:
+    structure = recording.structure
+    if has_aux:
+        if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
+            raise NotScalarError("with has_aux=True the function must return a pair (value, aux)")
+        structure = structure[2][0]
+    if structure is LEAF and recording.specs[0] is FLOAT:
+        return
+    if structure is not LEAF:
+        found = f"a {structure[0].__name__}"
+    elif isinstance(recording.specs[0], Fixed):
+        found = f"{recording.specs[0].thing!r} of type {type(recording.specs[0].thing).__name__}"
+    else:
+        found = f"an array of shape {recording.specs[0]}"
+    raise NotScalarError(
+        f"a gradient needs a function that returns one float, and it returned {found}; use "
+        "jacobian for several outputs, or has_aux=True to return more beside the value"
+    )
+
+
+class Grad(ValueAndGrad):
+    """What `grad` returns."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value, gradient = super().__call__(*args, **kwargs)
+        return (gradient, value[1]) if self._has_aux else gradient
+
+
+def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0,
+                   has_aux: bool = False) -> ValueAndGrad:  # fmt: skip
+    """Return a function that computes a function's value and its gradient.
+
+    The first call records the function; later calls replay the recording, as long as its guards
+    hold and nothing the function closes over has changed. The result can be given to
+    `scipy.optimize.minimize` with `jac=True`.
+
+    Parameters
+    ----------
+    function : callable
+        Returns one float; with `has_aux`, a pair of it and anything else. Its float and float
+        array arguments, alone or in tuples, lists, dicts and dataclasses, are inputs of the
+        recording; all other arguments select a recording by equality.
+    argnums : int or sequence of int, optional
+        Which positional arguments to differentiate by.
+    has_aux : bool, optional
+        Whether the function returns `(value, aux)`.
+
+    Returns
+    -------
+    ValueAndGrad
+        Called like `function`, returns `(value, gradient)`, or `((value, aux), gradient)`. The
+        gradient has the structure and shapes of the argument (a tuple of such for a sequence of
+        `argnums`), in fresh float64 arrays.
+
+    Raises
+    ------
+    NotScalarError
+        When called: if the function's value is not one float.
+    InputTypeError
+        When called: if an argument to differentiate by is no float or float array.
+
+    Examples
+    --------
+    >>> import numpy as np, tapegrad as tg
+    >>> value, gradient = tg.value_and_grad(lambda x: np.sum(x**2))(np.array([1.0, 2.0]))
+    >>> value, gradient
+    (5.0, array([2., 4.]))
+    """
+    return ValueAndGrad(function, argnums, has_aux)
+
+
+def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Grad:
+    """Return a function that computes a function's gradient.
+
+    Parameters, errors and recording are those of `value_and_grad`.
+
+    Returns
+    -------
+    Grad
+        Called like `function`, returns the gradient, or `(gradient, aux)` with `has_aux`.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> tg.grad(lambda x: x**3)(2.0)
+    12.0
+    >>> tg.grad(tg.grad(lambda x: x**3))(2.0)
+    12.0
+    """
+    return Grad(function, argnums, has_aux)

@@ -1,0 +1,129 @@
+"""Jacobians and Hessians as dense matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from tapegrad.derivatives.base import Derivative
+from tapegrad.derivatives.gradients import grad
+from tapegrad.derivatives.selection import Argnums, shape_of
+from tapegrad.function.arguments import Fixed
+from tapegrad.function.points import Data, Point, at
+from tapegrad.tree import unflatten_all
+
+Mode = Literal["auto", "forward", "reverse"]
+
+
+class Jacobian(Derivative):
+    """What `jacobian` and `hessian` return."""
+
+    def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
+                 mode: Mode = "auto") -> None:  # fmt: skip
+        super().__init__(function, argnums)
+        if mode not in ("auto", "forward", "reverse"):
+            raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
+        self._mode = mode
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call, selection = self._sort(args, kwargs)
+        point = at(self.recorded, call)
+        n_outputs, n_inputs = len(point.recording.tape.outputs), len(point.recording.tape.inputs)
+        columns = [k for start, stop in selection.spans for k in range(start, stop)]
+        mode = self._mode
+        if mode == "auto":
+            mode = "forward" if len(columns) <= n_outputs else "reverse"
+        if mode == "forward":
+            matrix = point.vector(np.zeros((n_outputs, n_inputs))).reshape(n_outputs, n_inputs)
+            for column in columns:
+                matrix[:, column] = point.pushforward(_unit(point, n_inputs, column))
+        else:
+            rows = [point.pullback(_unit(point, n_outputs, row)) for row in range(n_outputs)]
+            empty = point.vector(np.empty(0)).reshape(0, n_inputs)
+            matrix = np.concatenate([empty, *(row[np.newaxis] for row in rows)])
+        leaves: list[Any] = []
+        start = 0
+        for spec in point.recording.specs:
+            if isinstance(spec, Fixed):
+                leaves.append(None)
+                continue
+            shape = shape_of(spec)
+            stop = start + int(np.prod(shape))
+            leaves.append(selection.split(point.leaf, matrix[start:stop], shape))
+            start = stop
+        return unflatten_all(point.recording.structure, leaves)
+
+
+def _unit(point: Point, length: int, index: int) -> Data:
+    unit = np.zeros(length)
+    unit[index] = 1.0
+    return point.vector(unit)
+
+
+def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto") -> Jacobian:
+    """Return a function that computes a function's Jacobian.
+
+    Parameters
+    ----------
+    function : callable
+        Its result may be a float, an array, or nested tuples, lists, dicts and dataclasses of
+        them.
+    argnums : int or sequence of int, optional
+        Which positional arguments to differentiate by.
+    mode : {'auto', 'forward', 'reverse'}, optional
+        One forward sweep an input, or one reverse sweep an output; by default whichever are
+        fewer.
+
+    Returns
+    -------
+    Jacobian
+        Called like `function`, returns for every leaf of the result (in its structure) a tree of
+        the argument's structure, with arrays of the leaf's shape followed by the argument's.
+
+    Raises
+    ------
+    InputTypeError
+        When called: if an argument to differentiate by is no float or float array.
+
+    Examples
+    --------
+    >>> import numpy as np, tapegrad as tg
+    >>> tg.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
+    array([[3., 0., 1.],
+           [0., 3., 2.]])
+    """
+    return Jacobian(function, argnums, mode)
+
+
+def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Jacobian:
+    """Return a function that computes the Hessian of a function that returns one float.
+
+    It's the Jacobian of the recorded gradient, by forward sweeps.
+
+    Parameters
+    ----------
+    function : callable
+    argnums : int or sequence of int, optional
+        Which positional arguments to differentiate by, twice.
+
+    Returns
+    -------
+    Jacobian
+        Called like `function`, returns an array of the argument's shape, twice; for other
+        structures, what `jacobian(grad(function))` returns.
+
+    Raises
+    ------
+    NotScalarError
+        When called: if the function's value is not one float.
+
+    Examples
+    --------
+    >>> import numpy as np, tapegrad as tg
+    >>> tg.hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    """
+    return Jacobian(grad(function, argnums), argnums, "forward")

@@ -1,0 +1,178 @@
+"""Products of a Jacobian or a Hessian with a vector, without the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapegrad.derivatives.base import Derivative
+from tapegrad.derivatives.gradients import grad
+from tapegrad.derivatives.selection import Argnums, Selection, check_shape, shape_of
+from tapegrad.errors import StructureError
+from tapegrad.function.arguments import Fixed, sort_arguments
+from tapegrad.function.points import Data, Point, at
+from tapegrad.function.recorded import RecordedFunction
+from tapegrad.tree import flatten, unflatten_all
+
+
+def _seeds(point: Point, cotangent: Any) -> Data:
+    """Return a vector of the outputs' length from a tree in the result's structure."""
+    leaves: list[Any] = []
+    recording = point.recording
+    if flatten(cotangent, leaves) != recording.structure:
+        raise StructureError("the cotangent must have the structure of the function's result")
+    parts = [point.vector(np.empty(0))]
+    for leaf, spec in zip(leaves, recording.specs, strict=True):
+        if not isinstance(spec, Fixed):
+            check_shape(leaf, shape_of(spec), "cotangent")
+            parts.append(point.vector(leaf))
+    return np.concatenate(parts)
+
+
+def _output_tree(point: Point, vector: Data) -> Any:
+    """Return a vector of the outputs' length in the result's structure, None where fixed."""
+    leaves: list[Any] = []
+    start = 0
+    for spec in point.recording.specs:
+        if isinstance(spec, Fixed):
+            leaves.append(None)
+            continue
+        shape = shape_of(spec)
+        stop = start + int(np.prod(shape))
+        leaves.append(point.leaf(vector[start:stop].reshape(shape)))
+        start = stop
+    return unflatten_all(point.recording.structure, leaves)
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """Return a function's value and its derivative in a direction, by a forward sweep.
+
+    Parameters
+    ----------
+    function : callable
+    primals : sequence
+        The positional arguments.
+    tangents : sequence
+        The direction: of the structure and shapes of `primals`.
+
+    Returns
+    -------
+    value, tangent
+        Of the structure of the function's result.
+
+    Raises
+    ------
+    StructureError
+        If a tangent's structure or shape is not its primal's.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> tg.jvp(lambda x, y: x * y, (3.0, 4.0), (1.0, 0.0))
+    (12.0, 4.0)
+    """
+    call = sort_arguments(tuple(primals), {})
+    selection = Selection(call, range(len(primals)))
+    point = at(RecordedFunction(function), call)
+    directions = selection.join(point, tuple(tangents), "tangent")
+    return point.result(), _output_tree(point, point.pushforward(directions))
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Return a function's value, and the function that pulls a cotangent back by a reverse sweep.
+
+    Parameters
+    ----------
+    function : callable
+    *primals
+        The positional arguments.
+    has_aux : bool, optional
+        Whether the function returns `(value, aux)`.
+
+    Returns
+    -------
+    value
+        The function's result.
+    pullback : callable
+        Takes a cotangent of the structure of the value, returns a tuple with one for each
+        primal. It may be called often; each call is one sweep.
+    aux
+        Only with `has_aux`.
+
+    Raises
+    ------
+    StructureError
+        By `pullback`, if the cotangent's structure or a shape is not the value's.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> value, pullback = tg.vjp(lambda x, y: x * y, 3.0, 4.0)
+    >>> value, pullback(1.0)
+    (12.0, (4.0, 3.0))
+    """
+    call = sort_arguments(primals, {})
+    selection = Selection(call, range(len(primals)))
+    aux: list[Any] = []
+    if has_aux:
+        point = at(RecordedFunction(function), call)
+        value, extra = point.result()
+        aux.append(extra)
+    else:
+        point = at(RecordedFunction(function), call)
+        value = point.result()
+
+    def pullback(cotangent: Any) -> Any:
+        if has_aux:
+            zeros = _output_tree(point, point.vector(np.zeros(len(point.recording.tape.outputs))))
+            cotangent = (cotangent, zeros[1])
+        return selection.split(point.leaf, point.pullback(_seeds(point, cotangent)))
+
+    return (value, pullback, *aux)
+
+
+class HessianProduct(Derivative):
+    """What `hvp` returns."""
+
+    def __init__(self, function: Callable[..., Any], argnums: int = 0) -> None:
+        super().__init__(grad(function, argnums), argnums)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        primal, vector, *rest = args
+        call, selection = self._sort((primal, *rest), kwargs)
+        point = at(self.recorded, call)
+        directions = selection.join(point, vector, "vector")
+        return _output_tree(point, point.pushforward(directions))
+
+
+def hvp(function: Callable[..., Any]) -> HessianProduct:
+    """Return a function that multiplies a function's Hessian with a vector.
+
+    The tangent of the recorded gradient: the cost is that of a few gradients, whatever the
+    number of inputs. It can be given to `scipy.optimize.minimize` as `hessp`.
+
+    Parameters
+    ----------
+    function : callable
+        Returns one float; the Hessian is by its first argument.
+
+    Returns
+    -------
+    HessianProduct
+        Called with `(x, v, *args)`, `v` of the structure and shapes of `x`, returns the product,
+        of the structure of `x`.
+
+    Raises
+    ------
+    StructureError
+        When called: if `v` has not the structure and shapes of `x`.
+
+    Examples
+    --------
+    >>> import numpy as np, tapegrad as tg
+    >>> tg.hvp(lambda x: np.sum(x**3))(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    array([ 6., 12.])
+    """
+    return HessianProduct(function)

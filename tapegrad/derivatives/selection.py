@@ -1,0 +1,111 @@
+"""Which of a call's arguments are differentiated, and their places among a tape's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.errors import InputTypeError, StructureError
+from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec, ranges
+from tapegrad.function.points import Point
+from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
+
+Data = npt.NDArray[Any]
+Argnums = int | Sequence[int]
+
+
+class Selection:
+    """The leaves of a call that are differentiated, and where they lie among the inputs.
+
+    Attributes
+    ----------
+    leaves : list of int
+        Their positions among the call's leaves.
+    spans : list of (int, int)
+        Where each one's elements lie in the vector of inputs.
+    shapes : list of tuple of int
+    n_inputs : int
+        Elements of all the call's inputs.
+    """
+
+    def __init__(self, call: Call, argnums: Argnums) -> None:
+        arguments = call.structure[2][0][2]
+        self._is_single = isinstance(argnums, int)
+        chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+        starts = np.cumsum([0, *map(_count, arguments)])
+        self._structures: list[Structure] = []
+        self.leaves: list[int] = []
+        for argnum in chosen:
+            if not -len(arguments) <= argnum < len(arguments):
+                raise InputTypeError(
+                    f"argnums={argnum}, but the function was called with {len(arguments)} "
+                    "positional arguments"
+                )
+            argnum %= len(arguments)
+            self._structures.append(arguments[argnum])
+            self.leaves.extend(range(starts[argnum], starts[argnum + 1]))
+        for leaf in self.leaves:
+            if isinstance(call.specs[leaf], Fixed):
+                _refuse(call.specs[leaf].thing)
+        spans = list(ranges(call.specs))
+        self.spans = [spans[leaf] for leaf in self.leaves]
+        self.shapes = [shape_of(call.specs[leaf]) for leaf in self.leaves]
+        self.n_inputs = spans[-1][1] if spans else 0
+
+    def tree(self, leaves: Sequence[Any]) -> Any:
+        """Return leaves, one for each selected one, in the arguments' structure."""
+        remaining = iter(leaves)
+        trees = [
+            unflatten_all(structure, [next(remaining) for _ in range(_count(structure))])
+            for structure in self._structures
+        ]
+        return trees[0] if self._is_single else tuple(trees)
+
+    def split(self, leaf: Callable[[Data], Any], vector: Data, prefix: tuple[int, ...] = ()) -> Any:
+        """Return a vector of the inputs' length (its last axis) in the arguments' structure."""
+        return self.tree(
+            [
+                leaf(vector[..., start:stop].reshape(prefix + shape))
+                for (start, stop), shape in zip(self.spans, self.shapes, strict=True)
+            ]
+        )
+
+    def join(self, point: Point, tree: Any, what: str) -> Data:
+        """Return a vector of the inputs' length from a tree in the arguments' structure."""
+        leaves: list[Any] = []
+        wanted: list[Any] = []
+        structure = flatten(tree, leaves)
+        expected = flatten(self.tree([0.0] * len(self.leaves)), wanted)
+        if structure != expected:
+            raise StructureError(f"the {what} must have the structure of the argument")
+        joined = point.vector(np.zeros(len(point.recording.tape.inputs)))
+        for leaf, (start, stop), shape in zip(leaves, self.spans, self.shapes, strict=True):
+            check_shape(leaf, shape, what)
+            joined[start:stop] = point.vector(leaf)
+        return joined
+
+
+def _count(structure: Structure) -> int:
+    return 1 if structure is LEAF else sum(map(_count, structure[2]))
+
+
+def shape_of(spec: Spec) -> tuple[int, ...]:
+    return () if spec is FLOAT else spec
+
+
+def check_shape(leaf: Any, shape: tuple[int, ...], what: str) -> None:
+    if np.shape(leaf) != shape:
+        raise StructureError(f"the {what} has shape {np.shape(leaf)} where {shape} is needed")
+
+
+def _refuse(thing: Any) -> None:
+    kind = getattr(thing, "dtype", type(thing).__name__)
+    advice = "pass a float or an array of floats"
+    if isinstance(thing, complex) or getattr(kind, "kind", "") == "c":
+        advice = "complex numbers are not supported: pass the real and the imaginary part"
+    elif isinstance(thing, int) or getattr(kind, "kind", "") in "iub":
+        advice = "integers have no derivative: pass x.astype(float), or float(x)"
+    raise InputTypeError(f"an argument of type {kind} can't be differentiated; {advice}")

@@ -1,0 +1,54 @@
+"""The errors the library raises: each says what happened, why it can't work, and the way out.
+
+All derive from `TapegradError` and from the built-in exception a caller would expect.
+"""
+
+from __future__ import annotations
+
+
+class TapegradError(Exception):
+    """Base of every error raised by tapegrad itself."""
+
+
+class LostDerivativeError(TapegradError, TypeError):
+    """An active number was about to become a plain one, which would drop its derivative."""
+
+
+class UnsupportedFunctionError(TapegradError, TypeError):
+    """A function has no rule for active arguments."""
+
+
+class NotScalarError(TapegradError, TypeError):
+    """A gradient was asked of a function whose result is not one number."""
+
+
+class InputTypeError(TapegradError, TypeError):
+    """An argument can't be differentiated: an integer, a complex number or another object."""
+
+
+class StructureError(TapegradError, ValueError):
+    """Two structures or shapes that must agree don't."""
+
+
+class TapeEndedError(TapegradError, RuntimeError):
+    """An active number was used after the recording it belongs to had ended."""
+
+
+class MixedTapesError(TapegradError, RuntimeError):
+    """Active numbers of two recordings met, neither of which is nested in the other."""
+
+
+class TapeMemoryError(TapegradError, MemoryError):
+    """A tape could not grow: out of memory, or beyond 2**31 - 1 entries."""
+
+
+class InvalidTapeError(TapegradError, ValueError):
+    """A tape breaks one of the invariants that `check` states."""
+
+
+class UnhashableError(TapegradError, TypeError):
+    """An active number was used as a dictionary key or a member of a set."""
+
+
+class RecordingLimitWarning(RuntimeWarning):
+    """A function was recorded so often that it's now recorded at every call."""

@@ -1,0 +1,283 @@
+"""What a function closes over, remembered so that a change is noticed.
+
+From a function's code follow the globals, closure variables, defaults, attributes and Python
+functions it reads; numbers, strings, arrays and containers of them are remembered, immutable
+ones by identity, others by content. Files, clocks and random numbers can't be seen this way.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tapegrad.function.reads import CLOSURE, GLOBAL, SELF, reads
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_MISSING = object()
+_ATOMS = (int, str, bytes, bool, type(None), np.generic)
+
+Getter = Callable[[], Any]
+
+
+class _Unknown:
+    """The frozen form of an object that has no content to remember: equal by identity."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unknown) and other.thing is self.thing
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Frozen:
+    """The remembered content of an array."""
+
+    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+        self.array = array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Frozen):
+            return False
+        a, b = self.array, other.array
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return False
+        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+        return np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def freeze(value: Any, keep: bool = True) -> Any:
+    """Return the content of a value in a form that compares to the bit; `keep` copies arrays."""
+    if isinstance(value, float):
+        return struct.pack("d", value)
+    if isinstance(value, _ATOMS):
+        return type(value), value
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return _Frozen(value.copy() if keep else value)
+    if isinstance(value, tuple | list):
+        return type(value), [freeze(item, keep) for item in value]
+    if isinstance(value, dict):
+        return dict, [(freeze(k, keep), freeze(v, keep)) for k, v in value.items()]
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(value)
+    if isinstance(value, MethodType):  # a new object at every access
+        return MethodType, _Unknown(value.__func__), _Unknown(value.__self__)
+    return _Unknown(value)
+
+
+def _is_immutable(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_immutable, value))
+    return isinstance(value, (*_ATOMS, float))
+
+
+class _Watch:
+    """One place outside a function: how to read it, and what was there."""
+
+    __slots__ = ("content", "get", "immutable", "name", "value")
+
+    def __init__(self, name: str, get: Getter, value: Any) -> None:
+        self.name, self.get, self.value = name, get, value
+        self.immutable = _is_immutable(value)
+        self.content = freeze(value)
+
+    def holds(self) -> bool:
+        value = self.get()
+        if value is self.value and self.immutable:
+            return True
+        if freeze(value, keep=False) != self.content:
+            return False
+        self.value = value  # equal content under another identity: the next check is quick
+        return True
+
+
+class Environment:
+    """What a callable read from outside itself, as it was when this object was made.
+
+    Parameters
+    ----------
+    function : callable
+        A Python function, bound method, `functools.partial`, object with `__call__`, or a
+        callable of this library wrapping one.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._watches: dict[tuple[Any, ...], _Watch] = {}
+        self._functions: set[tuple[FunctionType, int]] = set()
+        self._seen: set[int] = set()
+        self._keep: list[Any] = []
+        self._callable(function)
+
+    def changed(self) -> str | None:
+        """Return the name of something that changed, or None."""
+        for watch in self._watches.values():
+            if not watch.holds():
+                return watch.name
+        return None
+
+    # --- following a function -----------------------------------------------------------------
+
+    def _visit(self, thing: Any) -> bool:
+        if id(thing) in self._seen:
+            return False
+        self._seen.add(id(thing))
+        self._keep.append(thing)
+        return True
+
+    def _callable(self, function: Any) -> None:
+        if isinstance(function, functools.partial):
+            self._contents("partial", lambda: (function.args, function.keywords),
+                           ("partial", id(function)))  # fmt: skip
+            self._callable(function.func)
+        elif isinstance(function, MethodType):
+            self._function(function.__func__, function.__self__)
+        elif isinstance(function, FunctionType):
+            self._function(function, None)
+        elif hasattr(function, "__wrapped__"):
+            self._callable(function.__wrapped__)
+        elif isinstance(function, type):
+            self._class(function)
+        elif isinstance(getattr(type(function), "__call__", None), FunctionType):
+            if not _is_library(type(function).__call__):
+                self._function(type(function).__call__, function)
+
+    def _function(self, function: Any, instance: Any) -> None:
+        if not isinstance(function, FunctionType) or _is_library(function):
+            return
+        key = (function, id(instance))
+        if key in self._functions:
+            return
+        self._functions.add(key)
+        self._keep.append(instance)
+        self._contents(
+            f"defaults of {function.__qualname__}",
+            lambda: (function.__defaults__, function.__kwdefaults__),
+            ("defaults", id(function)),
+        )
+        if hasattr(function, "__wrapped__"):
+            self._callable(function.__wrapped__)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        for read in reads(function.__code__):
+            if read.kind == GLOBAL:
+                namespace = function.__globals__
+                root: Getter = functools.partial(namespace.get, read.name, _MISSING)
+                place: tuple[Any, ...] = (GLOBAL, id(namespace), read.name)
+            elif read.kind == CLOSURE and read.name in cells:
+                root = functools.partial(_cell_contents, cells[read.name])
+                place = (CLOSURE, id(cells[read.name]), read.name)
+            elif read.kind == SELF and instance is not None:
+                root = functools.partial(_identity, instance)
+                place = (SELF, id(instance), read.name)
+            else:
+                continue
+            self._chain(read.name, root, read.attributes, place)
+
+    def _chain(self, name: str, get: Getter, attributes: tuple[str, ...],
+               place: tuple[Any, ...]) -> None:  # fmt: skip
+        """Follow attributes as far as they lead through modules, classes and objects."""
+        for attribute in attributes:
+            owner = get()
+            if owner is _MISSING or _is_data(owner):
+                break
+            if isinstance(owner, ModuleType) and _in_library(getattr(owner, "__file__", None)):
+                return
+            if not hasattr(owner, attribute):
+                return
+            name, place = f"{name}.{attribute}", (*place, attribute)
+            static = vars(type(owner)).get(attribute)
+            if isinstance(static, property) and static.fget is not None:
+                self._function(static.fget, owner)
+            get = functools.partial(_attribute, get, attribute)
+        self._contents(name, get, place)
+
+    def _contents(self, name: str, get: Getter, place: tuple[Any, ...]) -> None:
+        if place in self._watches:
+            return
+        value = get()
+        if isinstance(value, ModuleType | BuiltinFunctionType | np.ufunc):
+            return
+        self._watches[place] = _Watch(name, get, value)
+        for item in _items(value):
+            if callable(item):
+                self._callable(item)
+            elif not _is_data(item) and not _in_library_object(item):
+                self._object(name, item)
+
+    def _object(self, name: str, instance: Any) -> None:
+        """Remember every attribute of an object that is used as a whole."""
+        if self._visit(instance):
+            attributes = getattr(instance, "__dict__", {})
+            for attribute in list(attributes):
+                get = functools.partial(attributes.get, attribute, _MISSING)
+                self._contents(f"{name}.{attribute}", get, ("of", id(instance), attribute))
+
+    def _class(self, kind: type) -> None:
+        if not self._visit(kind) or _in_library_object(kind):
+            return
+        for attribute, value in list(vars(kind).items()):
+            function = getattr(value, "__func__", value)
+            if isinstance(function, FunctionType):
+                self._function(function, None)
+            elif not attribute.startswith("__") and _is_data(value):
+                get = functools.partial(getattr, kind, attribute, _MISSING)
+                self._contents(f"{kind.__name__}.{attribute}", get, ("class", id(kind), attribute))
+
+
+def _items(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple | list | set | frozenset):
+        for item in value:
+            yield from _items(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _items(item)
+    else:
+        yield value
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, (*_ATOMS, float, np.ndarray, tuple, list, dict, set, frozenset))
+
+
+def _cell_contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # the variable has no value yet
+        return _MISSING
+
+
+def _identity(thing: Any) -> Any:
+    return thing
+
+
+def _attribute(get: Getter, name: str) -> Any:
+    return getattr(get(), name, _MISSING)
+
+
+def _in_library(file: str | None) -> bool:
+    return file is None or file.startswith(_LIBRARIES)
+
+
+def _is_library(function: FunctionType) -> bool:
+    return _of_this_package(function.__module__) or _in_library(function.__code__.co_filename)
+
+
+def _of_this_package(module: str | None) -> bool:
+    return (module or "").partition(".")[0] == "tapegrad"
+
+
+def _in_library_object(thing: Any) -> bool:
+    name = getattr(thing if isinstance(thing, type) else type(thing), "__module__", None)
+    module = sys.modules.get(name or "")
+    return _of_this_package(name) or (
+        name != "__main__" and _in_library(getattr(module, "__file__", None))
+    )

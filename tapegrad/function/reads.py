@@ -1,0 +1,86 @@
+"""What a code object reads from outside: names and the attributes taken from them.
+
+A read is a root (a global, a closure variable, or the first argument, for methods) followed by
+attribute names. An update of a value by itself and a constant (`calls += 1`) is a tally, not a
+read: what it holds can't reach the result.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+from collections.abc import Iterator
+from types import CodeType
+from typing import NamedTuple
+
+GLOBAL, CLOSURE, SELF = "global", "closure", "self"
+
+_ROOTS = {"LOAD_GLOBAL": GLOBAL, "LOAD_NAME": GLOBAL, "LOAD_DEREF": CLOSURE,
+          "LOAD_CLASSDEREF": CLOSURE, "LOAD_FROM_DICT_OR_DEREF": CLOSURE,
+          "LOAD_FAST": SELF, "LOAD_FAST_BORROW": SELF, "LOAD_FAST_CHECK": SELF}  # fmt: skip
+_ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
+_NOISE = {"CACHE", "RESUME", "EXTENDED_ARG", "NOP", "PUSH_NULL", "PRECALL", "NOT_TAKEN"}
+
+# After the root's load, the instructions of `n += 1`, `self.n += 1` and `d["n"] += 1`.
+_TALLIES = (
+    ("CONST", "BINARY_OP", "STORE"),
+    ("COPY", "ATTR", "CONST", "BINARY_OP", "SWAP", "STORE_ATTR"),
+    ("CONST", "COPY", "COPY", "SUBSCR", "CONST", "BINARY_OP", "SWAP", "SWAP", "STORE_SUBSCR"),
+)
+_CLASSES = {"LOAD_CONST": "CONST", "LOAD_SMALL_INT": "CONST", "STORE_GLOBAL": "STORE",
+            "STORE_DEREF": "STORE", "STORE_NAME": "STORE", "LOAD_ATTR": "ATTR",
+            "BINARY_SUBSCR": "SUBSCR"}  # fmt: skip
+
+
+class Read(NamedTuple):
+    """One read: `name` of a kind of root, and the attributes that follow."""
+
+    kind: str
+    name: str
+    attributes: tuple[str, ...]
+
+
+def _is_tally(instructions: list[dis.Instruction], at: int) -> bool:
+    root = instructions[at]
+    for pattern in _TALLIES:
+        following = instructions[at + 1 : at + 1 + len(pattern)]
+        classes = []
+        for instruction in following:
+            kind = _CLASSES.get(instruction.opname, instruction.opname)
+            if kind == "BINARY_OP" and not instruction.argrepr.endswith("="):
+                # Python 3.14 reads a subscript with a binary operation.
+                kind = "SUBSCR" if instruction.argrepr == "[]" else "OTHER"
+            classes.append(kind)
+        if tuple(classes) == pattern and (
+            pattern[-1] != "STORE" or following[-1].argval == root.argval
+        ):
+            return True
+    return False
+
+
+def _own(code: CodeType) -> Iterator[Read]:
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
+    first = code.co_varnames[0] if code.co_argcount else None
+    for at, instruction in enumerate(instructions):
+        name = instruction.argval
+        kind = _ROOTS.get(instruction.opname)
+        if instruction.opname.startswith("LOAD_FAST") and isinstance(name, tuple):
+            kind, name = (SELF, first) if first in name else (None, name)
+        if kind is None or (kind == SELF and name != first) or _is_tally(instructions, at):
+            continue
+        attributes = []
+        for following in instructions[at + 1 :]:
+            if following.opname not in _ATTRIBUTES:
+                break
+            attributes.append(str(following.argval))
+        yield Read(kind, str(name), tuple(attributes))
+
+
+@functools.lru_cache(maxsize=4096)
+def reads(code: CodeType) -> tuple[Read, ...]:
+    """Return what a code object, and the functions defined inside it, read from outside."""
+    found = list(_own(code))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found.extend(read for read in reads(constant) if read.kind != SELF)
+    return tuple(dict.fromkeys(found))

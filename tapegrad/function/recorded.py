@@ -1,0 +1,140 @@
+"""A function recorded once and replayed many times, wherever its recordings are valid.
+
+A call replays a recording made for the same kinds of arguments, if everything the function
+closes over is unchanged and every guard holds. A guard that fails names the recording that
+took the other way there, if there is one; otherwise the function is recorded again at the new
+point. What can't be seen is what the function reads from files, clocks and random number
+generators: `clear` forgets every recording.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from tapegrad.errors import RecordingLimitWarning
+from tapegrad.function.arguments import Call
+from tapegrad.function.environment import Environment
+from tapegrad.function.recording import Recording, Workspace, record
+
+MOST_RECORDINGS = 32
+
+Attempt = Callable[[Recording, Workspace], int]
+"""Replays a recording in a workspace; returns the guard that failed, or -1."""
+
+
+class _Signature:
+    """The recordings made for one kind of arguments."""
+
+    def __init__(self) -> None:
+        self.recordings: list[Recording] = []
+        self.latest: Recording | None = None
+        self.is_full = False
+
+    def add(self, new: Recording) -> None:
+        for recording in self.recordings:
+            recording.link(new)
+        self.recordings.append(new)
+        self.latest = new
+
+
+class RecordedFunction:
+    """A function with its recordings.
+
+    Parameters
+    ----------
+    function : callable
+        Called with active numbers when it's recorded.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._lock = threading.RLock()
+        self._signatures: dict[Any, _Signature] = {}
+        self._environment: Environment | None = None
+        self._changes = 0
+
+    def clear(self) -> None:
+        """Forget every recording."""
+        with self._lock:
+            self._signatures = {}
+            self._environment = None
+
+    def run(self, call: Call, attempt: Attempt) -> tuple[Recording, Workspace]:
+        """Replay a recording that is valid at a point, making one if there is none.
+
+        Returns
+        -------
+        recording : Recording
+        workspace : Workspace
+            Filled by `attempt`, and the caller's until it's given back to the recording.
+        """
+        signature = self._signature(call)
+        failure = ""
+        recording = None if signature.is_full else signature.latest
+        for _ in range(len(signature.recordings)):
+            if recording is None:
+                break
+            workspace = recording.take_workspace()
+            failed = attempt(recording, workspace)
+            if failed < 0:
+                signature.latest = recording
+                return recording, workspace
+            found = recording.value_read(failed, workspace.value)
+            recording.give_back(workspace)
+            failure = recording.site(failed)
+            recording = recording.branches.get((failed, found))
+        recording = record(self.function, call)
+        self._keep(signature, recording, failure)
+        workspace = recording.take_workspace()
+        failed = attempt(recording, workspace)
+        assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
+        return recording, workspace
+
+    def _keep(self, signature: _Signature, recording: Recording, failure: str) -> None:
+        with self._lock:
+            if len(signature.recordings) < MOST_RECORDINGS:
+                signature.add(recording)
+            elif not signature.is_full:
+                signature.is_full = True
+                _warn(f"it takes a new way at {failure} again and again", self.function)
+
+    def _signature(self, call: Call) -> _Signature:
+        environment = self._environment
+        if environment is None or environment.changed() is not None:
+            with self._lock:
+                self._renew_environment()
+        signature = self._signatures.get(call.key)
+        if signature is None:
+            with self._lock:
+                signature = self._signatures.setdefault(call.key, _Signature())
+        return signature
+
+    def _renew_environment(self) -> None:
+        old = self._environment
+        changed = None if old is None else old.changed()
+        if changed is not None:
+            self._changes += 1
+            if self._changes == MOST_RECORDINGS:
+                _warn(f"'{changed}', which it reads, changes between calls", self.function)
+        if old is None or changed is not None:
+            self._signatures = {}
+            self._environment = Environment(self.function)
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """Every recording kept."""
+        return [r for signature in self._signatures.values() for r in signature.recordings]
+
+
+def _warn(reason: str, function: Callable[..., Any]) -> None:
+    name = getattr(function, "__qualname__", repr(function))
+    warnings.warn(
+        f"{name} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now recorded "
+        "at every call, which is right but slow",
+        RecordingLimitWarning,
+        stacklevel=6,
+    )
+

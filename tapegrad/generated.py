@@ -1,0 +1,69 @@
+"""Modules whose source is generated: written to a file named by its hash, then imported.
+
+A real file gives tracebacks lines to show, and Numba something to cache beside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from numba.core import config
+from numba.misc.appdirs import AppDirs
+
+
+def _directories() -> Iterator[Path]:
+    if config.CACHE_DIR:
+        yield Path(config.CACHE_DIR)
+    yield Path(__file__).parent / "__pycache__"
+    yield Path(AppDirs(appname="tapegrad", appauthor=False).user_cache_dir)
+    yield Path(tempfile.gettempdir()) / f"tapegrad-{os.getenv('USER', 'cache')}"
+
+
+def _written(name: str, source: str) -> Path:
+    for directory in _directories():
+        path = directory / name
+        try:
+            if path.is_file() and path.read_text(encoding="utf-8") == source:
+                return path
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", dir=directory, delete=False, encoding="utf-8"
+            ) as file:
+                file.write(source)
+            os.replace(file.name, path)  # atomic: another process sees all of it or none
+            return path
+        except OSError:  # not ours to write: try the next place
+            continue
+    raise OSError(f"no directory to write {name} to; set NUMBA_CACHE_DIR to a writable one")
+
+
+def load(stem: str, source: str) -> ModuleType:
+    """Import generated source as the module `tapegrad.<stem>_<hash>`.
+
+    Parameters
+    ----------
+    stem : str
+        What the module is, for its name.
+    source : str
+        Python source.
+
+    Raises
+    ------
+    OSError
+        If no directory can be written to.
+    """
+    name = f"{stem}_{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    path = _written(f"{name}.py", source)
+    spec = importlib.util.spec_from_file_location(f"tapegrad.{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

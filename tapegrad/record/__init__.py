@@ -1,0 +1,1 @@
+"""Ways to record: Python numbers, arrays, and whatever Numba compiles for active numbers."""

@@ -1,0 +1,425 @@
+"""Active numbers for Python: a value, a tape and a slot, with every operator of a float.
+
+The four operators and the comparisons between two numbers of one tape, or a number and a
+float, are generated from the table as straight code that appends a record itself; all other
+combinations take `unary` and `binary`. Nothing here turns an active number into a float.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn, SupportsFloat
+
+import numpy as np
+from numba import float64, int64
+
+from tapegrad import generated, rules
+from tapegrad.errors import InputTypeError, LostDerivativeError, UnhashableError
+from tapegrad.jit import Kernel
+from tapegrad.ops import BY_NAME, CODE, Op
+from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.tape import Tape
+
+
+def _evaluate(code: int, x: float, y: float) -> float:
+    return rules.evaluate_float(code, x, y)  # type: ignore[no-any-return]
+
+
+evaluate = Kernel(_evaluate, float64(int64, float64, float64))
+"""An operation's value as the sweeps compute it."""
+
+
+_NO_COMPLEX = (
+    "complex numbers are not supported: differentiate the real and the imaginary part as two "
+    "real functions"
+)
+
+
+class Active:
+    """An active number: a float whose operations are recorded.
+
+    Made by tapegrad when it records a function; not to be made or kept by the user.
+
+    Attributes
+    ----------
+    value : float
+        The number at the recording's point.
+    slot : int
+        Its slot on the tape.
+    tape : Tape
+        The recording it belongs to.
+    """
+
+    __slots__ = ("slot", "tape", "value")
+    value: float
+    slot: int
+    tape: Tape
+
+    shape: tuple[int, ...] = ()
+    ndim = 0
+    size = 1
+    dtype = np.dtype(np.float64)
+
+    # --- reading an integer or a truth value: guards ------------------------------------------
+
+    def _guarded(self, name: str) -> int:
+        """Record a rounding, guard its value and return it."""
+        integer = int(getattr(math, name, round)(self.value))  # raises on inf and nan, as floats
+        guard(unary(CODE[name], self))
+        return integer
+
+    def __bool__(self) -> bool:
+        return bool(binary(CODE["not_equal"], self, 0.0))
+
+    def __int__(self) -> int:
+        return self._guarded("trunc")
+
+    def __trunc__(self) -> int:
+        return self._guarded("trunc")
+
+    def __floor__(self) -> int:
+        return self._guarded("floor")
+
+    def __ceil__(self) -> int:
+        return self._guarded("ceil")
+
+    def __index__(self) -> int:
+        if not self.value.is_integer():
+            raise TypeError(f"an active number used as an index must be whole, not {self.value!r}")
+        guard(self)
+        return int(self.value)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        if digits is None:
+            return self._guarded("rint")
+        if math.isfinite(self.value):
+            lowest, highest = _rounding_interval(self.value, digits)
+            guard(binary(CODE["greater_equal"], self, lowest))
+            guard(binary(CODE["less_equal"], self, highest))
+        else:
+            guard(unary(CODE["isnan"], self))
+            guard(binary(CODE["equal"], self, self.value))
+        return round(self.value, digits)
+
+    # --- what would lose the derivative -------------------------------------------------------
+
+    def __float__(self) -> NoReturn:
+        raise LostDerivativeError(
+            "float() of an active number would drop its derivative. Something needed a plain "
+            "float: a math function (write np.sin instead of math.sin), an element of a float "
+            "array (make the array with np.zeros_like of an active array, or np.stack its "
+            "elements), or float() itself. To drop the derivative on purpose, use "
+            "tapegrad.stop_gradient"
+        )
+
+    def __complex__(self) -> NoReturn:
+        raise InputTypeError(_NO_COMPLEX)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise LostDerivativeError(
+            "making a plain array of an active number would drop its derivative; to collect "
+            "active numbers in an array use np.stack([...]) or assign them to the elements of "
+            "np.zeros_like(x) for an active array x"
+        )
+
+    def __hash__(self) -> int:
+        raise UnhashableError(
+            "an active number can't be a dictionary key or a member of a set: its value changes "
+            "from call to call; use int(x) or round(x) as the key"
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise LostDerivativeError("an active number belongs to its recording and can't be pickled")
+
+    def __copy__(self) -> Active:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Active:
+        return self
+
+    # --- the rest of a float's interface ------------------------------------------------------
+
+    def __neg__(self) -> Active:
+        return unary(CODE["negative"], self)
+
+    def __pos__(self) -> Active:
+        return self
+
+    def __abs__(self) -> Active:
+        return unary(CODE["absolute"], self)
+
+    def __pow__(self, other: Any, modulo: None = None) -> Any:
+        return power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return power(other, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def is_integer(self) -> bool:
+        """Return whether the number is whole, as a guarded truth value."""
+        return bool(unary(CODE["rint"], self) == self)
+
+    def conjugate(self) -> Active:
+        """Return the number itself."""
+        return self
+
+    @property
+    def real(self) -> Active:
+        """The number itself."""
+        return self
+
+    @property
+    def imag(self) -> float:
+        """Zero."""
+        return 0.0
+
+    T = real
+
+    def item(self) -> Active:
+        """Return the number itself, as a NumPy scalar's `item` does."""
+        return self
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r})"
+
+
+class ActiveBool(Active):
+    """The result of a comparison: true or false, and guarded once a program reads it."""
+
+    __slots__ = ()
+    dtype = np.dtype(np.bool_)
+
+    def __bool__(self) -> bool:
+        guard(self)
+        return self.value != 0.0
+
+    def __invert__(self) -> Any:
+        return unary(CODE["logical_not"], self)
+
+    def __repr__(self) -> str:
+        return f"ActiveBool({self.value != 0.0})"
+
+
+def _rounding_interval(value: float, digits: int) -> tuple[float, float]:
+    """Return the least and greatest float that round to the same decimal number."""
+    rounded = round(value, digits)
+    bounds = []
+    for direction in (-math.inf, math.inf):
+        inside, step = value, math.ulp(value)
+        while round(beyond := inside + math.copysign(step, direction), digits) == rounded:
+            inside, step = beyond, 2 * step
+        while step >= math.ulp(inside):
+            beyond = inside + math.copysign(step, direction)
+            if round(beyond, digits) == rounded:
+                inside = beyond
+            step /= 2
+        bounds.append(inside)
+    return bounds[0], bounds[1]
+
+
+# --- recording --------------------------------------------------------------------------------
+
+_new = object.__new__
+
+
+def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
+    """Return the active number that a slot of a tape holds."""
+    number = _new(ActiveBool if boolean else Active)
+    number.tape, number.slot, number.value = tape, slot, value
+    return number
+
+
+def _user_frame() -> FrameType:
+    """Return the innermost frame outside this library and NumPy."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("tapegrad", "numpy"):
+            return frame
+        frame = frame.f_back
+    return sys._getframe(2)
+
+
+def guard(number: Active) -> None:
+    """State that the program read `number`, so that a replay must find the same value."""
+    frame = _user_frame()
+    number.tape.guard(number.slot, number.value, frame.f_code, frame.f_lasti)
+
+
+def guard_all(tape: Tape, slots: Any, values: Any) -> None:
+    """State that the program read many slots at once."""
+    if len(slots):
+        frame = _user_frame()
+        site = tape.site(frame.f_code, frame.f_lasti)
+        tape.new_guard_slot.extend(slots.tolist())
+        tape.new_guard_value.extend(values.tolist())
+        tape.new_guard_site.extend([site] * len(slots))
+
+
+def unary(code: int, x: Active) -> Active:
+    """Record a unary operation."""
+    tape = x.tape
+    value = evaluate.run(code, x.value, 0.0)
+    return make(tape, tape.append(code, x.slot, 0, value), value, rules.IS_BOOLEAN[code])
+
+
+def binary(code: int, x: Any, y: Any) -> Any:
+    """Record a binary operation of two numbers, one of them active at least.
+
+    Returns `NotImplemented` for an operand that is no real scalar.
+    """
+    if not (_is_scalar(x) and _is_scalar(y)):
+        return NotImplemented
+    actives = [number for number in (x, y) if isinstance(number, Active)]
+    tape = innermost(number.tape for number in actives)
+    operands, values = [], []
+    for number in (x, y):
+        if isinstance(number, Active):
+            operands.append(slot_on(tape, number))
+            values.append(number.value)
+        else:
+            values.append(float(number))
+            operands.append(tape.constant(values[-1]))
+    value = evaluate.run(code, *values)
+    return make(tape, tape.append(code, *operands, value), value, rules.IS_BOOLEAN[code])
+
+
+def _is_scalar(number: Any) -> bool:
+    if isinstance(number, Active | float | int | np.bool_ | np.floating | np.integer):
+        return True
+    if isinstance(number, complex | np.complexfloating):
+        raise InputTypeError(_NO_COMPLEX)
+    return isinstance(number, SupportsFloat) and not hasattr(number, "__array_function__")
+
+
+def power_code(code: int, exponent: Any, values: Any) -> int:
+    """Return the operation that a power with this exponent is: a constant whole one is exact."""
+    if code != CODE["power"] or isinstance(exponent, Active) or np.ndim(values):
+        return code
+    if not _is_scalar(exponent) or not float(exponent).is_integer():
+        return code
+    return CODE["square"] if float(exponent) == 2.0 else CODE["powi"]
+
+
+def power(x: Any, y: Any) -> Any:
+    """Record `x ** y`: a product for a square, `powi` for other whole constant exponents."""
+    if not _is_scalar(y):
+        return NotImplemented
+    code = power_code(CODE["power"], y, 0.0)
+    return binary(CODE["multiply"], x, x) if code == CODE["square"] else binary(code, x, y)
+
+
+# --- the operators' straight code -------------------------------------------------------------
+
+_OPERATOR = '''
+def {dunder}(self, other):
+    tape = self.tape
+    kind = type(other)
+    if kind is Active and other.tape is tape:
+        {compute_active}
+        {b} = other.slot
+    elif kind is float or kind is int:
+        {compute_float}
+        pool = tape.new_constants
+        pool.append(other)
+        {b} = -tape.constants_flushed - len(pool)
+    else:
+        return binary({code}, {x}, {y})
+    {a} = self.slot
+    tape.new_a.append(a)
+    tape.new_b.append(b)
+    tape.new_value.append(value)
+    tape.new_op.append({code})
+    result = new({result})
+    result.value = value
+    result.tape = tape
+    slot = tape.n
+    result.slot = slot
+    tape.n = slot + 1
+    return result
+
+'''
+
+
+def _operator(dunder: str, op: Op, reflected: bool) -> str:
+    def compute(other: str) -> str:
+        x, y = ("other", "self") if reflected else ("self", "other")
+        x, y = (side if side == "other" and not other else f"{side}.value" for side in (x, y))
+        expression = f"value = {x} {op.symbol} {y}"
+        if op.boolean:
+            return f"value = 1.0 if {x} {op.symbol} {y} else 0.0"
+        if op.symbol != "/":
+            return expression
+        return (
+            f"try:\n            {expression}\n        except ZeroDivisionError:\n"
+            f"            value = evaluate({op.code}, {x}, {y})"
+        )
+
+    return _OPERATOR.format(
+        dunder=dunder,
+        code=op.code,
+        compute_active=compute("value"),
+        compute_float=compute(""),
+        a="b" if reflected else "a",
+        b="a" if reflected else "b",
+        x="other" if reflected else "self",
+        y="self" if reflected else "other",
+        result="ActiveBool" if op.boolean else "Active",
+    )
+
+
+_STRAIGHT = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide"}
+_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+                "eq": "equal", "ne": "not_equal"}  # fmt: skip
+_SLOW = {"floordiv": "floor_divide", "mod": "remainder",
+         "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
+
+
+def _source() -> str:
+    parts = ['"""Operators of active numbers; generated from tapegrad.ops."""\n']
+    for short, name in _STRAIGHT.items():
+        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
+        parts.append(_operator(f"__r{short}__", BY_NAME[name], reflected=True))
+    for short, name in _COMPARISONS.items():
+        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
+    return "".join(parts)
+
+
+def _slow_operator(code: int, reflected: bool) -> Callable[[Any, Any], Any]:
+    if reflected:
+        return lambda self, other: binary(code, other, self)
+    return lambda self, other: binary(code, self, other)
+
+
+def _install() -> None:
+    module = generated.load("operators", _source())
+    vars(module).update(
+        Active=Active, ActiveBool=ActiveBool, new=_new, binary=binary, evaluate=evaluate_value
+    )
+    for name, function in list(vars(module).items()):
+        if name.startswith("__") and callable(function) and name.strip("_")[:1].islower():
+            if name[2:-2].removeprefix("r") in _STRAIGHT or name[2:-2] in _COMPARISONS:
+                setattr(Active, name, function)
+    for short, op_name in _SLOW.items():
+        owner = ActiveBool if short in ("and", "or", "xor") else Active
+        setattr(owner, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
+        setattr(owner, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
+
+
+def evaluate_value(code: int, x: float, y: float) -> float:
+    """Return an operation's value where Python's own operator would raise."""
+    return evaluate.run(code, float(x), float(y))  # type: ignore[no-any-return]
+
+
+_install()

@@ -1,0 +1,353 @@
+"""Active arrays: an n-d array of slots and values that behaves like a float64 ndarray.
+
+The elements lie in one structured NumPy array, so that indexing, views and in-place assignment
+are NumPy's own; any of them may be passive. Arithmetic goes to `elementwise`, NumPy's functions
+to the rules in `functions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.errors import (
+    InputTypeError,
+    LostDerivativeError,
+    MixedTapesError,
+    UnhashableError,
+    UnsupportedFunctionError,
+)
+from tapegrad.ops import CODE
+from tapegrad.record import elementwise
+from tapegrad.record.active import Active, ActiveBool, binary, guard_all, make, power_code, unary
+from tapegrad.record.native import ACTIVE
+from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.rules import IS_BOOLEAN
+from tapegrad.tape import Tape
+
+Data = npt.NDArray[Any]
+
+
+class ActiveArray:
+    """An n-d array whose elements are active or passive numbers.
+
+    Made by tapegrad when it records a function; behaves as the float64 array it stands for, or
+    as a boolean one when it's the result of a comparison.
+
+    Attributes
+    ----------
+    data : ndarray
+        The elements: value, slot (0 where passive) and tape address.
+    tape : Tape
+        The recording they belong to.
+    is_bool : bool
+        Whether they are truth values.
+    """
+
+    __slots__ = ("data", "is_bool", "tape")
+    __array_priority__ = 1000.0
+
+    def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
+        self.tape, self.data, self.is_bool = tape, data, is_bool
+
+    # --- shape --------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the array stands for: float64, or bool."""
+        return np.dtype(np.bool_ if self.is_bool else np.float64)
+
+    @property
+    def value(self) -> npt.NDArray[Any]:
+        """The numbers at the recording's point, as a read-only plain array."""
+        value = self.data["value"] != 0.0 if self.is_bool else self.data["value"].copy()
+        value.flags.writeable = False
+        return value
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    # --- elements -----------------------------------------------------------------------------
+
+    def _wrap(self, data: Any) -> Any:
+        return wrap(self.tape, data, self.is_bool)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._wrap(self.data[plain_index(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.is_bool and not _is_boolean(value):
+            raise UnsupportedFunctionError(
+                "a number can't be assigned to an element of an active boolean array"
+            )
+        self.data[plain_index(key)] = self._own(value)
+
+    def _own(self, value: Any) -> Any:
+        """Return what to store for `value` in this array."""
+        if isinstance(value, float | int):
+            return (value, 0, 0)
+        if isinstance(value, Active) and value.tape is self.tape:
+            return (value.value, value.slot, self.tape.address)
+        tape = innermost([self.tape, *tapes_in(value)])
+        if tape is not self.tape:
+            raise MixedTapesError(
+                "a number of an inner recording can't be stored in an array of the outer one: "
+                "return it from the function being differentiated, or make the array inside it"
+            )
+        return as_active_data(self.tape, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, number: Any) -> bool:
+        return bool((self == number).any())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError("the truth value of an array with more than one element is "
+                             "ambiguous: use any() or all()")  # fmt: skip
+        return bool(self.data.size and self.truth().all())
+
+    def truth(self) -> npt.NDArray[np.bool_]:
+        """Read the truth values, guarding every active one."""
+        if not self.is_bool:
+            return (self != 0.0).truth()  # type: ignore[no-any-return]
+        active = self.data[self.data["slot"] > 0]
+        guard_all(self.tape, active["slot"], active["value"])
+        return np.asarray(self.data["value"] != 0.0)
+
+    def item(self, *index: Any) -> Any:
+        """Return one element as an active number."""
+        return self.reshape(-1)[0] if not index and self.size == 1 else self[index]
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of numbers."""
+        return [part.tolist() if isinstance(part, ActiveArray) else part for part in self]
+
+    # --- what would lose the derivative -------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        raise LostDerivativeError(
+            "making a plain array of an active array would drop its derivative. NumPy functions "
+            "called on it directly are recorded; a plain array can't take it as an element or a "
+            "slice (make it with np.zeros_like of an active array), nor can foreign code that "
+            "converts its argument. To drop the derivative on purpose, use "
+            "tapegrad.stop_gradient"
+        )
+
+    def __float__(self) -> NoReturn:
+        raise LostDerivativeError("float() of an active array would drop its derivative")
+
+    def __hash__(self) -> int:
+        raise UnhashableError("an active array can't be a dictionary key or a member of a set")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise LostDerivativeError("an active array belongs to its recording and can't be pickled")
+
+    def __deepcopy__(self, memo: Any) -> ActiveArray:
+        return self.copy()
+
+    # --- methods of an ndarray that only move elements ----------------------------------------
+
+    @property
+    def T(self) -> ActiveArray:  # noqa: N802  # NumPy's name
+        """The transpose, a view."""
+        return self._wrap(self.data.T)  # type: ignore[no-any-return]
+
+    @property
+    def flat(self) -> Iterator[Any]:
+        """The elements in row-major order."""
+        return iter(self.ravel())
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> Any:
+        """Return the elements in another shape, as a view where NumPy does."""
+        return ActiveArray(self.tape, self.data.reshape(*shape, **kwargs), self.is_bool)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return a view with the axes permuted."""
+        return self._wrap(self.data.transpose(*axes))
+
+    def ravel(self, order: Any = "C") -> Any:
+        """Return the elements as a 1-d array, a view where possible."""
+        return ActiveArray(self.tape, self.data.ravel(order), self.is_bool)
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Return a copy of the elements as a 1-d array."""
+        return ActiveArray(self.tape, self.data.flatten(order), self.is_bool)
+
+    def copy(self, order: Any = "C") -> ActiveArray:
+        """Return a copy."""
+        return ActiveArray(self.tape, self.data.copy(order), self.is_bool)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        """Return a view without axes of length one."""
+        return ActiveArray(self.tape, self.data.squeeze(axis), self.is_bool)
+
+    def swapaxes(self, first: int, second: int) -> Any:
+        """Return a view with two axes interchanged."""
+        return ActiveArray(self.tape, self.data.swapaxes(first, second), self.is_bool)
+
+    def astype(self, dtype: Any, **kwargs: Any) -> Any:
+        """Return a float64 copy; any other type would drop the derivative."""
+        if np.dtype(dtype) == np.float64:
+            return ActiveArray(self.tape, self.data.copy())
+        if np.dtype(dtype) == np.bool_:
+            return self.truth()
+        raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
+
+    def fill(self, value: Any) -> None:
+        """Assign one number to every element."""
+        self[...] = value
+
+    def __repr__(self) -> str:
+        return f"ActiveArray({np.array2string(self.value, separator=', ', prefix='ActiveArray(')})"
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_ | ActiveBool) or getattr(value, "dtype", None) == bool
+
+
+def wrap(tape: Tape, data: Any, is_bool: bool = False) -> Any:
+    """Return what stands for `data`: an array, a number, or a plain number where it's passive."""
+    if isinstance(data, np.ndarray) and data.ndim:
+        return ActiveArray(tape, data, is_bool)
+    value, slot, _ = data.item()
+    if slot:
+        return make(tape, slot, value, is_bool)
+    return np.bool_(value) if is_bool else np.float64(value)
+
+
+def plain_index(key: Any) -> Any:
+    """Return an index for NumPy: active masks and integers are read, under guards."""
+    if isinstance(key, tuple):
+        return tuple(map(plain_index, key))
+    if isinstance(key, ActiveArray):
+        return key.truth() if key.is_bool else np.array([int(k) for k in key.flat]).reshape(
+            key.shape)  # fmt: skip
+    return bool(key) if isinstance(key, ActiveBool) else key
+
+
+# --- operands ---------------------------------------------------------------------------------
+
+
+def tapes_in(*operands: Any) -> Iterator[Tape]:
+    """Yield the tapes of active operands, looking into lists, tuples and object arrays."""
+    for operand in operands:
+        if isinstance(operand, Active | ActiveArray):
+            yield operand.tape
+        elif isinstance(operand, list | tuple):
+            yield from tapes_in(*operand)
+        elif isinstance(operand, np.ndarray) and operand.dtype == object:
+            yield from tapes_in(*operand.flat)
+
+
+def as_data(tape: Tape, operand: Any) -> Data:
+    """Return an operand's elements: an `ACTIVE` array on a tape, or a plain float64 array.
+
+    Raises
+    ------
+    InputTypeError
+        For complex numbers and for objects that are no numbers.
+    """
+    if isinstance(operand, ActiveArray):
+        return operand.data if operand.tape is tape else _captured(tape, operand)
+    if isinstance(operand, Active):
+        return np.array((operand.value, slot_on(tape, operand), tape.address), ACTIVE)
+    if any(True for _ in tapes_in(operand)):
+        return np.stack([as_active_data(tape, part) for part in operand])
+    plain = np.asarray(operand)
+    if plain.dtype.kind not in "fiub":
+        raise InputTypeError(f"an operand of type {plain.dtype} can't be combined with an active "
+                             "array: only real numbers can")  # fmt: skip
+    return plain.astype(np.float64, copy=False)
+
+
+def _captured(tape: Tape, array: ActiveArray) -> Data:
+    data = array.data.copy()
+    for index in np.argwhere(data["slot"] > 0):
+        value, slot, _ = data[tuple(index)].item()
+        number = make(array.tape, slot, value)
+        data[tuple(index)] = (value, slot_on(tape, number), tape.address)
+    return data
+
+
+def as_active_data(tape: Tape, operand: Any) -> Data:
+    """Return an operand's elements as an `ACTIVE` array on a tape."""
+    data = as_data(tape, operand)
+    if data.dtype == ACTIVE:
+        return data
+    passive = np.zeros(data.shape, ACTIVE)
+    passive["value"] = data
+    return passive
+
+
+# --- arithmetic -------------------------------------------------------------------------------
+
+
+def apply(code: int, *operands: Any) -> Any:
+    """Record an operation on arrays and numbers, and return its result."""
+    tape = innermost(tapes_in(*operands))
+    data = [as_data(tape, operand) for operand in operands]
+    if len(data) == 2:
+        code = power_code(code, operands[1], data[1])
+        if code == CODE["square"]:
+            return wrap(tape, elementwise.binary(tape, CODE["multiply"], data[0], data[0]))
+        result = elementwise.binary(tape, code, *data)
+    else:
+        result = elementwise.unary(tape, code, *data)
+    return wrap(tape, result, IS_BOOLEAN[code])
+
+
+def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
+    code = CODE[name]
+
+    def method(self: ActiveArray, other: Any) -> Any:
+        if isinstance(other, str | bytes | dict | None.__class__):
+            return NotImplemented
+        return apply(code, other, self) if reflected else apply(code, self, other)
+
+    return method
+
+
+def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def in_place(self: ActiveArray, other: Any) -> Any:
+        self[...] = method(self, other)
+        return self
+
+    return in_place
+
+
+_ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
+               "pow": "power", "floordiv": "floor_divide", "mod": "remainder",
+               "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
+_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+                "eq": "equal", "ne": "not_equal"}  # fmt: skip
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "logical_not"}
+
+for _short, _name in _ARITHMETIC.items():
+    _method = _array_operator(_name)
+    setattr(ActiveArray, f"__{_short}__", _method)
+    setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
+    setattr(ActiveArray, f"__r{_short}__", _array_operator(_name, reflected=True))
+for _short, _name in _COMPARISONS.items():
+    setattr(ActiveArray, f"__{_short}__", _array_operator(_name))
+for _short, _name in _UNARY.items():
+    setattr(ActiveArray, f"__{_short}__", lambda self, code=CODE[_name]: apply(code, self))
