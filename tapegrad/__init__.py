@@ -1,5 +1,6 @@
-"""Exact derivatives of scalar-heavy Python, NumPy and Numba code, by recording it on a tape."""
+"""Exact derivatives of scalar-heavy Python and NumPy code, by recording it on a flat tape."""
 
+from tapegrad.checking import check
 from tapegrad.derivatives import (
     grad,
     hessian,
@@ -11,7 +12,7 @@ from tapegrad.derivatives import (
     vjp,
 )
 from tapegrad.record.functions import supported
-from tapegrad.tape import Tape, check
+from tapegrad.tape import Tape
 
 __all__ = [
     "Tape",

@@ -62,7 +62,8 @@ def load(stem: str, source: str) -> ModuleType:
     name = f"{stem}_{hashlib.sha256(source.encode()).hexdigest()[:12]}"
     path = _written(f"{name}.py", source)
     spec = importlib.util.spec_from_file_location(f"tapegrad.{name}", path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} can't be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -7,6 +7,7 @@ for exactly one content of the package's sources, and one that can't be read is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class _StampedCache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except OSError:  # a full or read-only disk costs the next process time, not this one its result
+        except OSError:  # a full or read-only disk costs the next process time, nothing else
             self.disable()
         except Exception:  # the index on disk is damaged: start it afresh
             self.flush()
@@ -99,9 +100,7 @@ class Kernel:
     def compile(self) -> None:
         """Compile now, or load from the cache."""
         if self.run == self._compile_and_run:
-            try:
+            with contextlib.suppress(RuntimeError):  # no writable directory: compile each time
                 self._dispatcher._cache = _StampedCache(self._dispatcher.py_func)
-            except RuntimeError:  # no writable directory anywhere: compile in every process
-                pass
             signature = self._signature() if callable(self._signature) else self._signature
             self.run = self._dispatcher.compile(signature)

@@ -42,10 +42,10 @@ def listing(tape: Tape, slots: Iterable[int] | None = None) -> str:
     n = len(tape)
     if slots is None:
         half = MOST_LINES // 2
-        head, tail = (range(1, n), range(0)) if n <= MOST_LINES else (
-            range(1, half), range(n - half, n))  # fmt: skip
+        split = n if n <= MOST_LINES else half
+        head, tail = list(range(1, split)), list(range(max(n - half, split), n))
     else:
-        head, tail = list(slots), range(0)
+        head, tail = list(slots), []
     header = ("slot", "operation", "operands", "value")
     upper, lower = [[_row(tape, slot) for slot in part] for part in (head, tail)]
     rows = [header, *upper, *lower]

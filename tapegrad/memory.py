@@ -22,7 +22,7 @@ grow = types.ExternalFunction("tapegrad_grow", types.void(int64, int64))
 """Make room in a group of a tape's columns: `grow(address, group)`."""
 
 
-@extending.intrinsic  # type: ignore[misc]
+@extending.intrinsic
 def pointer(typing_context: Any, address: Any, dtype: Any) -> Any:
     """Return an address as a pointer to numbers of a type."""
 
@@ -32,7 +32,7 @@ def pointer(typing_context: Any, address: Any, dtype: Any) -> Any:
     return types.CPointer(dtype.dtype)(int64, dtype), codegen
 
 
-@extending.intrinsic  # type: ignore[misc]
+@extending.intrinsic
 def data(typing_context: Any, array: Any) -> Any:
     """Return a pointer to an array's first element.
 
@@ -46,7 +46,7 @@ def data(typing_context: Any, array: Any) -> Any:
     return types.CPointer(array.dtype)(array), codegen
 
 
-@extending.intrinsic  # type: ignore[misc]
+@extending.intrinsic
 def shift(typing_context: Any, base: Any, count: Any) -> Any:
     """Return the pointer `count` elements after another."""
 
@@ -74,7 +74,7 @@ def guards(head: Any) -> Any:
 
 
 @jit_inline
-def append(address: int, code: int, a: int, b: int, value: float) -> int:
+def append(address: int, code: int, a: int, b: int, value: float) -> Any:
     """Append one record to the tape at an address and return its slot."""
     head = pointer(address, int64)
     if head[_N] == head[_CAPACITY]:
@@ -89,7 +89,7 @@ def append(address: int, code: int, a: int, b: int, value: float) -> int:
 
 
 @jit_inline
-def append_constant(address: int, value: float) -> int:
+def append_constant(address: int, value: float) -> Any:
     """Append to the constant pool and return the operand that means it."""
     head = pointer(address, int64)
     if head[_N_CONSTANTS] == head[_CONSTANTS_CAPACITY]:

@@ -93,7 +93,7 @@ def _row(
             math=math,
             special=special,
             where=where,
-            domain=domain,  # type: ignore[arg-type]
+            domain=domain,
             kinks=kinks,
             boolean=boolean,
         )
@@ -244,6 +244,8 @@ def documentation() -> str:
         if op.partials
     ]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-             for row in [header, *rows]]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
     return "\n".join(lines)

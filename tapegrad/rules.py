@@ -96,9 +96,7 @@ def _pull_arms() -> Iterator[list[str]]:
     arm = [_IS_COMMON, *_common_partials()]
     for operand, partial in zip("ab", "pq", strict=True):
         arm.append(f"if wants_adjoint({operand}, w):")
-        arm.append(
-            f"    adjoint[{operand}] = accumulate(adjoint[{operand}], chain(w, {partial}))"
-        )
+        arm.append(f"    adjoint[{operand}] = accumulate(adjoint[{operand}], chain(w, {partial}))")
     yield [*arm, "return"]
     for op in OPS:
         if op.arity and not op.is_piecewise_constant and op not in _COMMON:
@@ -177,25 +175,25 @@ for _op in OPS:
 
 
 @overload(evaluate, jit_options=_FLOAT_OPTIONS)
-def _(code, x, y):  # type: ignore[no-untyped-def]
+def _(code, x, y):
     return (lambda code, x, y: evaluate_float(code, x, y)) if _is_float(x, y) else None
 
 
 @overload(accumulate, jit_options=_FLOAT_OPTIONS)
-def _(s, t):  # type: ignore[no-untyped-def]
+def _(s, t):
     return accumulate if _is_float(s, t) else None
 
 
 @overload(is_zero, jit_options=_FLOAT_OPTIONS)
-def _(s):  # type: ignore[no-untyped-def]
+def _(s):
     return is_zero if _is_float(s) else None
 
 
 @overload(primal, jit_options=_FLOAT_OPTIONS)
-def _(s):  # type: ignore[no-untyped-def]
+def _(s):
     return primal if _is_float(s) else None
 
 
 @overload(wants_adjoint, jit_options=_FLOAT_OPTIONS)
-def _(operand, w):  # type: ignore[no-untyped-def]
+def _(operand, w):
     return wants_adjoint if _is_float(w) else None

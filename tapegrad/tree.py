@@ -45,7 +45,7 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 def _make_dataclass(kind: type, values: dict[str, Any]) -> Any:
     # Not through __init__: it may take other arguments, or reject what is not a plain float.
-    instance = object.__new__(kind)
+    instance: Any = object.__new__(kind)
     for name, value in values.items():
         object.__setattr__(instance, name, value)
     return instance

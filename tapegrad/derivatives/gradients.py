@@ -27,6 +27,7 @@ class ValueAndGrad(Derivative):
         self._has_aux = has_aux
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the derivative at a point."""
         call, selection = self._sort(args, kwargs)
         if self._has_aux or call.is_active or is_recording():
             return self._in_steps(call, selection)
@@ -81,6 +82,7 @@ class Grad(ValueAndGrad):
     """What `grad` returns."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the derivative at a point."""
         value, gradient = super().__call__(*args, **kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
 

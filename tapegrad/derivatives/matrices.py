@@ -28,6 +28,7 @@ class Jacobian(Derivative):
         self._mode = mode
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the derivative at a point."""
         call, selection = self._sort(args, kwargs)
         point = at(self.recorded, call)
         n_outputs, n_inputs = len(point.recording.tape.outputs), len(point.recording.tape.inputs)

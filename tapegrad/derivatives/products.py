@@ -9,7 +9,7 @@ import numpy as np
 
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import grad
-from tapegrad.derivatives.selection import Argnums, Selection, check_shape, shape_of
+from tapegrad.derivatives.selection import Selection, check_shape, shape_of
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Fixed, sort_arguments
 from tapegrad.function.points import Data, Point, at
@@ -140,6 +140,7 @@ class HessianProduct(Derivative):
         super().__init__(grad(function, argnums), argnums)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the derivative at a point."""
         primal, vector, *rest = args
         call, selection = self._sort((primal, *rest), kwargs)
         point = at(self.recorded, call)

@@ -93,10 +93,12 @@ def _count(structure: Structure) -> int:
 
 
 def shape_of(spec: Spec) -> tuple[int, ...]:
+    """Return the shape of an input or output leaf, `()` for a float."""
     return () if spec is FLOAT else spec
 
 
 def check_shape(leaf: Any, shape: tuple[int, ...], what: str) -> None:
+    """Raise `StructureError` unless a leaf has a shape."""
     if np.shape(leaf) != shape:
         raise StructureError(f"the {what} has shape {np.shape(leaf)} where {shape} is needed")
 

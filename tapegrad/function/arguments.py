@@ -1,5 +1,4 @@
-"""A call's arguments, sorted: the numbers that are inputs of a tape, and the rest, which
-selects a recording.
+"""A call's arguments, sorted: inputs of a tape, and the rest, which selects a recording.
 
 Floats and float arrays are inputs, so that new data needs no new recording. Everything else is
 part of the call's key and compared by equality.
@@ -87,14 +86,18 @@ class Call(NamedTuple):
         return np.concatenate(parts, dtype=np.float64) if parts else np.empty(0)
 
 
-_ONE_ARRAY = ((tuple, None, ((tuple, None, (LEAF,)), (dict, (), ()))))
+_ONE_ARRAY = (tuple, None, ((tuple, None, (LEAF,)), (dict, (), ())))
 
 
 def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Return a call's arguments, sorted."""
-    if len(args) == 1 and not kwargs and type(args[0]) is np.ndarray:
-        if args[0].dtype == np.float64:  # the commonest call, without the general walk
-            return Call(_ONE_ARRAY, (args[0].shape,), [args[0]], False)
+    if (
+        len(args) == 1
+        and not kwargs
+        and type(args[0]) is np.ndarray
+        and args[0].dtype == np.float64
+    ):  # the commonest call, without the general walk
+        return Call(_ONE_ARRAY, (args[0].shape,), [args[0]], False)
     leaves: list[Any] = []
     structure = flatten((args, kwargs), leaves)
     specs: list[Spec] = []

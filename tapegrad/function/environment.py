@@ -147,9 +147,8 @@ class Environment:
             self._callable(function.__wrapped__)
         elif isinstance(function, type):
             self._class(function)
-        elif isinstance(getattr(type(function), "__call__", None), FunctionType):
-            if not _is_library(type(function).__call__):
-                self._function(type(function).__call__, function)
+        else:
+            self._function(vars(type(function)).get("__call__"), function)
 
     def _function(self, function: Any, instance: Any) -> None:
         if not isinstance(function, FunctionType) or _is_library(function):

@@ -137,4 +137,3 @@ def _warn(reason: str, function: Callable[..., Any]) -> None:
         RecordingLimitWarning,
         stacklevel=6,
     )
-

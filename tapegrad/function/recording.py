@@ -159,9 +159,10 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
         operands.append(slot_on(tape, leaf))
         return FLOAT
     if isinstance(leaf, ActiveArray):
-        for number in leaf.flat:
-            operands.append(slot_on(tape, number) if isinstance(number, Active)
-                            else tape.constant(float(number)))  # fmt: skip
+        operands.extend(
+            slot_on(tape, number) if isinstance(number, Active) else tape.constant(float(number))
+            for number in leaf.flat
+        )
         return leaf.shape
     if isinstance(leaf, float | np.floating):
         operands.append(tape.constant(float(leaf)))

@@ -1,25 +1,23 @@
 """Active numbers for Python: a value, a tape and a slot, with every operator of a float.
 
-The four operators and the comparisons between two numbers of one tape, or a number and a
-float, are generated from the table as straight code that appends a record itself; all other
-combinations take `unary` and `binary`. Nothing here turns an active number into a float.
+The operators that are written most are in `operators`; they and everything else record through
+`unary` and `binary`. Nothing here turns an active number into a float.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, SupportsFloat
 
 import numpy as np
 from numba import float64, int64
 
-from tapegrad import generated, rules
+from tapegrad import rules
 from tapegrad.errors import InputTypeError, LostDerivativeError, UnhashableError
 from tapegrad.jit import Kernel
-from tapegrad.ops import BY_NAME, CODE, Op
+from tapegrad.ops import CODE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.tape import Tape
 
@@ -61,7 +59,7 @@ class Active:
     shape: tuple[int, ...] = ()
     ndim = 0
     size = 1
-    dtype = np.dtype(np.float64)
+    dtype: np.dtype[Any] = np.dtype(np.float64)
 
     # --- reading an integer or a truth value: guards ------------------------------------------
 
@@ -198,7 +196,7 @@ class ActiveBool(Active):
     """The result of a comparison: true or false, and guarded once a program reads it."""
 
     __slots__ = ()
-    dtype = np.dtype(np.bool_)
+    dtype: np.dtype[Any] = np.dtype(np.bool_)
 
     def __bool__(self) -> bool:
         guard(self)
@@ -230,12 +228,12 @@ def _rounding_interval(value: float, digits: int) -> tuple[float, float]:
 
 # --- recording --------------------------------------------------------------------------------
 
-_new = object.__new__
+new = object.__new__
 
 
 def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
     """Return the active number that a slot of a tape holds."""
-    number = _new(ActiveBool if boolean else Active)
+    number = new(ActiveBool if boolean else Active)
     number.tape, number.slot, number.value = tape, slot, value
     return number
 
@@ -292,7 +290,8 @@ def binary(code: int, x: Any, y: Any) -> Any:
             values.append(float(number))
             operands.append(tape.constant(values[-1]))
     value = evaluate.run(code, *values)
-    return make(tape, tape.append(code, *operands, value), value, rules.IS_BOOLEAN[code])
+    slot = tape.append(code, operands[0], operands[1], value)
+    return make(tape, slot, value, rules.IS_BOOLEAN[code])
 
 
 def _is_scalar(number: Any) -> bool:
@@ -318,108 +317,3 @@ def power(x: Any, y: Any) -> Any:
         return NotImplemented
     code = power_code(CODE["power"], y, 0.0)
     return binary(CODE["multiply"], x, x) if code == CODE["square"] else binary(code, x, y)
-
-
-# --- the operators' straight code -------------------------------------------------------------
-
-_OPERATOR = '''
-def {dunder}(self, other):
-    tape = self.tape
-    kind = type(other)
-    if kind is Active and other.tape is tape:
-        {compute_active}
-        {b} = other.slot
-    elif kind is float or kind is int:
-        {compute_float}
-        pool = tape.new_constants
-        pool.append(other)
-        {b} = -tape.constants_flushed - len(pool)
-    else:
-        return binary({code}, {x}, {y})
-    {a} = self.slot
-    tape.new_a.append(a)
-    tape.new_b.append(b)
-    tape.new_value.append(value)
-    tape.new_op.append({code})
-    result = new({result})
-    result.value = value
-    result.tape = tape
-    slot = tape.n
-    result.slot = slot
-    tape.n = slot + 1
-    return result
-
-'''
-
-
-def _operator(dunder: str, op: Op, reflected: bool) -> str:
-    def compute(other: str) -> str:
-        x, y = ("other", "self") if reflected else ("self", "other")
-        x, y = (side if side == "other" and not other else f"{side}.value" for side in (x, y))
-        expression = f"value = {x} {op.symbol} {y}"
-        if op.boolean:
-            return f"value = 1.0 if {x} {op.symbol} {y} else 0.0"
-        if op.symbol != "/":
-            return expression
-        return (
-            f"try:\n            {expression}\n        except ZeroDivisionError:\n"
-            f"            value = evaluate({op.code}, {x}, {y})"
-        )
-
-    return _OPERATOR.format(
-        dunder=dunder,
-        code=op.code,
-        compute_active=compute("value"),
-        compute_float=compute(""),
-        a="b" if reflected else "a",
-        b="a" if reflected else "b",
-        x="other" if reflected else "self",
-        y="self" if reflected else "other",
-        result="ActiveBool" if op.boolean else "Active",
-    )
-
-
-_STRAIGHT = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide"}
-_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-                "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_SLOW = {"floordiv": "floor_divide", "mod": "remainder",
-         "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
-
-
-def _source() -> str:
-    parts = ['"""Operators of active numbers; generated from tapegrad.ops."""\n']
-    for short, name in _STRAIGHT.items():
-        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
-        parts.append(_operator(f"__r{short}__", BY_NAME[name], reflected=True))
-    for short, name in _COMPARISONS.items():
-        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
-    return "".join(parts)
-
-
-def _slow_operator(code: int, reflected: bool) -> Callable[[Any, Any], Any]:
-    if reflected:
-        return lambda self, other: binary(code, other, self)
-    return lambda self, other: binary(code, self, other)
-
-
-def _install() -> None:
-    module = generated.load("operators", _source())
-    vars(module).update(
-        Active=Active, ActiveBool=ActiveBool, new=_new, binary=binary, evaluate=evaluate_value
-    )
-    for name, function in list(vars(module).items()):
-        if name.startswith("__") and callable(function) and name.strip("_")[:1].islower():
-            if name[2:-2].removeprefix("r") in _STRAIGHT or name[2:-2] in _COMPARISONS:
-                setattr(Active, name, function)
-    for short, op_name in _SLOW.items():
-        owner = ActiveBool if short in ("and", "or", "xor") else Active
-        setattr(owner, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
-        setattr(owner, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
-
-
-def evaluate_value(code: int, x: float, y: float) -> float:
-    """Return an operation's value where Python's own operator would raise."""
-    return evaluate.run(code, float(x), float(y))  # type: ignore[no-any-return]
-
-
-_install()

@@ -22,7 +22,7 @@ from tapegrad.errors import (
 )
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, ActiveBool, binary, guard_all, make, power_code, unary
+from tapegrad.record.active import Active, ActiveBool, guard_all, make, power_code
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.rules import IS_BOOLEAN
@@ -129,7 +129,7 @@ class ActiveArray:
     def truth(self) -> npt.NDArray[np.bool_]:
         """Read the truth values, guarding every active one."""
         if not self.is_bool:
-            return (self != 0.0).truth()  # type: ignore[no-any-return]
+            return apply(CODE["not_equal"], self, 0.0).truth()  # type: ignore[no-any-return]
         active = self.data[self.data["slot"] > 0]
         guard_all(self.tape, active["slot"], active["value"])
         return np.asarray(self.data["value"] != 0.0)
@@ -222,7 +222,9 @@ class ActiveArray:
 
 
 def _is_boolean(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_ | ActiveBool) or getattr(value, "dtype", None) == bool
+    return isinstance(value, bool | np.bool_ | ActiveBool) or (
+        getattr(value, "dtype", None) == np.bool_
+    )
 
 
 def wrap(tape: Tape, data: Any, is_bool: bool = False) -> Any:

@@ -22,17 +22,17 @@ Data = npt.NDArray[Any]
 _ADD, _MULTIPLY = CODE["add"], CODE["multiply"]
 
 
-def _unary(code, x, out):  # type: ignore[no-untyped-def]
+def _unary(code, x, out):
     for i in range(len(out)):
         out[i] = evaluate(code, x[i], 0.0)
 
 
-def _binary(code, x, y, out):  # type: ignore[no-untyped-def]
+def _binary(code, x, y, out):
     for i in range(len(out)):
         out[i] = evaluate(code, x[i], y[i])
 
 
-def _reduce(code, x, out):  # type: ignore[no-untyped-def]
+def _reduce(code, x, out):
     outer, count, inner = x.shape
     for i in range(outer):
         for j in range(inner):
@@ -42,7 +42,7 @@ def _reduce(code, x, out):  # type: ignore[no-untyped-def]
             out[i, j] = result
 
 
-def _matmul(x, y, out):  # type: ignore[no-untyped-def]
+def _matmul(x, y, out):
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             result = as_active(evaluate(_MULTIPLY, x[i, 0], y[0, j]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE, OPS
-from tapegrad.record import elementwise
+from tapegrad.record import elementwise, operators
 from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.array import (
     ActiveArray,
@@ -73,7 +73,12 @@ def _code_of(ufunc: np.ufunc) -> int:
     return code
 
 
-_REDUCERS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+_REDUCERS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -130,6 +135,7 @@ def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any)
     return recorder(*args, **kwargs)
 
 
+operators.install()
 for _kind in (Active, ActiveArray):
     _kind.__array_ufunc__ = array_ufunc  # type: ignore[union-attr]
     _kind.__array_function__ = array_function  # type: ignore[union-attr]
@@ -158,9 +164,8 @@ def _mover(function: Callable[..., Any]) -> Callable[..., Any]:
         is_sequence = isinstance(first, list | tuple)
         parts = [as_active_data(tape, part) for part in (first if is_sequence else [first])]
         moved = function(parts if is_sequence else parts[0], *args, **kwargs)
-        booleans = [getattr(part, "dtype", None) == bool for part in
-                    (first if is_sequence else [first])]  # fmt: skip
-        return wrap(tape, moved, all(booleans))
+        kinds = [getattr(part, "dtype", None) for part in (first if is_sequence else [first])]
+        return wrap(tape, moved, all(kind == np.bool_ for kind in kinds))
 
     return move
 
@@ -255,8 +260,8 @@ def _reduced(name: str, identity: float | None) -> Callable[..., Any]:
             raise UnsupportedFunctionError(f"where= of a reduction ({name}) has no rule")
         tape = innermost(tapes_in(a, initial))
         data = as_active_data(tape, a)
-        axes = range(data.ndim) if axis is None else np.atleast_1d(axis)
-        axes = sorted(int(k) % data.ndim if data.ndim else 0 for k in axes)
+        named = range(data.ndim) if axis is None else np.atleast_1d(axis).tolist()
+        axes = sorted(k % data.ndim for k in named) if data.ndim else []
         kept = tuple(1 if k in axes else n for k, n in enumerate(data.shape))
         if initial in (None, np._NoValue):
             initial = None
@@ -341,14 +346,8 @@ def matmul(a: Any, b: Any) -> Any:
     return wrap(tape, result[..., 0] if vector_y else result)
 
 
-def _matmul_ufunc(self: Any, other: Any) -> Any:
-    return matmul(self, other)
-
-
-ActiveArray.__matmul__ = _matmul_ufunc  # type: ignore[attr-defined]
-ActiveArray.__rmatmul__ = lambda self, other: matmul(other, self)  # type: ignore[attr-defined]
-
-_METHODS = {"sum": _sum, "prod": _prod, "mean": _mean, "max": _max, "min": _min, "dot": _dot,
+_METHODS = {"__matmul__": matmul, "__rmatmul__": lambda self, other: matmul(other, self),
+            "sum": _sum, "prod": _prod, "mean": _mean, "max": _max, "min": _min, "dot": _dot,
             "clip": _clip, "any": _any, "all": _all}  # fmt: skip
 for _name, _rule in _METHODS.items():
     setattr(ActiveArray, _name, _rule)

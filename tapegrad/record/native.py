@@ -44,11 +44,13 @@ class ActiveType(types.Type):  # type: ignore[misc]  # numba is untyped
         super().__init__(name="active")
 
     def can_convert_from(self, typing_context: Any, other: Any) -> Any:
+        """Say how a type converts to this one, or None."""
         if isinstance(other, types.Float | types.Integer | types.Boolean):
             return Conversion.promote
         return None
 
     def unify(self, typing_context: Any, other: Any) -> Any:
+        """Return the type that holds this and another, or None."""
         return self if isinstance(other, types.Float | types.Integer | types.Boolean) else None
 
 
@@ -72,7 +74,7 @@ def _make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
     return number._getvalue()
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
     """Return an active number from its three parts."""
 
@@ -82,9 +84,9 @@ def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
     return active(types.float64, types.int64, types.int64), codegen
 
 
-@lower_cast(types.Float, ActiveType)  # type: ignore[misc]
-@lower_cast(types.Integer, ActiveType)  # type: ignore[misc]
-@lower_cast(types.Boolean, ActiveType)  # type: ignore[misc]
+@lower_cast(types.Float, ActiveType)
+@lower_cast(types.Integer, ActiveType)
+@lower_cast(types.Boolean, ActiveType)
 def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, number: Any) -> Any:
     value = context.cast(builder, number, from_type, types.float64)
     zero = context.get_constant(types.int64, 0)
@@ -95,7 +97,7 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, number: A
 
 
 @jit
-def operand(tape: int, x: Any) -> int:
+def operand(tape: int, x: Any) -> Any:
     """Return the operand that means `x` on a tape: its slot, or a new constant."""
     return x.slot if x.slot > 0 else append_constant(tape, x.value)
 
@@ -148,22 +150,18 @@ def _register(key: Callable[..., Any], name: str) -> None:
     """Make `key`, in compiled code, record the operation `name` when an argument is active."""
     op = BY_NAME[name]
     code, function = op.code, rules.FUNCTIONS[name]
+    implementation: Callable[..., Any]
     if name == "chain":
-        def implementation(x, y):  # type: ignore[no-untyped-def]
-            return record_chain(x, y, function(x.value, y.value))
+        implementation = lambda x, y: record_chain(x, y, function(x.value, y.value))  # noqa: E731
     elif op.arity == 1:
-        def implementation(x):  # type: ignore[no-untyped-def]
-            return record1(code, x, function(x.value))
+        implementation = lambda x: record1(code, x, function(x.value))  # noqa: E731
     else:
-        def implementation(x, y):  # type: ignore[no-untyped-def]
-            return record2(code, x, y, function(x.value, y.value))
+        implementation = lambda x, y: record2(code, x, y, function(x.value, y.value))  # noqa: E731
 
     class Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, args: Any, kws: Any) -> Any:
-            if len(args) == op.arity and not kws and _is_active(*args):
-                if all(map(_is_number, args)):
-                    return signature(active, *[active] * op.arity)
-            return None
+            fits = len(args) == op.arity and not kws and all(map(_is_number, args))
+            return signature(active, *[active] * op.arity) if fits and _is_active(*args) else None
 
     Template.key = key
     infer_global(key)(Template)
@@ -177,14 +175,11 @@ def _register(key: Callable[..., Any], name: str) -> None:
 for _op in OPS:
     if _op.arity:
         _register(rules.FUNCTIONS[_op.name], _op.name)
-for _key, _name in {
-    operator.add: "add",
-    operator.sub: "subtract",
-    operator.mul: "multiply",
-    operator.truediv: "divide",
-    operator.neg: "negative",
-}.items():
-    _register(_key, _name)
+_register(operator.add, "add")
+_register(operator.sub, "subtract")
+_register(operator.mul, "multiply")
+_register(operator.truediv, "divide")
+_register(operator.neg, "negative")
 
 
 is_zero = rules.is_zero
@@ -192,23 +187,23 @@ _UNARY = np.array([op.arity == 1 for op in OPS])
 _evaluate_float = rules.evaluate_float
 
 
-def as_active(x):  # type: ignore[no-untyped-def]
+def as_active(x):
     """Return a number as an active one; for compiled code."""
 
 
-@overload(as_active)  # type: ignore[misc]
-def _(x):  # type: ignore[no-untyped-def]
+@overload(as_active)
+def _(x):
     if _is_active(x):
         return lambda x: x
     return lambda x: make_active(x, 0, 0)
 
 
-@overload(rules.evaluate)  # type: ignore[misc]
-def _(code, x, y):  # type: ignore[no-untyped-def]
+@overload(rules.evaluate)
+def _(code, x, y):
     if not _is_active(x, y):
         return None
 
-    def implementation(code, x, y):  # type: ignore[no-untyped-def]
+    def implementation(code, x, y):
         u, v = as_active(x), as_active(y)
         if code == _INPUT:
             return u
@@ -218,27 +213,27 @@ def _(code, x, y):  # type: ignore[no-untyped-def]
     return implementation
 
 
-@overload(rules.is_zero)  # type: ignore[misc]
-def _(s):  # type: ignore[no-untyped-def]
+@overload(rules.is_zero)
+def _(s):
     return (lambda s: s.slot == 0 and s.value == 0.0) if _is_active(s) else None
 
 
-@overload(rules.wants_adjoint)  # type: ignore[misc]
-def _(operand, w):  # type: ignore[no-untyped-def]
+@overload(rules.wants_adjoint)
+def _(operand, w):
     return (lambda operand, w: operand > 0) if _is_active(w) else None
 
 
-@overload(rules.primal)  # type: ignore[misc]
-def _(s):  # type: ignore[no-untyped-def]
+@overload(rules.primal)
+def _(s):
     return (lambda s: s.value) if _is_active(s) else None
 
 
-@overload(rules.accumulate)  # type: ignore[misc]
-def _(s, t):  # type: ignore[no-untyped-def]
+@overload(rules.accumulate)
+def _(s, t):
     if not _is_active(s, t):
         return None
 
-    def implementation(s, t):  # type: ignore[no-untyped-def]
+    def implementation(s, t):
         if is_zero(s):
             return t
         return s if is_zero(t) else s + t

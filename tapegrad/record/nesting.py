@@ -1,5 +1,4 @@
-"""Recordings within recordings: which tape an operation belongs to, and how an outer number
-enters an inner tape.
+"""Recordings within recordings: whose operation it is, and how outer numbers enter inner tapes.
 
 Each thread has a stack of open recordings; a tape's parent is the one below it. A number of an
 outer tape that meets an inner one becomes a captured input of the inner tape, bound to the outer

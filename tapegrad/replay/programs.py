@@ -39,7 +39,7 @@ def _outputs(head: Any) -> Any:
 
 
 @jit
-def replay(head_array, inputs, value):  # type: ignore[no-untyped-def]
+def replay(head_array, inputs, value):
     """Fill `value` at the point `inputs`; return the first guard that fails, or -1."""
     head = data(head_array)
     slots = _slots(head, value)
@@ -50,7 +50,7 @@ def replay(head_array, inputs, value):  # type: ignore[no-untyped-def]
 
 
 @jit
-def results(head_array, value, out):  # type: ignore[no-untyped-def]
+def results(head_array, value, out):
     """Copy the outputs to `out`."""
     head = data(head_array)
     slots = _slots(head, value)
@@ -60,7 +60,7 @@ def results(head_array, value, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def pullback(head_array, seeds, value, adjoint, out):  # type: ignore[no-untyped-def]
+def pullback(head_array, seeds, value, adjoint, out):
     """Write the adjoints of the inputs to `out`, those of the outputs being `seeds`."""
     head = data(head_array)
     values, adjoints = _slots(head, value), _slots(head, adjoint)
@@ -81,7 +81,7 @@ def pullback(head_array, seeds, value, adjoint, out):  # type: ignore[no-untyped
 
 
 @jit
-def pushforward(head_array, directions, value, tangents, out):  # type: ignore[no-untyped-def]
+def pushforward(head_array, directions, value, tangents, out):
     """Write the tangents of the outputs to `out`, those of the inputs being `directions`."""
     head = data(head_array)
     values, slots = _slots(head, value), _slots(head, tangents)
@@ -97,7 +97,7 @@ def pushforward(head_array, directions, value, tangents, out):  # type: ignore[n
 
 
 @jit
-def gradient(head_array, inputs, value, adjoint, out):  # type: ignore[no-untyped-def]
+def gradient(head_array, inputs, value, adjoint, out):
     """Replay, and write the gradient of the one output; return the failed guard and the value."""
     failed = replay(head_array, inputs, value)
     if failed >= 0:

@@ -35,7 +35,7 @@ def forward(head: Any, value: Any) -> int:
 @jit
 def reverse(head: Any, value: Any, adjoint: Any, last: int) -> None:
     """Propagate the adjoints of slots `last`, `last - 1`, ..., 1 to their operands."""
-    n, op, a, b = records(head)
+    _, op, a, b = records(head)
     for i in range(last, 0, -1):
         w = adjoint[i]
         if not is_zero(w):
