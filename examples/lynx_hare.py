@@ -35,18 +35,17 @@ def derivative(hare, lynx, alpha, beta, gamma, delta):
 
 
 def populations(alpha, beta, gamma, delta, hare, lynx):
-    """Return the populations at the start of every year."""
+    """Return the populations at every step from the start of 1900 to that of 1920."""
     rates = (alpha, beta, gamma, delta)
     h = 1.0 / STEPS_A_YEAR
     hares, lynxes = [hare], [lynx]
-    for _ in YEARS[1:]:
-        for _ in range(STEPS_A_YEAR):
-            a1, b1 = derivative(hare, lynx, *rates)
-            a2, b2 = derivative(hare + h / 2 * a1, lynx + h / 2 * b1, *rates)
-            a3, b3 = derivative(hare + h / 2 * a2, lynx + h / 2 * b2, *rates)
-            a4, b4 = derivative(hare + h * a3, lynx + h * b3, *rates)
-            hare = hare + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
-            lynx = lynx + h / 6 * (b1 + 2 * b2 + 2 * b3 + b4)
+    for _ in range(STEPS_A_YEAR * (len(YEARS) - 1)):
+        a1, b1 = derivative(hare, lynx, *rates)
+        a2, b2 = derivative(hare + h / 2 * a1, lynx + h / 2 * b1, *rates)
+        a3, b3 = derivative(hare + h / 2 * a2, lynx + h / 2 * b2, *rates)
+        a4, b4 = derivative(hare + h * a3, lynx + h * b3, *rates)
+        hare = hare + h / 6 * (a1 + 2 * a2 + 2 * a3 + a4)
+        lynx = lynx + h / 6 * (b1 + 2 * b2 + 2 * b3 + b4)
         hares.append(hare)
         lynxes.append(lynx)
     return hares, lynxes
@@ -59,7 +58,7 @@ def loss(log_parameters):
     for data, model, sigma in zip(
         (HARE, LYNX), populations(*dynamics), (sigma_hare, sigma_lynx), strict=True
     ):
-        for pelts, population in zip(data, model, strict=True):
+        for pelts, population in zip(data, model[::STEPS_A_YEAR], strict=True):
             error = (np.log(pelts) - np.log(population)) / sigma
             total += 0.5 * error**2 + np.log(sigma)
     return total
@@ -89,11 +88,12 @@ def draw(parameters, path):
     for data, model, name, colour in zip(
         (HARE, LYNX), populations(*parameters[:6]), ("hare", "lynx"), ("C0", "C3"), strict=True
     ):
-        axes.plot(YEARS, model, colour, label=f"{name}, fitted")
+        times = YEARS[0] + np.arange(len(model)) / STEPS_A_YEAR
+        axes.plot(times, model, colour, label=f"{name}, fitted")
         axes.plot(YEARS, data, colour + "o", label=f"{name}, pelts")
     axes.set(xlabel="year", ylabel="thousands of pelts", title="Hare and lynx, 1900 to 1920")
     axes.set_xticks(YEARS[::2])
-    axes.legend(ncols=2)
+    figure.legend(loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=120)
     print(f"wrote {path.name}")
 

@@ -7,6 +7,7 @@ The operators that are written most are in `operators`; they and everything else
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from types import FrameType
 from typing import Any, NoReturn, SupportsFloat
@@ -150,6 +151,8 @@ class Active:
         return unary(CODE["absolute"], self)
 
     def __pow__(self, other: Any, modulo: None = None) -> Any:
+        if other.__class__ is int and other == 2:
+            return operator.mul(self, self)
         return power(self, other)
 
     def __rpow__(self, other: Any) -> Any:
@@ -277,19 +280,22 @@ def binary(code: int, x: Any, y: Any) -> Any:
 
     Returns `NotImplemented` for an operand that is no real scalar.
     """
-    if not (_is_scalar(x) and _is_scalar(y)):
-        return NotImplemented
-    actives = [number for number in (x, y) if isinstance(number, Active)]
-    tape = innermost(number.tape for number in actives)
-    operands, values = [], []
+    tape = x.tape if isinstance(x, Active) else None
+    if isinstance(y, Active) and y.tape is not tape:
+        tape = y.tape if tape is None else innermost([tape, y.tape])
+    assert tape is not None, "one operand must be active"
+    values = []
+    operands = []
     for number in (x, y):
         if isinstance(number, Active):
             operands.append(slot_on(tape, number))
             values.append(number.value)
-        else:
+        elif _is_scalar(number):
             values.append(float(number))
             operands.append(tape.constant(values[-1]))
-    value = evaluate.run(code, *values)
+        else:
+            return NotImplemented
+    value = evaluate.run(code, values[0], values[1])
     slot = tape.append(code, operands[0], operands[1], value)
     return make(tape, slot, value, rules.IS_BOOLEAN[code])
 

@@ -301,6 +301,8 @@ def as_active_data(tape: Tape, operand: Any) -> Data:
     return passive
 
 
+_POWER = CODE["power"]
+
 # --- arithmetic -------------------------------------------------------------------------------
 
 
@@ -320,11 +322,21 @@ def apply(code: int, *operands: Any) -> Any:
 
 def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     code = CODE[name]
+    is_boolean = IS_BOOLEAN[code]
 
     def method(self: ActiveArray, other: Any) -> Any:
-        if isinstance(other, str | bytes | dict | None.__class__):
+        kind = type(other)
+        if kind is ActiveArray and other.tape is self.tape:
+            data = other.data
+        elif kind is float and code != _POWER:
+            data = np.array(other)
+        elif isinstance(other, str | bytes | dict | None.__class__):
             return NotImplemented
-        return apply(code, other, self) if reflected else apply(code, self, other)
+        else:
+            return apply(code, other, self) if reflected else apply(code, self, other)
+        operands = (data, self.data) if reflected else (self.data, data)
+        result = elementwise.binary(self.tape, code, *operands)
+        return wrap(self.tape, result, is_boolean)
 
     return method
 

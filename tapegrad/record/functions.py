@@ -81,28 +81,37 @@ _REDUCERS: dict[np.ufunc, Callable[..., Any]] = {
 }
 
 
+_COMPOSITE: dict[np.ufunc, Callable[..., Any]] = {
+    np.matmul: lambda a, b: matmul(a, b),
+    np.divmod: lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)),
+}
+
+
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc; NumPy's `__array_ufunc__` protocol."""
-    out = kwargs.pop("out", None)
-    if method == "reduce" and ufunc in _REDUCERS and out is None:
-        kwargs.pop("dtype", None)
+    if method == "__call__" and not kwargs:
+        return _call(ufunc, inputs)
+    _check_dtype(kwargs.pop("dtype", None), ufunc.__name__)
+    if method == "reduce" and ufunc in _REDUCERS:
         kwargs.setdefault("axis", 0)
+        if "out" in kwargs:
+            kwargs["out"] = kwargs["out"][0]
         return RULES[_REDUCERS[ufunc]](*inputs, **kwargs)
-    kwargs.pop("dtype", None)
+    out = kwargs.pop("out", None)
     if method != "__call__" or kwargs:
-        detail = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}"
-        raise UnsupportedFunctionError(f"{ufunc.__name__}{detail} has no rule for active arguments")
-    if ufunc is np.matmul:
-        product = matmul(*inputs)
-        return product if out is None else _store(out[0], product, "matmul")
-    if ufunc is np.divmod:
-        return np.floor_divide(*inputs), np.remainder(*inputs)
-    code = _code_of(ufunc)
-    result = _record(code, *inputs)
+        detail = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}="
+        raise UnsupportedFunctionError(
+            f"numpy.{ufunc.__name__}{detail} has no rule for active arguments"
+        )
+    result = _call(ufunc, inputs)
     return result if out is None else _store(out[0], result, ufunc.__name__)
 
 
-def _record(code: int, *inputs: Any) -> Any:
+def _call(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    composite = _COMPOSITE.get(ufunc)
+    if composite is not None:
+        return composite(*inputs)
+    code = _code_of(ufunc)
     if len(inputs) == 1 and isinstance(inputs[0], Active):
         return unary(code, inputs[0])
     if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
@@ -110,6 +119,11 @@ def _record(code: int, *inputs: Any) -> Any:
         if recorded is not NotImplemented:
             return recorded
     return apply(code, *inputs)
+
+
+def _check_dtype(dtype: Any, name: str) -> None:
+    if dtype is not None and np.dtype(dtype) != np.float64:
+        raise UnsupportedFunctionError(f"{name} of active numbers is float64, not {dtype}")
 
 
 def _store(out: Any, result: Any, name: str) -> Any:
@@ -256,6 +270,7 @@ def _reduced(name: str, identity: float | None) -> Callable[..., Any]:
 
     def reduce(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
                keepdims: Any = False, initial: Any = None, **kwargs: Any) -> Any:  # fmt: skip
+        _check_dtype(dtype, name)
         if any(value is not True and value is not np._NoValue for value in kwargs.values()):
             raise UnsupportedFunctionError(f"where= of a reduction ({name}) has no rule")
         tape = innermost(tapes_in(a, initial))
@@ -303,7 +318,7 @@ _min = rule(np.min, np.amin)(_extremum("minimum"))
 @rule(np.mean)
 def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
           **kwargs: Any) -> Any:  # fmt: skip
-    total = _sum(a, axis, None, None, keepdims, **kwargs)
+    total = _sum(a, axis, dtype, None, keepdims, **kwargs)
     count = a.size / max(getattr(total, "size", 1), 1)
     mean = total / count if count else total * np.nan
     return mean if out is None else _store(out, mean, "mean")

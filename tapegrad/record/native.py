@@ -27,7 +27,7 @@ from numba.extending import (
 )
 
 from tapegrad import rules
-from tapegrad.jit import jit
+from tapegrad.jit import jit, jit_inline
 from tapegrad.memory import append, append_constant
 from tapegrad.ops import BY_NAME, CODE, OPS
 
@@ -96,13 +96,13 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, number: A
 # --- records ----------------------------------------------------------------------------------
 
 
-@jit
+@jit_inline
 def operand(tape: int, x: Any) -> Any:
     """Return the operand that means `x` on a tape: its slot, or a new constant."""
     return x.slot if x.slot > 0 else append_constant(tape, x.value)
 
 
-@jit
+@jit_inline
 def record1(code: int, x: Any, value: float) -> Any:
     """Return the result of a unary operation, recorded if `x` is active."""
     if x.slot == 0:
@@ -110,7 +110,7 @@ def record1(code: int, x: Any, value: float) -> Any:
     return make_active(value, append(x.tape, code, x.slot, 0, value), x.tape)
 
 
-@jit
+@jit_inline
 def record2(code: int, x: Any, y: Any, value: float) -> Any:
     """Return the result of a binary operation, recorded if an operand is active."""
     if x.slot == 0 and y.slot == 0:
@@ -191,14 +191,14 @@ def as_active(x):
     """Return a number as an active one; for compiled code."""
 
 
-@overload(as_active)
+@overload(as_active, jit_options={"forceinline": True})
 def _(x):
     if _is_active(x):
         return lambda x: x
     return lambda x: make_active(x, 0, 0)
 
 
-@overload(rules.evaluate)
+@overload(rules.evaluate, jit_options={"forceinline": True})
 def _(code, x, y):
     if not _is_active(x, y):
         return None

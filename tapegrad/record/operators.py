@@ -22,9 +22,9 @@ def {dunder}(self, other):
         {b} = other.slot
     elif kind is float or kind is int:
         {compute_float}
-        pool = tape.new_constants
-        pool.append(other)
-        {b} = -tape.constants_flushed - len(pool)
+        tape.new_constants.append(other)
+        {b} = tape.next_constant
+        tape.next_constant = {b} - 1
     else:
         return binary({code}, {x}, {y})
     {a} = self.slot
