@@ -8,7 +8,7 @@ from typing import Any
 
 from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.function.arguments import Call, sort_arguments
-from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.recorded import MOST_SIGNATURES, RecordedFunction
 
 
 class Derivative:
@@ -33,7 +33,9 @@ class Derivative:
         call = sort_arguments(args, kwargs)
         selection = self._selections.get(call.key)
         if selection is None:
-            selection = self._selections[call.key] = Selection(call, self._argnums)
+            selection = Selection(call, self._argnums)
+            if len(self._selections) < MOST_SIGNATURES:
+                self._selections[call.key] = selection
         return call, selection
 
     def clear(self) -> None:

@@ -104,10 +104,12 @@ def check_shape(leaf: Any, shape: tuple[int, ...], what: str) -> None:
 
 
 def _refuse(thing: Any) -> None:
-    kind = getattr(thing, "dtype", type(thing).__name__)
-    advice = "pass a float or an array of floats"
-    if isinstance(thing, complex) or getattr(kind, "kind", "") == "c":
-        advice = "complex numbers are not supported: pass the real and the imaginary part"
-    elif isinstance(thing, int) or getattr(kind, "kind", "") in "iub":
-        advice = "integers have no derivative: pass x.astype(float), or float(x)"
-    raise InputTypeError(f"an argument of type {kind} can't be differentiated; {advice}")
+    dtype = np.asarray(thing).dtype
+    name = dtype if isinstance(thing, np.ndarray | np.generic) else type(thing).__name__
+    advice = {
+        "c": "complex numbers are not supported: pass the real and the imaginary part",
+        "i": "integers have no derivative: pass x.astype(float), or float(x)",
+        "u": "integers have no derivative: pass x.astype(float), or float(x)",
+        "b": "truth values have no derivative: pass a float",
+    }.get(dtype.kind, "pass a float or an array of floats")
+    raise InputTypeError(f"an argument of type {name} can't be differentiated; {advice}")

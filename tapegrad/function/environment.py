@@ -7,7 +7,9 @@ ones by identity, others by content. Files, clocks and random numbers can't be s
 
 from __future__ import annotations
 
+import builtins
 import functools
+import inspect
 import struct
 import sys
 import sysconfig
@@ -21,6 +23,7 @@ from tapegrad.function.reads import CLOSURE, GLOBAL, SELF, reads
 
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _MISSING = object()
+_SMALL = 4096
 _ATOMS = (int, str, bytes, bool, type(None), np.generic)
 
 Getter = Callable[[], Any]
@@ -63,6 +66,8 @@ def freeze(value: Any, keep: bool = True) -> Any:
     if isinstance(value, _ATOMS):
         return type(value), value
     if isinstance(value, np.ndarray) and value.dtype != object:
+        if value.nbytes <= _SMALL:  # a string of bytes compares in a tenth of the time
+            return value.shape, value.dtype, value.tobytes()
         return _Frozen(value.copy() if keep else value)
     if isinstance(value, tuple | list):
         return type(value), [freeze(item, keep) for item in value]
@@ -75,25 +80,26 @@ def freeze(value: Any, keep: bool = True) -> Any:
     return _Unknown(value)
 
 
-def _is_immutable(value: Any) -> bool:
+def _can_change(value: Any) -> bool:
+    """Whether the same object can hold other content later."""
     if isinstance(value, tuple):
-        return all(map(_is_immutable, value))
-    return isinstance(value, (*_ATOMS, float))
+        return any(map(_can_change, value))
+    return isinstance(value, np.ndarray | list | dict | set)
 
 
 class _Watch:
     """One place outside a function: how to read it, and what was there."""
 
-    __slots__ = ("content", "get", "immutable", "name", "value")
+    __slots__ = ("content", "get", "is_fixed", "name", "value")
 
     def __init__(self, name: str, get: Getter, value: Any) -> None:
         self.name, self.get, self.value = name, get, value
-        self.immutable = _is_immutable(value)
+        self.is_fixed = not _can_change(value)
         self.content = freeze(value)
 
     def holds(self) -> bool:
         value = self.get()
-        if value is self.value and self.immutable:
+        if value is self.value and self.is_fixed:
             return True
         if freeze(value, keep=False) != self.content:
             return False
@@ -136,8 +142,7 @@ class Environment:
 
     def _callable(self, function: Any) -> None:
         if isinstance(function, functools.partial):
-            self._contents("partial", lambda: (function.args, function.keywords),
-                           ("partial", id(function)))  # fmt: skip
+            self._attributes(function, "args", "keywords")
             self._callable(function.func)
         elif isinstance(function, MethodType):
             self._function(function.__func__, function.__self__)
@@ -148,7 +153,7 @@ class Environment:
         elif isinstance(function, type):
             self._class(function)
         else:
-            self._function(vars(type(function)).get("__call__"), function)
+            self._function(inspect.getattr_static(type(function), "__call__", None), function)
 
     def _function(self, function: Any, instance: Any) -> None:
         if not isinstance(function, FunctionType) or _is_library(function):
@@ -158,15 +163,13 @@ class Environment:
             return
         self._functions.add(key)
         self._keep.append(instance)
-        self._contents(
-            f"defaults of {function.__qualname__}",
-            lambda: (function.__defaults__, function.__kwdefaults__),
-            ("defaults", id(function)),
-        )
+        self._attributes(function, "__defaults__", "__kwdefaults__")
         if hasattr(function, "__wrapped__"):
             self._callable(function.__wrapped__)
-        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        for read in reads(function.__code__):
+        code = function.__code__
+        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        first = code.co_varnames[0] if code.co_argcount and instance is not None else None
+        for read in reads(code):
             if read.kind == GLOBAL:
                 namespace = function.__globals__
                 root: Getter = functools.partial(namespace.get, read.name, _MISSING)
@@ -174,7 +177,7 @@ class Environment:
             elif read.kind == CLOSURE and read.name in cells:
                 root = functools.partial(_cell_contents, cells[read.name])
                 place = (CLOSURE, id(cells[read.name]), read.name)
-            elif read.kind == SELF and instance is not None:
+            elif read.name == first:  # a closure variable too, where an inner function reads it
                 root = functools.partial(_identity, instance)
                 place = (SELF, id(instance), read.name)
             else:
@@ -205,12 +208,20 @@ class Environment:
         value = get()
         if isinstance(value, ModuleType | BuiltinFunctionType | np.ufunc):
             return
+        if value is _MISSING and hasattr(builtins, name):
+            return
         self._watches[place] = _Watch(name, get, value)
         for item in _items(value):
             if callable(item):
                 self._callable(item)
             elif not _is_data(item) and not _in_library_object(item):
                 self._object(name, item)
+
+    def _attributes(self, function: Any, *names: str) -> None:
+        for name in names:
+            if getattr(function, name):
+                get = functools.partial(getattr, function, name)
+                self._contents(f"{name} of {function!r}", get, (id(function), name))
 
     def _object(self, name: str, instance: Any) -> None:
         """Remember every attribute of an object that is used as a whole."""
@@ -223,7 +234,9 @@ class Environment:
     def _class(self, kind: type) -> None:
         if not self._visit(kind) or _in_library_object(kind):
             return
-        for attribute, value in list(vars(kind).items()):
+        inherited = [base for base in reversed(kind.__mro__) if not _in_library_object(base)]
+        members = {name: value for base in inherited for name, value in vars(base).items()}
+        for attribute, value in members.items():
             function = getattr(value, "__func__", value)
             if isinstance(function, FunctionType):
                 self._function(function, None)

@@ -20,6 +20,7 @@ from tapegrad.function.environment import Environment
 from tapegrad.function.recording import Recording, Workspace, record
 
 MOST_RECORDINGS = 32
+MOST_SIGNATURES = 256
 
 Attempt = Callable[[Recording, Workspace], int]
 """Replays a recording in a workspace; returns the guard that failed, or -1."""
@@ -110,6 +111,8 @@ class RecordedFunction:
         if signature is None:
             with self._lock:
                 signature = self._signatures.setdefault(call.key, _Signature())
+                if len(self._signatures) > MOST_SIGNATURES:  # forget the oldest
+                    del self._signatures[next(iter(self._signatures))]
         return signature
 
     def _renew_environment(self) -> None:
