@@ -1,0 +1,157 @@
+"""The registry of NumPy's functions, and NumPy's two protocols that consult it.
+
+`RULES` maps a function to the one that records it; `rule` adds a row. Ufuncs are looked up in
+the table of elementary operations by NumPy's and scipy.special's own names; one that is made
+of several operations is a row of `RULES` too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.ops import CODE, OPS
+from tapegrad.record import operators
+from tapegrad.record.active import Active, binary, power, unary
+from tapegrad.record.array import ActiveArray, apply
+
+F = TypeVar("F", bound=Callable[..., Any])
+RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def rule(*functions: Callable[..., Any], method: str = "") -> Callable[[F], F]:
+    """Register the decorated function as the rule of NumPy's `functions`.
+
+    With `method`, it's also the method of that name of active arrays.
+    """
+
+    def register(recorder: F) -> F:
+        RULES.update(dict.fromkeys(functions, recorder))
+        if method:
+            setattr(ActiveArray, method, recorder)
+        return recorder
+
+    return register
+
+
+# --- ufuncs -----------------------------------------------------------------------------------
+
+
+def _resolve(ufunc: np.ufunc) -> int | None:
+    """Return the operation that a ufunc of NumPy or scipy.special is."""
+    name = ufunc.__name__
+    for op in OPS:
+        if name in op.ufuncs and getattr(np, name, None) is ufunc:
+            return op.code
+        special = sys.modules.get("scipy.special")
+        if name == op.special and getattr(special, name, None) is ufunc:
+            return op.code
+    return None
+
+
+_codes: dict[np.ufunc, int | None] = {}
+
+
+def _code_of(ufunc: np.ufunc) -> int:
+    if ufunc not in _codes:
+        _codes[ufunc] = _resolve(ufunc)
+    code = _codes[ufunc]
+    if code is None:
+        raise UnsupportedFunctionError(
+            f"{ufunc.__name__} has no rule for active arguments; write it with functions that "
+            "have one (tapegrad.supported() lists them), or apply it to stop_gradient(x) if its "
+            "derivative is not wanted"
+        )
+    return code
+
+
+_REDUCERS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+
+
+def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """Record a ufunc; NumPy's `__array_ufunc__` protocol."""
+    if method == "__call__" and not kwargs:
+        return _call(ufunc, inputs)
+    check_dtype(kwargs.pop("dtype", None), ufunc.__name__)
+    if method == "reduce" and ufunc in _REDUCERS:
+        kwargs.setdefault("axis", 0)
+        if "out" in kwargs:
+            kwargs["out"] = kwargs["out"][0]
+        return RULES[_REDUCERS[ufunc]](*inputs, **kwargs)
+    out = kwargs.pop("out", None)
+    if method != "__call__" or kwargs:
+        detail = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}="
+        raise UnsupportedFunctionError(
+            f"numpy.{ufunc.__name__}{detail} has no rule for active arguments"
+        )
+    result = _call(ufunc, inputs)
+    return store(out and out[0], result, ufunc.__name__)
+
+
+def _call(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    recorder = RULES.get(ufunc)
+    if recorder is not None:
+        return recorder(*inputs)
+    code = _code_of(ufunc)
+    if len(inputs) == 1 and isinstance(inputs[0], Active):
+        return unary(code, inputs[0])
+    if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
+        recorded = power(*inputs) if code == CODE["power"] else binary(code, *inputs)
+        if recorded is not NotImplemented:
+            return recorded
+    return apply(code, *inputs)
+
+
+def check_dtype(dtype: Any, name: str) -> None:
+    """Raise for a result of any other type than float64."""
+    if dtype is not None and np.dtype(dtype) != np.float64:
+        raise UnsupportedFunctionError(f"{name} of active numbers is float64, not {dtype}")
+
+
+def store(out: Any, result: Any, name: str) -> Any:
+    """Return `result`, or `out` with the result in it if that is not None."""
+    if out is None:
+        return result
+    if not isinstance(out, ActiveArray):
+        raise UnsupportedFunctionError(
+            f"{name} can't store active numbers in a plain array (`out=` or an in-place operator): "
+            "make that array with np.zeros_like of an active one, or write x = x + y for x += y"
+        )
+    out[...] = result
+    return out
+
+
+def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
+    """Record a NumPy function; NumPy's `__array_function__` protocol."""
+    recorder = RULES.get(function)
+    if recorder is None:
+        module = getattr(function, "__module__", "numpy")
+        raise UnsupportedFunctionError(
+            f"{module}.{function.__name__} has no rule for active arguments; write it with "
+            "functions that have one (tapegrad.supported() lists them), or apply it to "
+            "stop_gradient(x) if its derivative is not wanted"
+        )
+    return recorder(*args, **kwargs)
+
+
+operators.install()
+for _kind in (Active, ActiveArray):
+    _kind.__array_ufunc__ = array_ufunc  # type: ignore[union-attr]
+    _kind.__array_function__ = array_function  # type: ignore[union-attr]
+
+
+def supported() -> list[str]:
+    """Return the names of the NumPy and scipy.special functions that can be recorded."""
+    names = {f"numpy.{name}" for op in OPS for name in op.ufuncs}
+    names |= {f"scipy.special.{op.special}" for op in OPS if op.special}
+    names |= {f"numpy.{function.__name__}" for function in RULES}
+    return sorted(names)
