@@ -12,16 +12,22 @@ import functools
 import inspect
 import struct
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from tapegrad.function.reads import CLOSURE, GLOBAL, SELF, reads
+from tapegrad.record.interception import (
+    Cell,
+    Namespace,
+    Place,
+    in_library,
+    is_interceptable,
+    original_of,
+)
 
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _MISSING = object()
 _SMALL = 4096
 _ATOMS = (int, str, bytes, bool, type(None), np.generic)
@@ -101,6 +107,7 @@ class _Watch:
         value = self.get()
         if value is self.value and self.is_fixed:
             return True
+        value = original_of(value)  # another thread may be recording
         if freeze(value, keep=False) != self.content:
             return False
         self.value = value  # equal content under another identity: the next check is quick
@@ -112,17 +119,23 @@ class Environment:
 
     Parameters
     ----------
-    function : callable
-        A Python function, bound method, `functools.partial`, object with `__call__`, or a
-        callable of this library wrapping one.
+    *things : callable or object
+        Python functions, bound methods, `functools.partial`s, callables of this library wrapping
+        one, and objects whose attributes and methods may be used.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, *things: Any) -> None:
         self._watches: dict[tuple[Any, ...], _Watch] = {}
         self._functions: set[tuple[FunctionType, int]] = set()
+        self._places: list[Place] = []
         self._seen: set[int] = set()
         self._keep: list[Any] = []
-        self._callable(function)
+        for thing in things:
+            if callable(thing):
+                self._callable(thing)
+            elif not _is_data(thing) and not _in_library_object(thing):
+                self._object(type(thing).__name__, thing)
+                self._class(type(thing))
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
@@ -172,9 +185,11 @@ class Environment:
         for read in reads(code):
             if read.kind == GLOBAL:
                 namespace = function.__globals__
+                self._note_place(namespace, read.name)
                 root: Getter = functools.partial(namespace.get, read.name, _MISSING)
                 place: tuple[Any, ...] = (GLOBAL, id(namespace), read.name)
             elif read.kind == CLOSURE and read.name in cells:
+                self._note_place(Cell(cells[read.name]), read.name)
                 root = functools.partial(_cell_contents, cells[read.name])
                 place = (CLOSURE, id(cells[read.name]), read.name)
             elif read.name == first:  # a closure variable too, where an inner function reads it
@@ -191,7 +206,7 @@ class Environment:
             owner = get()
             if owner is _MISSING or _is_data(owner):
                 break
-            if isinstance(owner, ModuleType) and _in_library(getattr(owner, "__file__", None)):
+            if isinstance(owner, ModuleType) and in_library(getattr(owner, "__file__", None)):
                 return
             if not hasattr(owner, attribute):
                 return
@@ -205,8 +220,8 @@ class Environment:
     def _contents(self, name: str, get: Getter, place: tuple[Any, ...]) -> None:
         if place in self._watches:
             return
-        value = get()
-        if isinstance(value, ModuleType | BuiltinFunctionType | np.ufunc):
+        value = original_of(get())
+        if isinstance(value, ModuleType):
             return
         if value is _MISSING and hasattr(builtins, name):
             return
@@ -216,6 +231,15 @@ class Environment:
                 self._callable(item)
             elif not _is_data(item) and not _in_library_object(item):
                 self._object(name, item)
+
+    def _note_place(self, namespace: Namespace, name: str) -> None:
+        if is_interceptable(namespace.get(name)):
+            self._places.append((namespace, name))
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the function's code bound names that recording gives another meaning."""
+        return self._places
 
     def _attributes(self, function: Any, *names: str) -> None:
         for name in names:
@@ -275,12 +299,8 @@ def _attribute(get: Getter, name: str) -> Any:
     return getattr(get(), name, _MISSING)
 
 
-def _in_library(file: str | None) -> bool:
-    return file is None or file.startswith(_LIBRARIES)
-
-
 def _is_library(function: FunctionType) -> bool:
-    return _of_this_package(function.__module__) or _in_library(function.__code__.co_filename)
+    return _of_this_package(function.__module__) or in_library(function.__code__.co_filename)
 
 
 def _of_this_package(module: str | None) -> bool:
@@ -291,5 +311,5 @@ def _in_library_object(thing: Any) -> bool:
     name = getattr(thing if isinstance(thing, type) else type(thing), "__module__", None)
     module = sys.modules.get(name or "")
     return _of_this_package(name) or (
-        name != "__main__" and _in_library(getattr(module, "__file__", None))
+        name != "__main__" and in_library(getattr(module, "__file__", None))
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tapegrad.errors import RecordingLimitWarning
-from tapegrad.function.arguments import Call
+from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment
 from tapegrad.function.recording import Recording, Workspace, record
 
@@ -29,16 +29,28 @@ Attempt = Callable[[Recording, Workspace], int]
 class _Signature:
     """The recordings made for one kind of arguments."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
+        # Functions and objects among the arguments are equal while what they close over changes.
+        things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
+        self.environment = Environment(*things) if any(map(_has_code, things)) else None
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
 
+    def has_changed(self) -> bool:
+        """Whether a function among the arguments closes over something that changed."""
+        return self.environment is not None and self.environment.changed() is not None
+
     def add(self, new: Recording) -> None:
+        """Keep a recording, linked to the others."""
         for recording in self.recordings:
             recording.link(new)
         self.recordings.append(new)
         self.latest = new
+
+
+def _has_code(thing: Any) -> bool:
+    return callable(thing) or hasattr(thing, "__dict__")
 
 
 class RecordedFunction:
@@ -87,7 +99,10 @@ class RecordedFunction:
             recording.give_back(workspace)
             failure = recording.site(failed)
             recording = recording.branches.get((failed, found))
-        recording = record(self.function, call)
+        environments = [self._environment, signature.environment]
+        places = [place for environment in environments if environment is not None
+                  for place in environment.places]  # fmt: skip
+        recording = record(self.function, call, places)
         self._keep(signature, recording, failure)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
@@ -108,9 +123,12 @@ class RecordedFunction:
             with self._lock:
                 self._renew_environment()
         signature = self._signatures.get(call.key)
+        if signature is not None and signature.has_changed():
+            self._signatures.pop(call.key, None)
+            signature = None
         if signature is None:
             with self._lock:
-                signature = self._signatures.setdefault(call.key, _Signature())
+                signature = self._signatures.setdefault(call.key, _Signature(call))
                 if len(self._signatures) > MOST_SIGNATURES:  # forget the oldest
                     del self._signatures[next(iter(self._signatures))]
         return signature

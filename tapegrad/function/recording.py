@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.record.active import Active, make
-from tapegrad.record.array import ActiveArray, wrap
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
+from tapegrad.record.interception import Place, intercepting
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import recording, slot_on
 from tapegrad.replay.programs import float_workspace, workspace_length
@@ -114,9 +115,12 @@ class Recording:
         return unflatten_all(self.structure, leaves)
 
 
-def record(function: Callable[..., Any], call: Call) -> Recording:
-    """Call a function with active numbers for its inputs and return what it did."""
-    with recording() as tape:
+def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = ()) -> Recording:
+    """Call a function with active numbers for its inputs and return what it did.
+
+    `places` are where its code bound names that mean something else meanwhile.
+    """
+    with recording() as tape, intercepting(places):
         leaves = [
             leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
             for leaf, spec in zip(call.leaves, call.specs, strict=True)
@@ -167,6 +171,8 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
     if isinstance(leaf, float | np.floating):
         operands.append(tape.constant(float(leaf)))
         return FLOAT
+    if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
+        return _append_operands(tape, ActiveArray(tape, as_active_data(tape, leaf)), operands)
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
         operands.extend(tape.constant(float(number)) for number in leaf.flat)
         return leaf.shape

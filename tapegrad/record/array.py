@@ -83,6 +83,11 @@ class ActiveArray:
         value.flags.writeable = False
         return value
 
+    @property
+    def is_passive(self) -> bool:
+        """Whether no element depends on an input."""
+        return not self.data["slot"].any()
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -153,7 +158,9 @@ class ActiveArray:
 
     # --- what would lose the derivative -------------------------------------------------------
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if self.is_passive:
+            return np.array(self.value, dtype)
         raise LostDerivativeError(
             "making a plain array of an active array would drop its derivative. NumPy functions "
             "called on it directly are recorded; a plain array can't take it as an element or a "
@@ -162,7 +169,9 @@ class ActiveArray:
             "tapegrad.stop_gradient"
         )
 
-    def __float__(self) -> NoReturn:
+    def __float__(self) -> float:
+        if self.is_passive and self.size == 1:
+            return float(self.value.item())
         raise LostDerivativeError("float() of an active array would drop its derivative")
 
     def __hash__(self) -> int:

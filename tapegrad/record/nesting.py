@@ -46,6 +46,11 @@ def is_recording() -> bool:
     return bool(_recordings.open)
 
 
+def current() -> Tape:
+    """Return the tape being recorded in this thread."""
+    return _recordings.open[-1]
+
+
 def innermost(tapes: Iterable[Tape]) -> Tape:
     """Return the tape an operation on numbers of several tapes belongs to: the innermost.
 

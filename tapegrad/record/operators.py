@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tapegrad import generated
-from tapegrad.ops import BY_NAME, CODE, Op
-from tapegrad.record.active import Active, ActiveBool, binary, evaluate, new
+from tapegrad.ops import BY_NAME, CODE, OPS, Op
+from tapegrad.record.active import Active, ActiveBool, binary, evaluate, new, unary
 
 _OPERATOR = """
 def {dunder}(self, other):
@@ -87,6 +87,10 @@ def _source() -> str:
     return "".join(parts)
 
 
+def _method(op: Op) -> Callable[..., Any]:
+    return lambda self, *other: binary(op.code, self, *other) if other else unary(op.code, self)
+
+
 def _slow_operator(code: int, reflected: bool) -> Callable[[Any, Any], Any]:
     if reflected:
         return lambda self, other: binary(code, other, self)
@@ -107,6 +111,10 @@ def install() -> None:
     straight = [*_STRAIGHT, *(f"r{short}" for short in _STRAIGHT), *_COMPARISONS]
     for short in straight:
         setattr(Active, f"__{short}__", getattr(module, f"__{short}__"))
+    for op in OPS:  # NumPy's loops over object arrays call methods of the ufuncs' names
+        for name in op.ufuncs:
+            if not hasattr(Active, name):
+                setattr(Active, name, _method(op))
     for short, op_name in _SLOW.items():
         owner = ActiveBool if short in ("and", "or", "xor") else Active
         setattr(owner, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))

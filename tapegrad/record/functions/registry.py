@@ -18,6 +18,7 @@ from tapegrad.ops import CODE, OPS
 from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.array import ActiveArray, apply
+from tapegrad.tree import flatten, unflatten_all
 
 F = TypeVar("F", bound=Callable[..., Any])
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -134,6 +135,9 @@ def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any)
     """Record a NumPy function; NumPy's `__array_function__` protocol."""
     recorder = RULES.get(function)
     if recorder is None:
+        plain = _as_passive((args, kwargs))
+        if plain is not None:
+            return function(*plain[0], **plain[1])
         module = getattr(function, "__module__", "numpy")
         raise UnsupportedFunctionError(
             f"{module}.{function.__name__} has no rule for active arguments; write it with "
@@ -141,6 +145,18 @@ def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any)
             "stop_gradient(x) if its derivative is not wanted"
         )
     return recorder(*args, **kwargs)
+
+
+def _as_passive(tree: Any) -> Any:
+    """Return arguments with passive arrays as plain ones, or None if some number is active."""
+    leaves: list[Any] = []
+    structure = flatten(tree, leaves)
+    for position, leaf in enumerate(leaves):
+        if isinstance(leaf, Active) or (isinstance(leaf, ActiveArray) and not leaf.is_passive):
+            return None
+        if isinstance(leaf, ActiveArray):
+            leaves[position] = np.asarray(leaf)
+    return unflatten_all(structure, leaves)
 
 
 operators.install()

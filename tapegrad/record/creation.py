@@ -1,0 +1,134 @@
+"""NumPy's array-making functions as a recorded function sees them: their results hold actives.
+
+`REPLACEMENTS` maps a NumPy function or type to what stands for it while a function is recorded.
+An array of another type than float64 is made by NumPy itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
+from tapegrad.record.nesting import current, innermost
+
+REPLACEMENTS: dict[Any, Any] = {}
+
+
+def _holding(array: Any) -> Any:
+    """Return a plain float64 array as one that can hold active numbers; others as they are."""
+    if type(array) is not np.ndarray or array.dtype != np.float64:
+        return array
+    tape = current()
+    return ActiveArray(tape, as_active_data(tape, array))
+
+
+def _made_by(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return _holding(original(*args, **kwargs))
+
+    return make
+
+
+_MAKERS: tuple[Callable[..., Any], ...] = (
+    np.zeros, np.ones, np.empty, np.eye, np.identity,
+    np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+)  # fmt: skip
+REPLACEMENTS.update({function: _made_by(function) for function in _MAKERS})
+
+
+def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
+    if not any(True for _ in tapes_in(fill_value)):
+        return _holding(np.full(shape, fill_value, *args, **kwargs))
+    tape = innermost([current(), *tapes_in(fill_value)])
+    filling = as_active_data(tape, fill_value)
+    return ActiveArray(tape, np.broadcast_to(filling, shape).copy())
+
+
+REPLACEMENTS[np.full] = _full
+
+
+def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int = 0) -> Any:
+    """Return what stands for a function that makes an array of its first argument."""
+
+    @functools.wraps(original)
+    def convert(thing: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        has_actives = any(True for _ in tapes_in(thing)) or isinstance(thing, ActiveArray)
+        if not has_actives:
+            plain = original(thing, dtype, *args, **kwargs)
+            return plain if plain is thing else _holding(plain)
+        if dtype is not None and np.dtype(dtype) == object:
+            return _objects(thing)
+        if dtype is not None and np.dtype(dtype) != np.float64:
+            return as_array(thing).astype(dtype)
+        array = as_array(thing)
+        wanted = max(least_dimensions, kwargs.get("ndmin", 0))
+        if array.ndim < wanted:
+            array = array.reshape((1,) * (wanted - array.ndim) + array.shape)
+        copy = kwargs.get("copy", copies)
+        return array.copy() if copy and isinstance(thing, ActiveArray) else array
+
+    return convert
+
+
+def as_array(thing: Any) -> ActiveArray:
+    """Return an active array of an active number, or of nested lists that hold some."""
+    if isinstance(thing, ActiveArray):
+        return thing
+    tape = innermost(tapes_in(thing))
+    return ActiveArray(tape, as_active_data(tape, thing))
+
+
+def _objects(thing: Any) -> Any:
+    if isinstance(thing, Active):
+        array = np.empty((), object)
+        array[()] = thing
+        return array
+    items = list(thing)
+    nested = [
+        _objects(item) if isinstance(item, list | tuple | ActiveArray) else item for item in items
+    ]
+    shape = next((np.shape(item) for item in nested if isinstance(item, np.ndarray)), ())
+    array = np.empty((len(items), *shape), object)
+    for position, item in enumerate(nested):
+        array[position] = item
+    return array
+
+
+REPLACEMENTS[np.array] = _converter(np.array, copies=True)
+REPLACEMENTS[np.asarray] = _converter(np.asarray, copies=False)
+REPLACEMENTS[np.asanyarray] = _converter(np.asanyarray, copies=False)
+REPLACEMENTS[np.ascontiguousarray] = _converter(np.ascontiguousarray, False, 1)
+REPLACEMENTS[np.asfortranarray] = _converter(np.asfortranarray, False, 1)
+
+
+class _Float64Type(type):
+    """Makes a type that is NumPy's float64 to all who ask, and leaves active numbers active."""
+
+    def __call__(cls, number: Any = 0.0, *args: Any) -> Any:
+        if isinstance(number, Active | ActiveArray):
+            return number
+        if any(True for _ in tapes_in(number)):
+            return as_array(number)
+        return _float64(number, *args)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _float64 | Active)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, _float64)
+
+    def __eq__(cls, other: object) -> bool:
+        return other is _float64 or other is cls
+
+    def __hash__(cls) -> int:
+        return hash(_float64)
+
+
+_float64 = np.float64
+REPLACEMENTS[np.float64] = _Float64Type("float64", (np.float64,), {"__module__": "numpy"})

@@ -1,0 +1,64 @@
+"""Array operations whose elements depend on earlier ones: running results, repeated updates.
+
+As in `elementwise`, arrays of active numbers have dtype `ACTIVE`, and an operation is one
+compiled loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import int64, types
+
+from tapegrad.jit import Kernel
+from tapegrad.record.native import ACTIVE, active
+from tapegrad.rules import evaluate
+from tapegrad.tape import Tape
+
+Data = npt.NDArray[Any]
+
+
+def _accumulate(code, x, out):
+    outer, count, inner = x.shape
+    for i in range(outer):
+        for j in range(inner):
+            result = x[i, 0, j]
+            out[i, 0, j] = result
+            for k in range(1, count):
+                result = evaluate(code, result, x[i, k, j])
+                out[i, k, j] = result
+
+
+def _update(code, x, positions, y):
+    for i in range(len(positions)):
+        x[positions[i]] = evaluate(code, x[positions[i]], y[i])
+
+
+_actives = [types.Array(active, ndim, "A") for ndim in range(4)]
+_positions = types.Array(int64, 1, "A")
+_accumulate_kernel = Kernel(_accumulate, types.void(int64, _actives[3], _actives[3]))
+_update_kernel = Kernel(_update, types.void(int64, _actives[1], _positions, _actives[1]))
+
+
+def accumulate(tape: Tape, code: int, x: Data, axis: int) -> Data:
+    """Record the running results of a binary operation along an axis."""
+    out = np.empty(x.shape, ACTIVE)
+    if x.size:
+        shape = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
+        tape.flush()
+        _accumulate_kernel.run(code, x.reshape(shape), out.reshape(shape))
+        tape.sync()
+    return out
+
+
+def update(tape: Tape, code: int, x: Data, positions: npt.NDArray[np.int64], y: Data) -> None:
+    """Record `x[p] = operation(x[p], y)` for one position and operand after the other.
+
+    All arrays are 1-d; `x` is changed in place, and a position may occur several times.
+    """
+    tape.flush()
+    _update_kernel.run(code, x, positions, y)
+    tape.sync()
