@@ -11,7 +11,7 @@ from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.errors import NotScalarError
 from tapegrad.function.arguments import FLOAT, Call, Fixed
-from tapegrad.function.points import at, float_leaf
+from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
@@ -46,7 +46,7 @@ class ValueAndGrad(Derivative):
 
         recording, workspace = self.recorded.run(call, attempt)
         recording.give_back(workspace)
-        return value, selection.split(float_leaf, gradient)
+        return value, selection.split(gradient)
 
     def _in_steps(self, call: Call, selection: Selection) -> Any:
         point = at(self.recorded, call)
@@ -54,8 +54,8 @@ class ValueAndGrad(Derivative):
         _check_scalar(recording, self._has_aux)
         seeds = np.zeros(len(recording.tape.outputs))
         seeds[0] = 1.0
-        adjoints = point.pullback(point.vector(seeds))
-        return point.result(), selection.split(point.leaf, adjoints)
+        adjoints = point.pullback(seeds)
+        return point.result(), selection.split(adjoints)
 
 
 def _check_scalar(recording: Recording, has_aux: bool = False) -> None:

@@ -11,7 +11,8 @@ from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import grad
 from tapegrad.derivatives.selection import Argnums, shape_of
 from tapegrad.function.arguments import Fixed
-from tapegrad.function.points import Data, Point, at
+from tapegrad.function.points import at, join
+from tapegrad.function.recording import Vector
 from tapegrad.tree import unflatten_all
 
 Mode = Literal["auto", "forward", "reverse"]
@@ -37,13 +38,16 @@ class Jacobian(Derivative):
         if mode == "auto":
             mode = "forward" if len(columns) <= n_outputs else "reverse"
         if mode == "forward":
-            matrix = point.vector(np.zeros((n_outputs, n_inputs))).reshape(n_outputs, n_inputs)
-            for column in columns:
-                matrix[:, column] = point.pushforward(_unit(point, n_inputs, column))
+            chosen = set(columns)
+            zero = np.zeros(n_outputs)
+            rows = [
+                point.pushforward(_unit(n_inputs, k)) if k in chosen else zero
+                for k in range(n_inputs)
+            ]
+            matrix = join(rows).reshape(n_inputs, n_outputs).T
         else:
-            rows = [point.pullback(_unit(point, n_outputs, row)) for row in range(n_outputs)]
-            empty = point.vector(np.empty(0)).reshape(0, n_inputs)
-            matrix = np.concatenate([empty, *(row[np.newaxis] for row in rows)])
+            rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
+            matrix = join(rows).reshape(n_outputs, n_inputs)
         leaves: list[Any] = []
         start = 0
         for spec in point.recording.specs:
@@ -52,15 +56,15 @@ class Jacobian(Derivative):
                 continue
             shape = shape_of(spec)
             stop = start + int(np.prod(shape))
-            leaves.append(selection.split(point.leaf, matrix[start:stop], shape))
+            leaves.append(selection.split(matrix[start:stop], shape))
             start = stop
         return unflatten_all(point.recording.structure, leaves)
 
 
-def _unit(point: Point, length: int, index: int) -> Data:
+def _unit(length: int, index: int) -> Vector:
     unit = np.zeros(length)
     unit[index] = 1.0
-    return point.vector(unit)
+    return unit
 
 
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto") -> Jacobian:

@@ -12,26 +12,26 @@ from tapegrad.derivatives.gradients import grad
 from tapegrad.derivatives.selection import Selection, check_shape, shape_of
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Fixed, sort_arguments
-from tapegrad.function.points import Data, Point, at
+from tapegrad.function.points import AnyVector, Point, at, join, leaf
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.tree import flatten, unflatten_all
 
 
-def _seeds(point: Point, cotangent: Any) -> Data:
+def _seeds(point: Point, cotangent: Any) -> AnyVector:
     """Return a vector of the outputs' length from a tree in the result's structure."""
     leaves: list[Any] = []
     recording = point.recording
     if flatten(cotangent, leaves) != recording.structure:
         raise StructureError("the cotangent must have the structure of the function's result")
-    parts = [point.vector(np.empty(0))]
-    for leaf, spec in zip(leaves, recording.specs, strict=True):
+    parts: list[Any] = []
+    for number, spec in zip(leaves, recording.specs, strict=True):
         if not isinstance(spec, Fixed):
-            check_shape(leaf, shape_of(spec), "cotangent")
-            parts.append(point.vector(leaf))
-    return np.concatenate(parts)
+            check_shape(number, shape_of(spec), "cotangent")
+            parts.append(number)
+    return join(parts)
 
 
-def _output_tree(point: Point, vector: Data) -> Any:
+def _output_tree(point: Point, vector: AnyVector) -> Any:
     """Return a vector of the outputs' length in the result's structure, None where fixed."""
     leaves: list[Any] = []
     start = 0
@@ -41,7 +41,7 @@ def _output_tree(point: Point, vector: Data) -> Any:
             continue
         shape = shape_of(spec)
         stop = start + int(np.prod(shape))
-        leaves.append(point.leaf(vector[start:stop].reshape(shape)))
+        leaves.append(leaf(vector[start:stop].reshape(shape)))
         start = stop
     return unflatten_all(point.recording.structure, leaves)
 
@@ -115,20 +115,14 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     """
     call = sort_arguments(primals, {})
     selection = Selection(call, range(len(primals)))
-    aux: list[Any] = []
-    if has_aux:
-        point = at(RecordedFunction(function), call)
-        value, extra = point.result()
-        aux.append(extra)
-    else:
-        point = at(RecordedFunction(function), call)
-        value = point.result()
+    point = at(RecordedFunction(function), call)
+    value, *aux = point.result() if has_aux else (point.result(),)
 
     def pullback(cotangent: Any) -> Any:
         if has_aux:
-            zeros = _output_tree(point, point.vector(np.zeros(len(point.recording.tape.outputs))))
+            zeros = _output_tree(point, np.zeros(len(point.recording.tape.outputs)))
             cotangent = (cotangent, zeros[1])
-        return selection.split(point.leaf, point.pullback(_seeds(point, cotangent)))
+        return selection.split(point.pullback(_seeds(point, cotangent)))
 
     return (value, pullback, *aux)
 

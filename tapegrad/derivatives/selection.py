@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError, StructureError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec, ranges
-from tapegrad.function.points import Point
+from tapegrad.function.points import AnyVector, Point, join, leaf
 from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
 
-Data = npt.NDArray[Any]
 Argnums = int | Sequence[int]
 
 
@@ -64,7 +62,7 @@ class Selection:
         ]
         return trees[0] if self._is_single else tuple(trees)
 
-    def split(self, leaf: Callable[[Data], Any], vector: Data, prefix: tuple[int, ...] = ()) -> Any:
+    def split(self, vector: AnyVector, prefix: tuple[int, ...] = ()) -> Any:
         """Return a vector of the inputs' length (its last axis) in the arguments' structure."""
         return self.tree(
             [
@@ -73,7 +71,7 @@ class Selection:
             ]
         )
 
-    def join(self, point: Point, tree: Any, what: str) -> Data:
+    def join(self, point: Point, tree: Any, what: str) -> AnyVector:
         """Return a vector of the inputs' length from a tree in the arguments' structure."""
         leaves: list[Any] = []
         wanted: list[Any] = []
@@ -81,11 +79,13 @@ class Selection:
         expected = flatten(self.tree([0.0] * len(self.leaves)), wanted)
         if structure != expected:
             raise StructureError(f"the {what} must have the structure of the argument")
-        joined = point.vector(np.zeros(len(point.recording.tape.inputs)))
-        for leaf, (start, stop), shape in zip(leaves, self.spans, self.shapes, strict=True):
-            check_shape(leaf, shape, what)
-            joined[start:stop] = point.vector(leaf)
-        return joined
+        parts: list[Any] = []
+        end = 0
+        for number, (start, stop), shape in zip(leaves, self.spans, self.shapes, strict=True):
+            check_shape(number, shape, what)
+            parts += [np.zeros(start - end), number]
+            end = stop
+        return join([*parts, np.zeros(len(point.recording.tape.inputs) - end)])
 
 
 def _count(structure: Structure) -> int:

@@ -135,7 +135,6 @@ class Environment:
                 self._callable(thing)
             elif not _is_data(thing) and not _in_library_object(thing):
                 self._object(type(thing).__name__, thing)
-                self._class(type(thing))
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
@@ -248,22 +247,23 @@ class Environment:
                 self._contents(f"{name} of {function!r}", get, (id(function), name))
 
     def _object(self, name: str, instance: Any) -> None:
-        """Remember every attribute of an object that is used as a whole."""
+        """Remember every attribute of an object used as a whole, and what its methods read."""
         if self._visit(instance):
+            self._class(type(instance), instance)
             attributes = getattr(instance, "__dict__", {})
             for attribute in list(attributes):
                 get = functools.partial(attributes.get, attribute, _MISSING)
                 self._contents(f"{name}.{attribute}", get, ("of", id(instance), attribute))
 
-    def _class(self, kind: type) -> None:
-        if not self._visit(kind) or _in_library_object(kind):
+    def _class(self, kind: type, instance: Any = None) -> None:
+        if _in_library_object(kind) or (instance is None and not self._visit(kind)):
             return
         inherited = [base for base in reversed(kind.__mro__) if not _in_library_object(base)]
         members = {name: value for base in inherited for name, value in vars(base).items()}
         for attribute, value in members.items():
             function = getattr(value, "__func__", value)
             if isinstance(function, FunctionType):
-                self._function(function, None)
+                self._function(function, instance)
             elif not attribute.startswith("__") and _is_data(value):
                 get = functools.partial(getattr, kind, attribute, _MISSING)
                 self._contents(f"{kind.__name__}.{attribute}", get, ("class", id(kind), attribute))

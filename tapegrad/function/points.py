@@ -1,135 +1,125 @@
 """A function replayed at a point, ready to be swept: with plain numbers, or with active ones.
 
-`at` finds or makes the recording and replays it. Inside another recording, an argument or a
-captured number may be active: then the sweeps run on the outer tape, which so receives the
-derivative's operations.
+`at` finds or makes the recording and replays it. Inside another recording an argument, a
+captured number, a seed or a direction may be active: then the sweeps run on the outer tape,
+which so receives the derivative's operations. Vectors are float64 arrays, or active arrays.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.recorded import RecordedFunction
-from tapegrad.function.recording import Recording, Workspace, record
-from tapegrad.record.array import as_active_data, tapes_in, wrap
-from tapegrad.record.native import ACTIVE
+from tapegrad.function.recording import Recording, Vector, Workspace, record
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.nesting import innermost, is_recording
 from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
-Data = npt.NDArray[Any]
+AnyVector = Any
+"""A float64 array or an `ActiveArray`, of one dimension."""
 
 
-class Point(Protocol):
-    """A recording whose values have been computed."""
+class Point:
+    """A recording, and the numbers it's replayed at.
 
-    recording: Recording
+    Parameters
+    ----------
+    recording : Recording
+    bound : list
+        What each input stands for: floats, arrays, or active ones.
+    value : ndarray
+        The values of the tape's operands at this point.
+    """
 
-    def result(self) -> Any:
-        """Return the function's result."""
-
-    def pullback(self, seeds: Data) -> Data:
-        """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
-
-    def pushforward(self, directions: Data) -> Data:
-        """Return the outputs' tangents for the inputs' tangents `directions`."""
-
-    def vector(self, part: Any) -> Data:
-        """Return a leaf of a seed or direction as a vector for the sweeps."""
-
-    def leaf(self, part: Data) -> Any:
-        """Return a part of a vector, in its shape, as what the caller should get."""
-
-
-def float_leaf(part: Data) -> Any:
-    """Return an array, or a float for a scalar."""
-    return part if part.ndim else float(part)
-
-
-class FloatPoint:
-    """A point of plain numbers."""
-
-    def __init__(self, recording: Recording, workspace: Workspace) -> None:
-        self.recording, self._tape = recording, recording.tape
-        self._value, self._work = workspace
+    def __init__(self, recording: Recording, bound: list[Any], value: Vector) -> None:
+        self.recording, self._bound, self._value = recording, bound, value
+        self._tape = recording.tape
+        self._sweeps: dict[int, ActiveSweep] = {}
 
     def result(self) -> Any:
         """Return the function's result."""
+        outer = self._outer_tape()
+        if outer is not None:
+            return self.recording.active_result(outer, self._sweep(outer).results())
         out = np.empty(len(self._tape.outputs))
         floats.results.run(self._tape.head, self._value, out)
         return self.recording.result(out)
 
-    def pullback(self, seeds: Data) -> Data:
+    def pullback(self, seeds: AnyVector) -> AnyVector:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
-        out = np.empty(len(self._tape.inputs))
-        floats.pullback.run(self._tape.head, seeds, self._value, self._work, out)
-        return out
+        outer = self._outer_tape(seeds)
+        if outer is not None:
+            data = self._sweep(outer).pullback(as_active_data(outer, seeds))
+            return ActiveArray(outer, data)
+        return self._float_sweep(floats.pullback.run, seeds, len(self._tape.inputs))
 
-    def pushforward(self, directions: Data) -> Data:
+    def pushforward(self, directions: AnyVector) -> AnyVector:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
-        out = np.empty(len(self._tape.outputs))
-        floats.pushforward.run(self._tape.head, directions, self._value, self._work, out)
+        outer = self._outer_tape(directions)
+        if outer is not None:
+            data = self._sweep(outer).pushforward(as_active_data(outer, directions))
+            return ActiveArray(outer, data)
+        return self._float_sweep(floats.pushforward.run, directions, len(self._tape.outputs))
+
+    def _float_sweep(self, run: Any, vector: Vector, length: int) -> Vector:
+        out = np.empty(length)
+        workspace = self.recording.take_workspace()  # another thread may be sweeping this point
+        run(self._tape.head, vector, self._value, workspace.swept, out)
+        self.recording.give_back(workspace)
         return out
 
-    def vector(self, part: Any) -> Data:
-        """Return a leaf of a seed or direction as a contiguous float64 vector."""
-        return np.ascontiguousarray(part, np.float64).reshape(-1)
+    def _outer_tape(self, *vectors: AnyVector) -> Tape | None:
+        tapes = list(tapes_in(*self._bound, *vectors))
+        return innermost(tapes) if tapes else None
 
-    leaf = staticmethod(float_leaf)
+    def _sweep(self, outer: Tape) -> ActiveSweep:
+        if outer.level not in self._sweeps:
+            parts = [as_active_data(outer, leaf).reshape(-1) for leaf in [*self._bound, []]]
+            self._sweeps[outer.level] = ActiveSweep(self._tape, outer, np.concatenate(parts))
+        return self._sweeps[outer.level]
 
 
-class ActivePoint:
-    """A point of active numbers of an outer recording."""
+def join(parts: Sequence[Any]) -> AnyVector:
+    """Return floats and arrays, active or not, one after another as a vector."""
+    tapes = list(tapes_in(*parts))
+    if not tapes:
+        flat = [np.ravel(np.asarray(part, np.float64)) for part in parts]
+        return np.concatenate([np.empty(0), *flat])
+    tape = innermost(tapes)
+    return ActiveArray(tape, np.concatenate([as_active_data(tape, p).reshape(-1) for p in parts]))
 
-    def __init__(self, recording: Recording, outer: Tape, inputs: Data) -> None:
-        self.recording, self._outer = recording, outer
-        self._sweep = ActiveSweep(recording.tape, outer, inputs)
-        self.pullback = self._sweep.pullback
-        self.pushforward = self._sweep.pushforward
 
-    def result(self) -> Any:
-        """Return the function's result."""
-        return self.recording.active_result(self._outer, self._sweep.results())
-
-    def vector(self, part: Any) -> Data:
-        """Return a leaf of a seed or direction as a vector of active numbers."""
-        return as_active_data(self._outer, part).reshape(-1)
-
-    def leaf(self, part: Data) -> Any:
-        """Return an active array, or a number for a scalar."""
-        return wrap(self._outer, part)
+def leaf(part: Any) -> Any:
+    """Return part of a vector, in its shape, as the caller gets it: a number if it has none."""
+    if isinstance(part, ActiveArray):
+        return wrap(part.tape, part.data)
+    return part if np.ndim(part) else float(part)
 
 
 def at(function: RecordedFunction, call: Call) -> Point:
     """Return the function replayed at a call's arguments."""
+    inputs = call.inputs() if not call.is_active else np.empty(0)
+    bound = [leaf for leaf, spec in zip(call.leaves, call.specs, strict=True)
+             if not isinstance(spec, Fixed)]  # fmt: skip
     if call.is_active or is_recording():
-        return _nested(function, call)
-
-    inputs = call.inputs()
+        recording = record(function.function, call)
+        value = recording.take_workspace().value
+        floats.replay.run(recording.tape.head, recording.point(), value)
+        return Point(recording, [*bound, *recording.captured], value)
 
     def attempt(recording: Recording, workspace: Workspace) -> int:
         return floats.replay.run(recording.tape.head, inputs, workspace.value)  # type: ignore[no-any-return]
 
     recording, workspace = function.run(call, attempt)
-    return FloatPoint(recording, workspace)
+    return Point(recording, _copies(bound), workspace.value)
 
 
-def _nested(function: RecordedFunction, call: Call) -> Point:
-    recording = record(function.function, call)
-    leaves = [leaf for leaf, spec in zip(call.leaves, call.specs, strict=True)
-              if not isinstance(spec, Fixed)]  # fmt: skip
-    bound = [*leaves, *recording.captured]
-    tapes = list(tapes_in(*bound))
-    if not tapes:
-        inputs = call.inputs()
-        workspace = recording.take_workspace()
-        floats.replay.run(recording.tape.head, inputs, workspace.value)
-        return FloatPoint(recording, workspace)
-    outer = innermost(tapes)
-    parts = [as_active_data(outer, leaf).reshape(-1) for leaf in bound]
-    return ActivePoint(recording, outer, np.concatenate([np.empty(0, ACTIVE), *parts]))
+def _copies(bound: list[Any]) -> list[Any]:
+    # The caller may change an array before a pullback is called.
+    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in bound]

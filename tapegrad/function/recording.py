@@ -51,6 +51,10 @@ class Recording:
         self.branches: dict[tuple[int, float], Recording] = {}
         self._workspaces: list[Workspace] = []
 
+    def point(self) -> Vector:
+        """Return the values of the inputs where it was recorded."""
+        return self.tape.value[self.tape.inputs]
+
     def take_workspace(self) -> Workspace:
         """Return a workspace that no other call is using."""
         try:
