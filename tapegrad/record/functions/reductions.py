@@ -1,4 +1,8 @@
-"""Reductions: chains of one operation along axes, and what is made of them."""
+"""Reductions and running results: chains of one operation along axes.
+
+A maximum is a chain of `maximum` records and needs no guard; so are `any` and `all`, which
+are guarded once the program reads their result.
+"""
 
 from __future__ import annotations
 
@@ -8,68 +12,214 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.ops import CODE
-from tapegrad.record import elementwise
-from tapegrad.record.array import apply, as_active_data, tapes_in, wrap
+from tapegrad.ops import BY_NAME, CODE
+from tapegrad.record import elementwise, scans
+from tapegrad.record.array import ActiveArray, as_active_data, wrap
+from tapegrad.record.functions.operands import (
+    NO_VALUE,
+    Data,
+    along,
+    array_on,
+    axes_of,
+    is_boolean,
+    kept_shape,
+    lanes,
+    number_data,
+    selected,
+    tape_of,
+)
 from tapegrad.record.functions.registry import check_dtype, rule, store
-from tapegrad.record.native import ACTIVE
-from tapegrad.record.nesting import innermost
+from tapegrad.tape import Tape
+
+_INF = float("inf")
+_RIGHT_NEUTRAL = {"subtract": 0.0, "divide": 1.0, "power": 1.0, "maximum": -_INF, "fmax": -_INF,
+                  "minimum": _INF, "fmin": _INF}  # fmt: skip
+_REORDERABLE = ("maximum", "minimum", "fmax", "fmin")
+_LOGICAL = ("logical_and", "logical_or", "logical_xor")
 
 
-def _reduced(name: str, identity: float | None) -> Callable[..., Any]:
-    code = CODE[name]
+def identity(name: str) -> float | None:
+    """Return what an operation's reduction of no element is, or None."""
+    neutral = getattr(getattr(np, name, None), "identity", None)
+    return None if neutral is None else float(neutral)
 
-    def reduce(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
-               keepdims: Any = False, initial: Any = None, **kwargs: Any) -> Any:  # fmt: skip
+
+def chain_data(tape: Tape, name: str, a: Any, dtype: Any = None) -> tuple[Data, bool]:
+    """Return the data to chain an operation over, and whether the result is boolean."""
+    boolean = is_boolean(a)
+    if not (boolean and dtype is not None and np.dtype(dtype).kind in "iub"):  # a count
         check_dtype(dtype, name)
-        if any(value is not True and value is not np._NoValue for value in kwargs.values()):
-            raise UnsupportedFunctionError(f"where= of a reduction ({name}) has no rule")
-        tape = innermost(tapes_in(a, initial))
-        data = as_active_data(tape, a)
-        named = range(data.ndim) if axis is None else np.atleast_1d(axis).tolist()
-        axes = sorted(k % data.ndim for k in named) if data.ndim else []
-        kept = tuple(1 if k in axes else n for k, n in enumerate(data.shape))
-        if initial in (None, np._NoValue):
-            initial = None
-        for k in reversed(axes):
-            if data.shape[k] == 0:
-                if identity is None and initial is None:
-                    raise ValueError(f"zero-size array to reduction operation {name} which has "
-                                     "no identity")  # fmt: skip
-                empty = np.zeros(data.shape[:k] + data.shape[k + 1 :], ACTIVE)
-                empty["value"] = identity if initial is None else initial
-                data = empty
-            else:
-                data = elementwise.reduce(tape, code, data, k)
-        result = wrap(tape, data.reshape(kept) if keepdims is True else data)
-        result = result if initial is None else apply(code, initial, result)
-        return store(out, result, name)
-
-    return reduce
+    data = as_active_data(tape, a)
+    if name in _LOGICAL:
+        not_zero = CODE["not_equal"]
+        return data if boolean else elementwise.binary(tape, not_zero, data, np.zeros(())), True
+    if BY_NAME[name].boolean:
+        raise UnsupportedFunctionError(f"a chain of comparisons, numpy.{name}.reduce or "
+                                       "accumulate, has no rule for active arguments")  # fmt: skip
+    return data, boolean and name in _REORDERABLE
 
 
-_sum = rule(np.sum, method="sum")(_reduced("add", 0.0))
-_prod = rule(np.prod, method="prod")(_reduced("multiply", 1.0))
+def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
+            keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:  # fmt: skip
+    """Record the reduction of a binary operation, with NumPy's arguments."""
+    initial = None if initial is NO_VALUE else initial
+    tape = tape_of(a, initial, out, where)
+    data, boolean = chain_data(tape, name, a, dtype)
+    shape = kept_shape(data.shape, axis) if keepdims is not NO_VALUE and keepdims else None
+    empty = identity(name)
+    if where is not True and where is not NO_VALUE:
+        data = _masked(tape, name, data, where, initial)
+    if empty is None and name not in _REORDERABLE and len(axes_of(data.ndim, axis)) > 1:
+        raise ValueError(f"reduction operation '{name}' is not reorderable, so at most one axis "
+                         "may be specified")  # fmt: skip
+    if axis.__class__ is int and data.ndim > 1 and initial is None:
+        (axis,) = axes_of(data.ndim, axis)
+    else:
+        data = lanes(data, axis)
+        axis = data.ndim - 1
+    if initial is not None:
+        first = np.broadcast_to(as_active_data(tape, initial), (*data.shape[:-1], 1))
+        data = np.concatenate([first, data], axis=-1)
+    if data.shape[axis]:
+        result = elementwise.reduce(tape, CODE[name], data, axis)
+    elif empty is None:
+        raise ValueError(f"zero-size array to reduction operation {name} which has no identity")
+    else:
+        result = np.full(data.shape[:axis] + data.shape[axis + 1 :], number_data(empty))
+    return store(out, wrap(tape, result if shape is None else result.reshape(shape), boolean), name)
+
+
+def _masked(tape: Tape, name: str, data: Data, where: Any, initial: Any) -> Data:
+    """Return data with what the operation leaves out replaced by what changes nothing."""
+    neutral = identity(name)
+    if neutral is None:
+        if initial is None:
+            raise ValueError(f"reduction operation '{name}' does not have an identity, so to use "
+                             "a where mask one has to specify 'initial'")  # fmt: skip
+        if name not in _RIGHT_NEUTRAL:
+            raise UnsupportedFunctionError(f"where= of numpy.{name}.reduce has no rule")
+        neutral = _RIGHT_NEUTRAL[name]
+    return selected(tape, where, data, number_data(neutral))
+
+
+def _reduction(name: str) -> Callable[..., Any]:
+    def reduction(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
+                  keepdims: Any = False, initial: Any = None,
+                  where: Any = True) -> Any:  # fmt: skip
+        return reduced(name, a, axis, dtype, out, keepdims, initial, where)
+
+    return reduction
 
 
 def _extremum(name: str) -> Callable[..., Any]:
-    reduce = _reduced(name, None)
-
     def extremum(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False,
-                 initial: Any = None, **kwargs: Any) -> Any:  # fmt: skip
-        return reduce(a, axis, None, out, keepdims, initial, **kwargs)
+                 initial: Any = None, where: Any = True) -> Any:  # fmt: skip
+        return reduced(name, a, axis, None, out, keepdims, initial, where)
 
     return extremum
 
 
-_max = rule(np.max, np.amax, method="max")(_extremum("maximum"))
-_min = rule(np.min, np.amin, method="min")(_extremum("minimum"))
+def _truth(name: str) -> Callable[..., Any]:
+    def truth(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *,
+              where: Any = True) -> Any:  # fmt: skip
+        return reduced(name, a, axis, None, out, keepdims, None, where)
+
+    return truth
 
 
-@rule(np.mean, method="mean")
-def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-          **kwargs: Any) -> Any:  # fmt: skip
-    total = _sum(a, axis, dtype, None, keepdims, **kwargs)
-    count = a.size / max(getattr(total, "size", 1), 1)
-    mean = total / count if count else total * np.nan
-    return store(out, mean, "mean")
+total = rule(np.sum, method="sum")(_reduction("add"))
+product = rule(np.prod, method="prod")(_reduction("multiply"))
+maximum = rule(np.max, np.amax, method="max")(_extremum("maximum"))
+minimum = rule(np.min, np.amin, method="min")(_extremum("minimum"))
+rule(np.nanmax)(_extremum("fmax"))
+rule(np.nanmin)(_extremum("fmin"))
+any_of = rule(np.any, method="any")(_truth("logical_or"))
+all_of = rule(np.all, method="all")(_truth("logical_and"))
+
+
+@rule(np.ptp)
+def _ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    spread = maximum(a, axis, None, keepdims) - minimum(a, axis, None, keepdims)
+    return store(out, spread, "ptp")
+
+
+@rule(np.count_nonzero)
+def _count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+    array = array_on(tape_of(a), a)
+    return total(array if array.is_bool else array != 0.0, axis, None, None, keepdims)
+
+
+# --- without the NaNs -------------------------------------------------------------------------
+
+
+def without_nans(a: Any, replacement: float) -> ActiveArray:
+    """Return an array with another number for every NaN."""
+    tape = tape_of(a)
+    data = as_active_data(tape, a)
+    missing = ActiveArray(tape, elementwise.unary(tape, CODE["isnan"], data), True)
+    return ActiveArray(tape, selected(tape, missing, number_data(replacement), data))
+
+
+def _nan_reduction(name: str) -> Callable[..., Any]:
+    neutral = identity(name)
+    assert neutral is not None
+
+    def reduction(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
+                  keepdims: Any = False, initial: Any = None,
+                  where: Any = True) -> Any:  # fmt: skip
+        whole = without_nans(a, neutral)
+        return reduced(name, whole, axis, dtype, out, keepdims, initial, where)
+
+    return reduction
+
+
+rule(np.nansum)(_nan_reduction("add"))
+rule(np.nanprod)(_nan_reduction("multiply"))
+
+
+# --- running results --------------------------------------------------------------------------
+
+
+def accumulated(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Record the running results of a binary operation, with NumPy's arguments."""
+    tape = tape_of(a, out)
+    data, boolean = chain_data(tape, name, a, dtype)
+    data, axis = along(data, axis)
+    return store(out, wrap(tape, scans.accumulate(tape, CODE[name], data, axis), boolean), name)
+
+
+def _running(name: str, skip_nans: bool = False) -> Callable[..., Any]:
+    def running(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        whole = without_nans(a, identity(name) or 0.0) if skip_nans else a
+        return accumulated(name, whole, axis, dtype, out)
+
+    return running
+
+
+rule(np.cumsum, method="cumsum")(_running("add"))
+rule(np.cumprod, method="cumprod")(_running("multiply"))
+rule(np.nancumsum)(_running("add", skip_nans=True))
+rule(np.nancumprod)(_running("multiply", skip_nans=True))
+
+
+def _cumulative(name: str) -> Callable[..., Any]:
+    def cumulative(x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None,
+                   include_initial: bool = False) -> Any:  # fmt: skip
+        tape = tape_of(x, out)
+        data = as_active_data(tape, x)
+        if data.ndim == 0:
+            raise ValueError("a cumulative sum or product needs an array of at least one axis")
+        if axis is None and data.ndim > 1:
+            raise ValueError("for an array of several axes, `axis` must be given")
+        if include_initial:
+            axis = axes_of(data.ndim, 0 if axis is None else axis)[0]
+            first = data.shape[:axis] + (1,) + data.shape[axis + 1 :]
+            data = np.concatenate([np.full(first, number_data(identity(name) or 0.0)), data], axis)
+        return accumulated(name, ActiveArray(tape, data, is_boolean(x)), axis, dtype, out)
+
+    return cumulative
+
+
+for _name, _of in (("cumulative_sum", "add"), ("cumulative_prod", "multiply")):
+    if hasattr(np, _name):  # since NumPy 2.1
+        rule(getattr(np, _name))(_cumulative(_of))

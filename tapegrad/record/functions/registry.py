@@ -18,6 +18,7 @@ from tapegrad.ops import CODE, OPS
 from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.array import ActiveArray, apply
+from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.tree import flatten, unflatten_all
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,13 +28,16 @@ RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
 def rule(*functions: Callable[..., Any], method: str = "") -> Callable[[F], F]:
     """Register the decorated function as the rule of NumPy's `functions`.
 
-    With `method`, it's also the method of that name of active arrays.
+    With `method`, it's also the method of that name of active arrays, and of active numbers if
+    NumPy's scalars have it.
     """
 
     def register(recorder: F) -> F:
         RULES.update(dict.fromkeys(functions, recorder))
         if method:
             setattr(ActiveArray, method, recorder)
+            if hasattr(np.float64, method) and not method.startswith("__"):
+                setattr(Active, method, recorder)
         return recorder
 
     return register
@@ -57,7 +61,8 @@ def _resolve(ufunc: np.ufunc) -> int | None:
 _codes: dict[np.ufunc, int | None] = {}
 
 
-def _code_of(ufunc: np.ufunc) -> int:
+def code_of(ufunc: np.ufunc) -> int:
+    """Return the operation that a ufunc is."""
     if ufunc not in _codes:
         _codes[ufunc] = _resolve(ufunc)
     code = _codes[ufunc]
@@ -70,39 +75,33 @@ def _code_of(ufunc: np.ufunc) -> int:
     return code
 
 
-_REDUCERS: dict[np.ufunc, Callable[..., Any]] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-}
+UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
+"""What records `reduce`, `accumulate`, ..., and a call with keyword arguments, of a ufunc."""
+
+
+def ufunc_method(name: str) -> Callable[[F], F]:
+    """Register the decorated function as what records a method of ufuncs."""
+
+    def register(recorder: F) -> F:
+        UFUNC_METHODS[name] = recorder
+        return recorder
+
+    return register
 
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Record a ufunc; NumPy's `__array_ufunc__` protocol."""
+    """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
     if method == "__call__" and not kwargs:
-        return _call(ufunc, inputs)
-    check_dtype(kwargs.pop("dtype", None), ufunc.__name__)
-    if method == "reduce" and ufunc in _REDUCERS:
-        kwargs.setdefault("axis", 0)
-        if "out" in kwargs:
-            kwargs["out"] = kwargs["out"][0]
-        return RULES[_REDUCERS[ufunc]](*inputs, **kwargs)
-    out = kwargs.pop("out", None)
-    if method != "__call__" or kwargs:
-        detail = f".{method}" if method != "__call__" else f" with {', '.join(kwargs)}="
-        raise UnsupportedFunctionError(
-            f"numpy.{ufunc.__name__}{detail} has no rule for active arguments"
-        )
-    result = _call(ufunc, inputs)
-    return store(out and out[0], result, ufunc.__name__)
+        return call_ufunc(ufunc, inputs)
+    return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
 
 
-def _call(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """Record a ufunc of positional arguments."""
     recorder = RULES.get(ufunc)
     if recorder is not None:
         return recorder(*inputs)
-    code = _code_of(ufunc)
+    code = code_of(ufunc)
     if len(inputs) == 1 and isinstance(inputs[0], Active):
         return unary(code, inputs[0])
     if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
@@ -118,16 +117,26 @@ def check_dtype(dtype: Any, name: str) -> None:
         raise UnsupportedFunctionError(f"{name} of active numbers is float64, not {dtype}")
 
 
-def store(out: Any, result: Any, name: str) -> Any:
-    """Return `result`, or `out` with the result in it if that is not None."""
+def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
+    """Return `result`, or `out` with the result in it if that is not None.
+
+    Where a mask doesn't hold, `out` keeps what it has; without `out`, there are zeros.
+    """
+    if where is not True and (is_active(where) or is_active(result) or is_active(out)):
+        other = (False if is_boolean(result) else 0.0) if out is None else out
+        result = RULES[np.where](where, result, other)
+        where = True
     if out is None:
         return result
-    if not isinstance(out, ActiveArray):
+    if isinstance(out, ActiveArray):
+        out[...] = result
+        return out
+    if isinstance(result, Active) or (isinstance(result, ActiveArray) and not result.is_passive):
         raise UnsupportedFunctionError(
             f"{name} can't store active numbers in a plain array (`out=` or an in-place operator): "
             "make that array with np.zeros_like of an active one, or write x = x + y for x += y"
         )
-    out[...] = result
+    np.copyto(out, np.asarray(result), where=where)
     return out
 
 
