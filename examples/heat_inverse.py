@@ -71,7 +71,7 @@ def draw(truth, start, found, readings, path):
     left.legend()
     fitted = simulate(found)
     times = (np.arange(len(fitted)) + 1) * READ_EVERY * DT
-    for k in range(0, len(THERMOMETERS) // 2 + 1):
+    for k in range(len(THERMOMETERS) // 2 + 1):
         right.plot(times, readings[:, k], ".", color=f"C{k}", markersize=4)
         right.plot(times, fitted[:, k], color=f"C{k}", label=f"cell {THERMOMETERS[k]}")
     right.set(xlabel="time", ylabel="temperature", title="Thermometers: readings and fit")

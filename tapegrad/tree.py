@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,14 +12,17 @@ Structure = Any
 
 LEAF: Structure = None
 
+_MAPPINGS = (dict, OrderedDict, defaultdict)
+
 
 def flatten(tree: Any, leaves: list[Any]) -> Structure:
     """Append the leaves of a tree to a list, in order, and return its hashable structure."""
     kind = type(tree)
     if kind is tuple or kind is list:
         return kind, None, tuple([flatten(child, leaves) for child in tree])
-    if kind is dict:
-        return kind, tuple(tree), tuple([flatten(child, leaves) for child in tree.values()])
+    if kind in _MAPPINGS:
+        keys = (tree.default_factory, *tree) if kind is defaultdict else tuple(tree)
+        return kind, keys, tuple([flatten(child, leaves) for child in tree.values()])
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return kind, None, tuple([flatten(child, leaves) for child in tree])
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -36,8 +40,10 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     parts = [unflatten(child, leaves) for child in children]
     if kind is tuple or kind is list:
         return kind(parts)
-    if kind is dict:
-        return dict(zip(names, parts, strict=True))
+    if kind is defaultdict:
+        return defaultdict(names[0], zip(names[1:], parts, strict=True))
+    if kind in _MAPPINGS:
+        return kind(zip(names, parts, strict=True))
     if names is None:
         return kind(*parts)
     return _make_dataclass(kind, dict(zip(names, parts, strict=True)))

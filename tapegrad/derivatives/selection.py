@@ -45,9 +45,9 @@ class Selection:
             argnum %= len(arguments)
             self._structures.append(arguments[argnum])
             self.leaves.extend(range(starts[argnum], starts[argnum + 1]))
-        for leaf in self.leaves:
-            if isinstance(call.specs[leaf], Fixed):
-                _refuse(call.specs[leaf].thing)
+        for position in self.leaves:
+            if isinstance(call.specs[position], Fixed):
+                _refuse(call.specs[position].thing)
         spans = list(ranges(call.specs))
         self.spans = [spans[leaf] for leaf in self.leaves]
         self.shapes = [shape_of(call.specs[leaf]) for leaf in self.leaves]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.function.content import freeze, is_data
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
 from tapegrad.tree import LEAF, Structure, flatten
@@ -29,11 +30,7 @@ class Fixed:
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing
-        self._content = (
-            (thing.shape, thing.dtype.str, thing.tobytes())
-            if isinstance(thing, np.ndarray)
-            else thing
-        )
+        self._content = freeze(thing) if is_data(thing) else thing
 
     def __hash__(self) -> int:
         try:
@@ -42,11 +39,12 @@ class Fixed:
             return hash(type(self.thing))
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Fixed)
-            and type(self.thing) is type(other.thing)
-            and bool(self._content == other._content)
-        )
+        if not isinstance(other, Fixed) or type(self.thing) is not type(other.thing):
+            return False
+        if self._content is other._content:
+            return True
+        equal = self._content == other._content
+        return equal if isinstance(equal, bool) else False  # an array has no one answer
 
 
 class Call(NamedTuple):

@@ -1,96 +1,40 @@
 """What a function closes over, remembered so that a change is noticed.
 
-From a function's code follow the globals, closure variables, defaults, attributes and Python
-functions it reads; numbers, strings, arrays and containers of them are remembered, immutable
-ones by identity, others by content. Files, clocks and random numbers can't be seen this way.
+From a function's code follow the globals, closure variables, defaults, attributes, imports and
+Python functions it reads; numbers, strings, arrays and containers of them are remembered,
+immutable ones by identity, others by content. Files, clocks and random numbers can't be seen
+this way.
 """
 
 from __future__ import annotations
 
 import builtins
 import functools
+import importlib.util
 import inspect
-import struct
 import sys
 from collections.abc import Callable, Iterator
-from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Protocol
 
-import numpy as np
-
-from tapegrad.function.reads import CLOSURE, GLOBAL, SELF, reads
-from tapegrad.record.interception import (
-    Cell,
-    Namespace,
-    Place,
-    in_library,
-    is_interceptable,
-    original_of,
-)
+from tapegrad.function.content import can_change, children, freeze, is_data
+from tapegrad.function.reads import CLOSURE, GLOBAL, IMPORT, Read, reads
+from tapegrad.libraries import in_library, is_library_module, is_library_object, is_of_this_package
+from tapegrad.record.interception import Cell, Place, is_interceptable, original_of
 
 _MISSING = object()
-_SMALL = 4096
-_ATOMS = (int, str, bytes, bool, type(None), np.generic)
+_BLIND = frozenset(
+    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
+)
 
 Getter = Callable[[], Any]
 
 
-class _Unknown:
-    """The frozen form of an object that has no content to remember: equal by identity."""
+class _Condition(Protocol):
+    name: str
 
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unknown) and other.thing is self.thing
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class _Frozen:
-    """The remembered content of an array."""
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self.array = array
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Frozen):
-            return False
-        a, b = self.array, other.array
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-        return np.array_equal(a.view(np.uint8) if a.ndim else a, b.view(np.uint8) if b.ndim else b)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def freeze(value: Any, keep: bool = True) -> Any:
-    """Return the content of a value in a form that compares to the bit; `keep` copies arrays."""
-    if isinstance(value, float):
-        return struct.pack("d", value)
-    if isinstance(value, _ATOMS):
-        return type(value), value
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        if value.nbytes <= _SMALL:  # a string of bytes compares in a tenth of the time
-            return value.shape, value.dtype, value.tobytes()
-        return _Frozen(value.copy() if keep else value)
-    if isinstance(value, tuple | list):
-        return type(value), [freeze(item, keep) for item in value]
-    if isinstance(value, dict):
-        return dict, [(freeze(k, keep), freeze(v, keep)) for k, v in value.items()]
-    if isinstance(value, set | frozenset):
-        return type(value), frozenset(value)
-    if isinstance(value, MethodType):  # a new object at every access
-        return MethodType, _Unknown(value.__func__), _Unknown(value.__self__)
-    return _Unknown(value)
-
-
-def _can_change(value: Any) -> bool:
-    """Whether the same object can hold other content later."""
-    if isinstance(value, tuple):
-        return any(map(_can_change, value))
-    return isinstance(value, np.ndarray | list | dict | set)
+    def holds(self) -> bool:
+        """Whether what was remembered is still so."""
 
 
 class _Watch:
@@ -100,7 +44,7 @@ class _Watch:
 
     def __init__(self, name: str, get: Getter, value: Any) -> None:
         self.name, self.get, self.value = name, get, value
-        self.is_fixed = not _can_change(value)
+        self.is_fixed = not can_change(value)
         self.content = freeze(value)
 
     def holds(self) -> bool:
@@ -114,6 +58,26 @@ class _Watch:
         return True
 
 
+class _Names:
+    """The names an object or module has."""
+
+    def __init__(self, name: str, namespace: dict[str, Any]) -> None:
+        self.name, self._namespace, self._names = name, namespace, list(namespace)
+
+    def holds(self) -> bool:
+        return list(self._namespace) == self._names
+
+
+class _Absent:
+    """Names that a namespace doesn't have, so that they mean builtins."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.name, self.names, self._keys = "a builtin's name", set[str](), namespace.keys()
+
+    def holds(self) -> bool:
+        return self._keys.isdisjoint(self.names)
+
+
 class Environment:
     """What a callable read from outside itself, as it was when this object was made.
 
@@ -125,25 +89,25 @@ class Environment:
     """
 
     def __init__(self, *things: Any) -> None:
-        self._watches: dict[tuple[Any, ...], _Watch] = {}
+        self._conditions: dict[tuple[Any, ...], _Condition] = {}
         self._functions: set[tuple[FunctionType, int]] = set()
         self._places: list[Place] = []
         self._seen: set[int] = set()
         self._keep: list[Any] = []
         for thing in things:
-            if callable(thing):
-                self._callable(thing)
-            elif not _is_data(thing) and not _in_library_object(thing):
-                self._object(type(thing).__name__, thing)
+            self._follow(type(thing).__name__, thing)
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
-        for watch in self._watches.values():
-            if not watch.holds():
-                return watch.name
+        for condition in self._conditions.values():
+            if not condition.holds():
+                return condition.name
         return None
 
-    # --- following a function -----------------------------------------------------------------
+    @property
+    def places(self) -> list[Place]:
+        """Where the function's code bound names that recording gives another meaning."""
+        return self._places
 
     def _visit(self, thing: Any) -> bool:
         if id(thing) in self._seen:
@@ -151,6 +115,17 @@ class Environment:
         self._seen.add(id(thing))
         self._keep.append(thing)
         return True
+
+    # --- following things ---------------------------------------------------------------------
+
+    def _follow(self, name: str, thing: Any) -> None:
+        """Remember what using a thing as a whole may read."""
+        if isinstance(thing, ModuleType):
+            self._module(thing)
+        elif callable(thing):
+            self._callable(thing)
+        elif not is_plain(thing):
+            self._object(name, thing)
 
     def _callable(self, function: Any) -> None:
         if isinstance(function, functools.partial):
@@ -164,124 +139,172 @@ class Environment:
             self._callable(function.__wrapped__)
         elif isinstance(function, type):
             self._class(function)
-        else:
-            self._function(inspect.getattr_static(type(function), "__call__", None), function)
+        elif isinstance(inspect.getattr_static(type(function), "__call__"), FunctionType):
+            if is_library_object(function):
+                self._object(type(function).__name__, function)
+            else:
+                self._function(inspect.getattr_static(type(function), "__call__"), function)
 
     def _function(self, function: Any, instance: Any) -> None:
-        if not isinstance(function, FunctionType) or _is_library(function):
-            return
         key = (function, id(instance))
-        if key in self._functions:
+        if not isinstance(function, FunctionType) or key in self._functions:
             return
         self._functions.add(key)
         self._keep.append(instance)
-        self._attributes(function, "__defaults__", "__kwdefaults__")
         if hasattr(function, "__wrapped__"):
             self._callable(function.__wrapped__)
-        code = function.__code__
-        cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-        first = code.co_varnames[0] if code.co_argcount and instance is not None else None
-        for read in reads(code):
-            if read.kind == GLOBAL:
-                namespace = function.__globals__
-                self._note_place(namespace, read.name)
-                root: Getter = functools.partial(namespace.get, read.name, _MISSING)
-                place: tuple[Any, ...] = (GLOBAL, id(namespace), read.name)
-            elif read.kind == CLOSURE and read.name in cells:
-                self._note_place(Cell(cells[read.name]), read.name)
-                root = functools.partial(_cell_contents, cells[read.name])
-                place = (CLOSURE, id(cells[read.name]), read.name)
-            elif read.name == first:  # a closure variable too, where an inner function reads it
-                root = functools.partial(_identity, instance)
-                place = (SELF, id(instance), read.name)
-            else:
-                continue
-            self._chain(read.name, root, read.attributes, place)
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        if _is_library(function):  # a decorator's: what it calls is the user's
+            for cell in cells.values():
+                if callable(content := _cell_contents(cell)):
+                    self._callable(content)
+            return
+        self._attributes(function, "__defaults__", "__kwdefaults__")
+        if "__class__" in cells and instance is not None:  # `super()` reads it unseen
+            self._class(instance if isinstance(instance, type) else type(instance), instance)
+        for read in reads(function.__code__):
+            self._read(read, function, cells, instance)
+
+    def _read(self, read: Read, function: FunctionType, cells: dict[str, Any],
+              instance: Any) -> None:  # fmt: skip
+        namespace = function.__globals__
+        root: Getter
+        if read.kind == GLOBAL:
+            if read.name not in namespace and hasattr(builtins, read.name):
+                absent = self._conditions.setdefault(("absent", id(namespace)), _Absent(namespace))
+                absent.names.add(read.name)  # type: ignore[attr-defined]
+                return
+            self._note_place(namespace, read.name)
+            root, owner = functools.partial(namespace.get, read.name, _MISSING), namespace
+        elif read.kind == CLOSURE and read.name in cells:
+            self._note_place(Cell(cells[read.name]), read.name)
+            root, owner = functools.partial(_cell_contents, cells[read.name]), cells[read.name]
+        elif read.kind == IMPORT:
+            name = _absolute(read.name, namespace)
+            root, owner = functools.partial(sys.modules.get, name, _MISSING), sys.modules
+        elif read.name == _first_argument(function.__code__) and instance is not None:
+            # A closure variable too, where an inner function reads it.
+            root, owner = functools.partial(_identity, instance), instance
+        else:
+            return
+        self._chain(read.name, root, read.attributes, (read.kind, id(owner), read.name))
 
     def _chain(self, name: str, get: Getter, attributes: tuple[str, ...],
                place: tuple[Any, ...]) -> None:  # fmt: skip
         """Follow attributes as far as they lead through modules, classes and objects."""
         for attribute in attributes:
             owner = get()
-            if owner is _MISSING or _is_data(owner):
+            if owner is _MISSING:
                 break
-            if isinstance(owner, ModuleType) and in_library(getattr(owner, "__file__", None)):
+            if is_plain(owner):
+                if attribute in _BLIND:
+                    return  # what was there before can't reach the result
+                break
+            if isinstance(owner, ModuleType) and is_library_module(owner):
                 return
-            if not hasattr(owner, attribute):
+            static = inspect.getattr_static(type(owner), attribute, None)
+            if isinstance(static, property):
+                self._function(static.fget, owner)
                 return
             name, place = f"{name}.{attribute}", (*place, attribute)
-            static = vars(type(owner)).get(attribute)
-            if isinstance(static, property) and static.fget is not None:
-                self._function(static.fget, owner)
+            if isinstance(static, functools.cached_property):
+                self._function(static.func, owner)
+                get = functools.partial(vars(owner).get, attribute, _MISSING)
+                break
             get = functools.partial(_attribute, get, attribute)
         self._contents(name, get, place)
 
     def _contents(self, name: str, get: Getter, place: tuple[Any, ...]) -> None:
-        if place in self._watches:
+        if place in self._conditions:
             return
         value = original_of(get())
-        if isinstance(value, ModuleType):
-            return
-        if value is _MISSING and hasattr(builtins, name):
-            return
-        self._watches[place] = _Watch(name, get, value)
+        self._conditions[place] = _Watch(name, get, value)
         for item in _items(value):
-            if callable(item):
-                self._callable(item)
-            elif not _is_data(item) and not _in_library_object(item):
-                self._object(name, item)
+            self._follow(name, item)
 
-    def _note_place(self, namespace: Namespace, name: str) -> None:
+    def _note_place(self, namespace: Any, name: str) -> None:
         if is_interceptable(namespace.get(name)):
             self._places.append((namespace, name))
 
-    @property
-    def places(self) -> list[Place]:
-        """Where the function's code bound names that recording gives another meaning."""
-        return self._places
+    # --- things used as a whole ---------------------------------------------------------------
 
-    def _attributes(self, function: Any, *names: str) -> None:
+    def _attributes(self, thing: Any, *names: str) -> None:
         for name in names:
-            if getattr(function, name):
-                get = functools.partial(getattr, function, name)
-                self._contents(f"{name} of {function!r}", get, (id(function), name))
+            get = functools.partial(getattr, thing, name, _MISSING)
+            self._contents(f"{name} of {thing!r}", get, ("of", id(thing), name))
+
+    def _names(self, name: str, thing: Any) -> None:
+        namespace = vars(thing)
+        self._conditions["names", id(thing)] = _Names(name, namespace)
+        for attribute in list(namespace):
+            if not attribute.startswith("__"):
+                get = functools.partial(namespace.get, attribute, _MISSING)
+                self._contents(f"{name}.{attribute}", get, ("in", id(thing), attribute))
+
+    def _module(self, module: ModuleType) -> None:
+        if not is_library_module(module) and self._visit(module):
+            self._names(module.__name__, module)
 
     def _object(self, name: str, instance: Any) -> None:
-        """Remember every attribute of an object used as a whole, and what its methods read."""
-        if self._visit(instance):
-            self._class(type(instance), instance)
-            attributes = getattr(instance, "__dict__", {})
-            for attribute in list(attributes):
-                get = functools.partial(attributes.get, attribute, _MISSING)
-                self._contents(f"{name}.{attribute}", get, ("of", id(instance), attribute))
+        """Remember every attribute of an object, and what its methods read."""
+        if not self._visit(instance):
+            return
+        self._class(type(instance), instance)
+        if hasattr(instance, "__dict__"):
+            self._names(name, instance)
+        for base in type(instance).__mro__:
+            slots = vars(base).get("__slots__", ())
+            self._attributes(instance, *([slots] if isinstance(slots, str) else slots))
 
     def _class(self, kind: type, instance: Any = None) -> None:
-        if _in_library_object(kind) or (instance is None and not self._visit(kind)):
+        if instance is None and not self._visit(kind):
             return
-        inherited = [base for base in reversed(kind.__mro__) if not _in_library_object(base)]
-        members = {name: value for base in inherited for name, value in vars(base).items()}
-        for attribute, value in members.items():
-            function = getattr(value, "__func__", value)
-            if isinstance(function, FunctionType):
-                self._function(function, instance)
-            elif not attribute.startswith("__") and _is_data(value):
-                get = functools.partial(getattr, kind, attribute, _MISSING)
-                self._contents(f"{kind.__name__}.{attribute}", get, ("class", id(kind), attribute))
+        for base in kind.__mro__:
+            if is_library_object(base):
+                continue
+            for attribute, value in list(vars(base).items()):
+                function = _function_of(value)
+                if function is not None:
+                    bound = kind if isinstance(value, classmethod) else instance
+                    self._function(function, bound)
+                elif not attribute.startswith("__") and not inspect.isdatadescriptor(value):
+                    get = functools.partial(getattr, kind, attribute, _MISSING)
+                    self._contents(f"{kind.__name__}.{attribute}", get, (id(kind), attribute))
 
 
-def _items(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple | list | set | frozenset):
-        for item in value:
-            yield from _items(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _items(item)
-    else:
-        yield value
+def is_plain(thing: Any) -> bool:
+    """Whether a thing is data without attributes or methods of the user's."""
+    return is_data(thing) and is_library_object(thing)
 
 
-def _is_data(value: Any) -> bool:
-    return isinstance(value, (*_ATOMS, float, np.ndarray, tuple, list, dict, set, frozenset))
+def _function_of(member: Any) -> FunctionType | None:
+    """Return the function that a member of a class makes callable, if there is one."""
+    for name in ("__func__", "fget", "func"):
+        member = getattr(member, name, member)
+    return member if isinstance(member, FunctionType) else None
+
+
+def _items(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
+    """Yield what a value is made of: the things in containers, and itself if it's none."""
+    if id(value) in above:
+        return
+    for item in children(value):
+        yield from _items(item, (*above, id(value)))
+    yield value
+
+
+def _absolute(name: str, namespace: dict[str, Any]) -> str:
+    """Return the full name of a module that an import statement names."""
+    if not name.startswith("."):
+        return name
+    try:
+        return importlib.util.resolve_name(name, namespace.get("__package__"))
+    except ImportError:  # the statement will say so
+        return name
+
+
+def _first_argument(code: CodeType) -> str | None:
+    return code.co_varnames[0] if code.co_argcount else None
 
 
 def _cell_contents(cell: Any) -> Any:
@@ -300,16 +323,4 @@ def _attribute(get: Getter, name: str) -> Any:
 
 
 def _is_library(function: FunctionType) -> bool:
-    return _of_this_package(function.__module__) or in_library(function.__code__.co_filename)
-
-
-def _of_this_package(module: str | None) -> bool:
-    return (module or "").partition(".")[0] == "tapegrad"
-
-
-def _in_library_object(thing: Any) -> bool:
-    name = getattr(thing if isinstance(thing, type) else type(thing), "__module__", None)
-    module = sys.modules.get(name or "")
-    return _of_this_package(name) or (
-        name != "__main__" and in_library(getattr(module, "__file__", None))
-    )
+    return is_of_this_package(function.__module__) or in_library(function.__code__.co_filename)

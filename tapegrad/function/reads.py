@@ -1,8 +1,8 @@
 """What a code object reads from outside: names and the attributes taken from them.
 
-A read is a root (a global, a closure variable, or the first argument, for methods) followed by
-attribute names. An update of a value by itself and a constant (`calls += 1`) is a tally, not a
-read: what it holds can't reach the result.
+A read is a root (a global, a closure variable, an imported module or, for methods, the first
+argument) followed by attribute names. An update of a value by itself and a constant
+(`calls += 1`) is a tally, not a read: what it holds can't reach the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import NamedTuple
 
-GLOBAL, CLOSURE, SELF = "global", "closure", "self"
+GLOBAL, CLOSURE, SELF, IMPORT = "global", "closure", "self", "import"
 
 _ROOTS = {"LOAD_GLOBAL": GLOBAL, "LOAD_NAME": GLOBAL, "LOAD_DEREF": CLOSURE,
           "LOAD_CLASSDEREF": CLOSURE, "LOAD_FROM_DICT_OR_DEREF": CLOSURE,
@@ -21,11 +21,16 @@ _ROOTS = {"LOAD_GLOBAL": GLOBAL, "LOAD_NAME": GLOBAL, "LOAD_DEREF": CLOSURE,
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
 _NOISE = {"CACHE", "RESUME", "EXTENDED_ARG", "NOP", "PUSH_NULL", "PRECALL", "NOT_TAKEN"}
 
-# After the root's load, the instructions of `n += 1`, `self.n += 1` and `d["n"] += 1`.
+# After the root's load, the instructions of `n += 1`, `self.n += 1`, `d["n"] += 1` and
+# `self.d["n"] += 1`.
+_OF_AN_ITEM = (
+    "CONST", "COPY", "COPY", "SUBSCR", "CONST", "BINARY_OP", "SWAP", "SWAP", "STORE_SUBSCR",
+)  # fmt: skip
 _TALLIES = (
     ("CONST", "BINARY_OP", "STORE"),
     ("COPY", "ATTR", "CONST", "BINARY_OP", "SWAP", "STORE_ATTR"),
-    ("CONST", "COPY", "COPY", "SUBSCR", "CONST", "BINARY_OP", "SWAP", "SWAP", "STORE_SUBSCR"),
+    _OF_AN_ITEM,
+    ("ATTR", *_OF_AN_ITEM),
 )
 _CLASSES = {"LOAD_CONST": "CONST", "LOAD_SMALL_INT": "CONST", "STORE_GLOBAL": "STORE",
             "STORE_DEREF": "STORE", "STORE_NAME": "STORE", "LOAD_ATTR": "ATTR",
@@ -63,6 +68,8 @@ def _own(code: CodeType) -> Iterator[Read]:
     first = code.co_varnames[0] if code.co_argcount else None
     for at, instruction in enumerate(instructions):
         name = instruction.argval
+        if instruction.opname == "IMPORT_NAME":
+            yield from _imports(code, instructions, at)
         kind = _ROOTS.get(instruction.opname)
         if instruction.opname.startswith("LOAD_FAST") and isinstance(name, tuple):
             kind, name = (SELF, first) if first in name else (None, name)
@@ -74,6 +81,15 @@ def _own(code: CodeType) -> Iterator[Read]:
                 break
             attributes.append(str(following.argval))
         yield Read(kind, str(name), tuple(attributes))
+
+
+def _imports(code: CodeType, instructions: list[dis.Instruction], at: int) -> Iterator[Read]:
+    """Yield the reads of an import statement: its names, or the module as a whole."""
+    level = instructions[at - 2].argval
+    module = "." * level + instructions[at].argval
+    names = instructions[at - 1].argval
+    for name in names or (None,):
+        yield Read(IMPORT, module, (name,) if name and name != "*" else ())
 
 
 @functools.lru_cache(maxsize=4096)

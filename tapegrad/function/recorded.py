@@ -16,8 +16,9 @@ from typing import Any
 
 from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.environment import Environment
+from tapegrad.function.environment import Environment, is_plain
 from tapegrad.function.recording import Recording, Workspace, record
+from tapegrad.libraries import frames_to_user
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
@@ -32,7 +33,7 @@ class _Signature:
     def __init__(self, call: Call) -> None:
         # Functions and objects among the arguments are equal while what they close over changes.
         things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
-        self.environment = Environment(*things) if any(map(_has_code, things)) else None
+        self.environment = None if all(map(is_plain, things)) else Environment(*things)
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
@@ -47,10 +48,6 @@ class _Signature:
             recording.link(new)
         self.recordings.append(new)
         self.latest = new
-
-
-def _has_code(thing: Any) -> bool:
-    return callable(thing) or hasattr(thing, "__dict__")
 
 
 class RecordedFunction:
@@ -86,10 +83,12 @@ class RecordedFunction:
         """
         signature = self._signature(call)
         failure = ""
-        recording = None if signature.is_full else signature.latest
-        for _ in range(len(signature.recordings)):
-            if recording is None:
-                break
+        untried = [] if signature.is_full else list(signature.recordings)
+        recording = signature.latest
+        while untried:
+            if recording not in untried:
+                recording = untried[-1]
+            untried.remove(recording)
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
             if failed < 0:
@@ -156,5 +155,5 @@ def _warn(reason: str, function: Callable[..., Any]) -> None:
         f"{name} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now recorded "
         "at every call, which is right but slow",
         RecordingLimitWarning,
-        stacklevel=6,
+        stacklevel=frames_to_user() + 1,
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
+from tapegrad.function.content import duplicate
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.interception import Place, intercepting
@@ -93,7 +94,7 @@ class Recording:
         start = 0
         for spec, boolean in zip(self.specs, self.booleans, strict=True):
             if isinstance(spec, Fixed):
-                leaves.append(spec.thing)
+                leaves.append(duplicate(spec.thing))
             elif spec is FLOAT:
                 leaves.append(bool(outputs[start]) if boolean else float(outputs[start]))
                 start += 1
@@ -110,7 +111,7 @@ class Recording:
         start = 0
         for spec, boolean in zip(self.specs, self.booleans, strict=True):
             if isinstance(spec, Fixed):
-                leaves.append(spec.thing)
+                leaves.append(duplicate(spec.thing))
                 continue
             shape = () if spec is FLOAT else spec
             stop = start + int(np.prod(shape))
@@ -180,4 +181,4 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
         operands.extend(tape.constant(float(number)) for number in leaf.flat)
         return leaf.shape
-    return Fixed(leaf.copy() if isinstance(leaf, np.ndarray) else leaf)
+    return Fixed(duplicate(leaf))

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import functools
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import CellType, ModuleType
 from typing import Any
 
@@ -55,16 +53,6 @@ Place = tuple[Namespace, str]
 
 def _key(namespace: Namespace, name: str) -> tuple[int, str]:
     return (namespace.identity if isinstance(namespace, Cell) else id(namespace)), name
-
-
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-_PACKAGE = str(Path(__file__).parent.parent)
-
-
-@functools.cache
-def in_library(file: str | None) -> bool:
-    """Whether a source file belongs to an installed library, or to this one."""
-    return file is None or file.startswith((*_LIBRARIES, _PACKAGE, "<frozen"))
 
 
 # --- functions and types ----------------------------------------------------------------------

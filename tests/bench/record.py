@@ -67,11 +67,11 @@ def list_of(loop: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def sweep_costs() -> list[str]:
     """Nanoseconds a record of the forward and the reverse sweep, and bytes a record."""
-    lines = []
-    for records in (10**3, 10**4, 10**5, 10**6, 10**7):
-        lines.append(_sweep_cost("Rosenbrock", rosen.array_form, rosen.start(records // 8)))
-    lines.append(_sweep_cost("Lotka-Volterra", ode.scalar_form, ode.workload().x))
-    return lines
+    sizes = (10**3, 10**4, 10**5, 10**6, 10**7)
+    return [
+        *(_sweep_cost("Rosenbrock", rosen.array_form, rosen.start(n // 8)) for n in sizes),
+        _sweep_cost("Lotka-Volterra", ode.scalar_form, ode.workload().x),
+    ]
 
 
 def _sweep_cost(name: str, function: Callable[[Any], Any], x: Any) -> str:
