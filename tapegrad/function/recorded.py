@@ -83,12 +83,9 @@ class RecordedFunction:
         """
         signature = self._signature(call)
         failure = ""
-        untried = [] if signature.is_full else list(signature.recordings)
-        recording = signature.latest
-        while untried:
-            if recording not in untried:
-                recording = untried[-1]
-            untried.remove(recording)
+        untried: list[Recording] | None = None
+        recording = None if signature.is_full else signature.latest
+        while recording is not None:
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
             if failed < 0:
@@ -97,7 +94,11 @@ class RecordedFunction:
             found = recording.value_read(failed, workspace.value)
             recording.give_back(workspace)
             failure = recording.site(failed)
+            untried = list(signature.recordings) if untried is None else untried
+            untried.remove(recording)
             recording = recording.branches.get((failed, found))
+            if recording not in untried:
+                recording = untried[-1] if untried else None
         environments = [self._environment, signature.environment]
         places = [place for environment in environments if environment is not None
                   for place in environment.places]  # fmt: skip
