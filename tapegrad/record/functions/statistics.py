@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE
@@ -16,7 +17,6 @@ from tapegrad.record.functions.operands import (
     NO_VALUE,
     Data,
     array_on,
-    axes_of,
     integers,
     is_active,
     kept_shape,
@@ -43,7 +43,7 @@ def _count(shape: tuple[int, ...], axis: Any, keepdims: Any, where: Any) -> Any:
     if where is True or where is NO_VALUE:
         if axis is None:
             return math.prod(shape)
-        return math.prod([shape[k] for k in axes_of(len(shape), axis)])
+        return math.prod([shape[k] for k in normalize_axis_tuple(axis, len(shape))])
     if is_active(where):
         tape = tape_of(where)
         mask = np.broadcast_to(as_active_data(tape, where), shape)
@@ -121,7 +121,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
     array = array_on(tape, a)
     if weights is None:
         average = mean(array, axis, keepdims=keepdims)
-        scale: Any = np.float64(_count(array.shape, axis, keepdims, True))
+        scale: Any = np.float64(array.size / np.size(average))
     else:
         spread = _spread_weights(array, axis, weights)
         scale = np.sum(spread, axis=axis, keepdims=keepdims)
@@ -141,7 +141,7 @@ def _spread_weights(array: ActiveArray, axis: Any, weights: Any) -> Any:
         return weights
     if axis is None:
         raise TypeError("Axis must be specified when shapes of a and weights differ.")
-    axes = axes_of(array.ndim, axis)
+    axes = normalize_axis_tuple(axis, array.ndim)
     if weights.shape != tuple(array.shape[k] for k in axes):
         raise ValueError("Shape of weights must be consistent with shape of a along specified "
                          "axis.")  # fmt: skip
@@ -202,11 +202,13 @@ def _quantiles(a: Any, axis: Any, q: Any, method: str, keepdims: Any) -> Any:
         result[np.isnan(flat["value"]).any(-1)] = number_data(np.nan)
     else:
         result = np.full((len(flat), math.prod(shape)), number_data(np.nan))
-    return wrap(tape, result.T.reshape(*shape, *rest))
+    return wrap(tape, result.T.reshape((*shape, *rest)))
 
 
 def _flat_lanes(data: Data, axis: Any, keepdims: Any) -> tuple[Data, tuple[int, ...]]:
     """Return what to take together as the rows of a matrix, and the shape of the result."""
+    if axis is not None:
+        axis = normalize_axis_tuple(axis, data.ndim)
     of_lane = lanes(data, axis)
     shape = kept_shape(data.shape, axis) if keepdims is True else of_lane.shape[:-1]
     return of_lane.reshape(math.prod(of_lane.shape[:-1]), of_lane.shape[-1]), shape

@@ -73,7 +73,7 @@ def _accumulate(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None,
 def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
     tape = tape_of(a, b)
     x, y = array_on(tape, a), array_on(tape, b)
-    return ufunc(x.reshape(*x.shape, *[1] * y.ndim), y, **kwargs)
+    return ufunc(x.reshape((*x.shape, *[1] * y.ndim)), y, **kwargs)
 
 
 @ufunc_method("reduceat")
