@@ -98,3 +98,34 @@ def append_constant(address: int, value: float) -> Any:
     pointer(head[_CONSTANTS], float64)[index] = value
     head[_N_CONSTANTS] = index + 1
     return ~index
+
+
+@jit_inline
+def columns(address: int) -> Any:
+    """Return pointers to a tape's operation codes, operands, values and constants.
+
+    They hold until the tape grows: for loops that append to memory reserved before.
+    """
+    head = pointer(address, int64)
+    return (
+        pointer(head[_OP], uint8),
+        pointer(head[_A], int32),
+        pointer(head[_B], int32),
+        pointer(head[_VALUE], float64),
+        pointer(head[_CONSTANTS], float64),
+    )
+
+
+@jit_inline
+def counts(address: int) -> Any:
+    """Return the next slot and the next constant's index."""
+    head = pointer(address, int64)
+    return head[_N], head[_N_CONSTANTS]
+
+
+@jit_inline
+def advance(address: int, slot: int, constant: int) -> None:
+    """Set the next slot and the next constant's index."""
+    head = pointer(address, int64)
+    head[_N] = slot
+    head[_N_CONSTANTS] = constant

@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[tuple[str, str], ...], ...] = (
     (("guard_slot", "i4"), ("guard_value", "f8"), ("guard_site", "i4")),
 )
 COUNT_WORD: tuple[int, ...] = (0, 6, 9)
+_N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 FAILED_WORD = 14
 # Set when the recording has ended: count and address of the inputs' slots, of the outputs.
 INPUTS_WORD, OUTPUTS_WORD = 15, 17
@@ -67,6 +68,8 @@ class Tape:
     def __init__(self, parent: Tape | None = None) -> None:
         self.head = np.zeros(HEAD_WORDS, np.int64)
         self.address = self.head.ctypes.data
+        # Its words, read in a third of an array element's time.
+        self._words: Any = memoryview(self.head)  # type: ignore[arg-type]
         self.parent = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
@@ -101,12 +104,15 @@ class Tape:
     # --- growing ------------------------------------------------------------------------------
 
     def reserve(self, group: int, extra: int) -> None:
-        """Make room for `extra` more entries in a group of columns, at least doubling it."""
+        """Make room for `extra` more entries in a group of columns, 16 times what it had.
+
+        Memory that isn't written yet costs nothing where the system maps pages at first use.
+        """
         word = COUNT_WORD[group]
         count, capacity = int(self.head[word]), int(self.head[word + 1])
         if count + extra <= capacity:
             return
-        wanted = min(max(count + extra, 2 * capacity), MAX_ENTRIES)
+        wanted = min(max(count + extra, 16 * capacity), MAX_ENTRIES)
         if count + extra > MAX_ENTRIES:
             raise TapeMemoryError(
                 f"the tape would hold {count + extra:,} entries; the most is {MAX_ENTRIES:,}. "
@@ -125,6 +131,16 @@ class Tape:
             self.head[word + 2 + offset] = column.ctypes.data
         self.head[word + 1] = wanted
 
+    def _trim(self, name: str, count: int) -> npt.NDArray[Any]:
+        """Shorten a column to what it holds and return it."""
+        column = self._columns.pop(name)
+        try:
+            column.resize(count)  # in place
+        except ValueError:  # a view of it is alive somewhere
+            column = column[:count].copy()
+        self._columns[name] = column
+        return column
+
     def flush(self) -> None:
         """Move what Python appended to the columns, so that compiled code can go on."""
         pending = (self.new_op, self.new_a, self.new_b, self.new_value)
@@ -135,6 +151,16 @@ class Tape:
         if self.new_guard_slot:
             guards = (self.new_guard_slot, self.new_guard_value, self.new_guard_site)
             self._extend(GUARDS, guards)
+
+    def prepare(self, records: int, constants: int) -> None:
+        """Make room for what a loop of compiled code may append without asking."""
+        if self.new_op or self.new_constants or self.new_guard_slot:
+            self.flush()
+        words = self._words
+        if words[_N] + records > words[_N + 1]:
+            self.reserve(RECORDS, records)
+        if words[_N_CONSTANTS] + constants > words[_N_CONSTANTS + 1]:
+            self.reserve(CONSTANTS, constants)
 
     def _extend(self, group: int, pending: Sequence[bytearray | array[Any]]) -> None:
         word = COUNT_WORD[group]
@@ -147,13 +173,14 @@ class Tape:
 
     def sync(self) -> None:
         """Take note of what compiled code appended; raise if it ran out of memory."""
-        if self.head[FAILED_WORD]:
-            self.head[FAILED_WORD] = 0
+        words = self._words
+        if words[FAILED_WORD]:
+            words[FAILED_WORD] = 0
             raise TapeMemoryError(
-                f"the tape could not grow beyond {int(self.head[1]):,} records in compiled code"
+                f"the tape could not grow beyond {words[_N + 1]:,} records in compiled code"
             )
-        self.n = int(self.head[COUNT_WORD[RECORDS]])
-        self.next_constant = ~int(self.head[COUNT_WORD[CONSTANTS]])
+        self.n = words[_N]
+        self.next_constant = ~words[_N_CONSTANTS]
 
     # --- appending from Python ----------------------------------------------------------------
 
@@ -174,21 +201,28 @@ class Tape:
         self.next_constant = operand - 1
         return operand
 
+    def constant_block(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Append many constants and return the operands that mean them."""
+        operands = self.next_constant - np.arange(len(values))
+        self.new_constants.frombytes(values.tobytes())
+        self.next_constant -= len(values)
+        return operands
+
     def input(self, value: float) -> int:
         """Append an input and return its slot."""
         slot = self.append(INPUT, self.n, 0, value)  # it stands for itself
         self._input_slots.append(slot)
         return slot
 
-    def input_block(self, values: npt.NDArray[np.float64]) -> range:
+    def input_block(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         """Append many inputs and return their slots."""
-        slots = range(self.n, self.n + len(values))
+        slots = np.arange(self.n, self.n + len(values), dtype=np.int32)
         self.new_op.extend(bytes([INPUT]) * len(values))
-        self.new_a.extend(slots)
+        self.new_a.frombytes(slots.tobytes())
         self.new_b.frombytes(bytes(4 * len(values)))
         self.new_value.frombytes(values.tobytes())
-        self._input_slots.extend(slots)
-        self.n = slots.stop
+        self._input_slots.frombytes(slots.tobytes())
+        self.n += len(values)
         return slots
 
     def guard(self, slot: int, value: float, code: CodeType, instruction: int) -> None:
@@ -216,9 +250,8 @@ class Tape:
             word = COUNT_WORD[group]
             count = int(self.head[word])
             for offset, (name, _) in enumerate(columns):
-                column = self._columns[name][:count].copy()
+                column = self._trim(name, count)
                 column.flags.writeable = False
-                self._columns[name] = column
                 self.head[word + 2 + offset] = column.ctypes.data
             self.head[word + 1] = count
         for word, operands in ((INPUTS_WORD, self.inputs), (OUTPUTS_WORD, self.outputs)):

@@ -31,6 +31,7 @@ evaluate = Kernel(_evaluate, float64(int64, float64, float64))
 """An operation's value as the sweeps compute it."""
 
 
+_POWER, _POWI, _SQUARE = CODE["power"], CODE["powi"], CODE["square"]
 _NO_COMPLEX = (
     "complex numbers are not supported: differentiate the real and the imaginary part as two "
     "real functions"
@@ -308,18 +309,22 @@ def _is_scalar(number: Any) -> bool:
     return isinstance(number, SupportsFloat) and not hasattr(number, "__array_function__")
 
 
-def power_code(code: int, exponent: Any, values: Any) -> int:
+def power_code(code: int, exponent: Any) -> int:
     """Return the operation that a power with this exponent is: a constant whole one is exact."""
-    if code != CODE["power"] or isinstance(exponent, Active) or np.ndim(values):
+    if code != _POWER or isinstance(exponent, Active):
         return code
-    if not _is_scalar(exponent) or not float(exponent).is_integer():
+    if exponent.__class__ is not int and not _is_whole(exponent):
         return code
-    return CODE["square"] if float(exponent) == 2.0 else CODE["powi"]
+    return _SQUARE if exponent == 2 else _POWI
+
+
+def _is_whole(number: Any) -> bool:
+    return not np.ndim(number) and _is_scalar(number) and float(number).is_integer()
 
 
 def power(x: Any, y: Any) -> Any:
     """Record `x ** y`: a product for a square, `powi` for other whole constant exponents."""
     if not _is_scalar(y):
         return NotImplemented
-    code = power_code(CODE["power"], y, 0.0)
-    return binary(CODE["multiply"], x, x) if code == CODE["square"] else binary(code, x, y)
+    code = power_code(_POWER, y)
+    return binary(CODE["multiply"], x, x) if code == _SQUARE else binary(code, x, y)

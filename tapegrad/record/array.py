@@ -312,7 +312,7 @@ def _captured(tape: Tape, array: ActiveArray) -> Data:
 def as_active_data(tape: Tape, operand: Any) -> Data:
     """Return an operand's elements as an `ACTIVE` array on a tape."""
     data = as_data(tape, operand)
-    if data.dtype == ACTIVE:
+    if elementwise.is_active_data(data):
         return data
     passive = np.zeros(data.shape, ACTIVE)
     passive["value"] = data
@@ -326,10 +326,13 @@ _POWER = CODE["power"]
 
 def apply(code: int, *operands: Any) -> Any:
     """Record an operation on arrays and numbers, and return its result."""
+    if len(operands) == 1 and isinstance(operands[0], ActiveArray):
+        (array,) = operands
+        return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
     tape = innermost(tapes_in(*operands))
     data = [as_data(tape, operand) for operand in operands]
     if len(data) == 2:
-        code = power_code(code, operands[1], data[1])
+        code = power_code(code, operands[1])
         if code == CODE["square"]:
             return wrap(tape, elementwise.binary(tape, CODE["multiply"], data[0], data[0]))
         result = elementwise.binary(tape, code, *data)
@@ -341,13 +344,16 @@ def apply(code: int, *operands: Any) -> Any:
 def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     code = CODE[name]
     is_boolean = IS_BOOLEAN[code]
+    is_power = name == "power" and not reflected
 
-    def method(self: ActiveArray, other: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
         kind = type(other)
         if kind is ActiveArray and other.tape is self.tape:
             data = other.data
-        elif kind is float and code != _POWER:
-            data = np.array(other)
+        elif is_power and kind is int and other == 2:
+            return self * self
+        elif (kind is float or kind is int) and code != _POWER:
+            data = np.array(other, np.float64)
         elif isinstance(other, str | bytes | dict | None.__class__):
             return NotImplemented
         else:

@@ -1,75 +1,156 @@
 """Array operations recorded in one compiled loop each: elementwise, reductions, products.
 
-Arrays of active numbers have dtype `ACTIVE`; an operand that is a float64 array is passive.
+Arrays of active numbers have dtype `ACTIVE`; an operand that is a float64 array is passive. A
+loop appends to memory reserved before it, with its place on the tape in registers. In an
+operand, and nowhere else, a negative slot means a constant that is on the tape already.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
+from numba.extending import overload
 
-from tapegrad.jit import Kernel
+from tapegrad.jit import Kernel, jit_inline
+from tapegrad.memory import advance, columns, counts
 from tapegrad.ops import CODE
-from tapegrad.record.native import ACTIVE, active, as_active
-from tapegrad.rules import evaluate
+from tapegrad.record.native import ACTIVE, ActiveType, active, make_active
+from tapegrad.rules import evaluate_float
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
 
-_ADD, _MULTIPLY = CODE["add"], CODE["multiply"]
+_ADD, _SUBTRACT, _MULTIPLY = CODE["add"], CODE["subtract"], CODE["multiply"]
 
 
-def _unary(code, x, out):
+def _operand(x, constant):
+    """Return a number as an active one: a float as the constant, if it's one on the tape."""
+
+
+@overload(_operand, jit_options={"forceinline": True})
+def _(x, constant):
+    if isinstance(x, ActiveType):
+        return lambda x, constant: x
+    return lambda x, constant: make_active(x, constant, 0)
+
+
+@jit_inline
+def _value_of(code, x, y):
+    # The commonest ones before the switch, which costs a jump that is hard to predict.
+    if code == _MULTIPLY:
+        return x * y
+    if code == _ADD:
+        return x + y
+    if code == _SUBTRACT:
+        return x - y
+    return evaluate_float(code, x, y)
+
+
+@jit_inline
+def _append(address, tape, slot, constant, code, x, y):
+    """Return an operation's result, and the next slot and constant."""
+    value = _value_of(code, x.value, y.value)
+    if x.slot <= 0 and y.slot <= 0:
+        return make_active(value, 0, 0), slot, constant
+    op, a, b, values, constants = tape
+    i, j = x.slot, y.slot
+    if i == 0:
+        constants[constant] = x.value
+        i = ~constant
+        constant += 1
+    if j == 0:
+        constants[constant] = y.value
+        j = ~constant
+        constant += 1
+    op[slot], a[slot], b[slot], values[slot] = code, i, j, value
+    return make_active(value, slot, address), slot + 1, constant
+
+
+def _unary(address, code, x, out):
+    op, a, b, values, _ = columns(address)
+    slot, constant = counts(address)
     for i in range(len(out)):
-        out[i] = evaluate(code, x[i], 0.0)
+        number = x[i]
+        value = _value_of(code, number.value, 0.0)
+        if number.slot == 0:
+            out[i] = make_active(value, 0, 0)
+        else:
+            op[slot], a[slot], b[slot], values[slot] = code, number.slot, 0, value
+            out[i] = make_active(value, slot, address)
+            slot += 1
+    advance(address, slot, constant)
 
 
-def _binary(code, x, y, out):
+def _binary(address, code, x, y, shared_x, shared_y, out):
+    tape = columns(address)
+    slot, constant = counts(address)
     for i in range(len(out)):
-        out[i] = evaluate(code, x[i], y[i])
+        u, v = _operand(x[i], shared_x), _operand(y[i], shared_y)
+        out[i], slot, constant = _append(address, tape, slot, constant, code, u, v)
+    advance(address, slot, constant)
 
 
-def _reduce(code, x, out):
+def _reduce(address, code, x, out):
+    tape = columns(address)
+    slot, constant = counts(address)
     outer, count, inner = x.shape
     for i in range(outer):
         for j in range(inner):
             result = x[i, 0, j]
             for k in range(1, count):
-                result = evaluate(code, result, x[i, k, j])
+                result, slot, constant = _append(
+                    address, tape, slot, constant, code, result, x[i, k, j]
+                )
             out[i, j] = result
+    advance(address, slot, constant)
 
 
-def _matmul(x, y, out):
+def _matmul(address, x, y, out):
+    tape = columns(address)
+    slot, constant = counts(address)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            result = as_active(evaluate(_MULTIPLY, x[i, 0], y[0, j]))
+            result, slot, constant = _append(
+                address, tape, slot, constant, _MULTIPLY, x[i, 0], y[0, j]
+            )
             for k in range(1, x.shape[1]):
-                result = evaluate(_ADD, result, evaluate(_MULTIPLY, x[i, k], y[k, j]))
+                term, slot, constant = _append(
+                    address, tape, slot, constant, _MULTIPLY, x[i, k], y[k, j]
+                )
+                result, slot, constant = _append(address, tape, slot, constant, _ADD, result, term)
             out[i, j] = result
+    advance(address, slot, constant)
 
 
 def _numbers(of: Any, ndim: int) -> Any:
     return types.Array(of, ndim, "A")
 
 
+def _kernel(function: Any, *numbers: Any) -> Kernel:
+    return Kernel(function, types.void(int64, int64, *numbers))
+
+
 def _binary_kernel(x: Any, y: Any) -> Kernel:
-    signature = types.void(int64, _numbers(x, 1), _numbers(y, 1), _numbers(active, 1))
-    return Kernel(_binary, signature)
+    return _kernel(_binary, _numbers(x, 1), _numbers(y, 1), int64, int64, _numbers(active, 1))
 
 
-def _matmul_kernel(x: Any, y: Any) -> Kernel:
-    return Kernel(_matmul, types.void(_numbers(x, 2), _numbers(y, 2), _numbers(active, 2)))
+_unary_kernel = _kernel(_unary, _numbers(active, 1), _numbers(active, 1))
+_reduce_kernel = _kernel(_reduce, _numbers(active, 3), _numbers(active, 2))
+_matmul_kernel = Kernel(_matmul, types.void(int64, *[_numbers(active, 2)] * 3))
+_binary_kernels = {
+    (True, True): _binary_kernel(active, active),
+    (True, False): _binary_kernel(active, float64),
+    (False, True): _binary_kernel(float64, active),
+}
 
 
-_unary_kernel = Kernel(_unary, types.void(int64, _numbers(active, 1), _numbers(active, 1)))
-_reduce_kernel = Kernel(_reduce, types.void(int64, _numbers(active, 3), _numbers(active, 2)))
-_OPERAND_TYPES = {(True, True): (active, active), (True, False): (active, float64),
-                  (False, True): (float64, active)}  # fmt: skip
-_binary_kernels = {key: _binary_kernel(*pair) for key, pair in _OPERAND_TYPES.items()}
-_matmul_kernels = {key: _matmul_kernel(*pair) for key, pair in _OPERAND_TYPES.items()}
+def is_active_data(data: Data) -> bool:
+    """Whether an operand's elements may be active: its dtype is `ACTIVE`."""
+    return data.dtype.names is not None
 
 
 def _flat(data: Data, shape: tuple[int, ...], size: int) -> Data:
@@ -77,15 +158,23 @@ def _flat(data: Data, shape: tuple[int, ...], size: int) -> Data:
     if data.shape == shape:
         return data if data.ndim == 1 else data.reshape(-1)
     if data.size == 1:  # a view without strides, made ten times faster than by broadcast_to
-        return np.ndarray((size,), data.dtype, data.copy(), 0, (0,))
+        return np.ndarray(
+            (size,), data.dtype, data if data.flags.c_contiguous else data.copy(), 0, (0,)
+        )
     return np.broadcast_to(data, shape).reshape(-1)
+
+
+def _common_shape(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
+    if x == y or not y:
+        return x
+    return np.broadcast_shapes(x, y) if x else y
 
 
 def unary(tape: Tape, code: int, x: Data) -> Data:
     """Record a unary operation on every element."""
-    tape.flush()
     out = np.empty(x.size, ACTIVE)
-    _unary_kernel.run(code, _flat(x, x.shape, x.size), out)
+    tape.prepare(x.size, 0)
+    _unary_kernel.run(tape.address, code, _flat(x, x.shape, x.size), out)
     tape.sync()
     return out if x.ndim == 1 else out.reshape(x.shape)
 
@@ -98,12 +187,21 @@ def binary(tape: Tape, code: int, x: Data, y: Data) -> Data:
     ValueError
         If the shapes don't broadcast.
     """
-    shape = x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
+    shape = _common_shape(x.shape, y.shape)
     out = np.empty(shape, ACTIVE)
     flat = out if out.ndim == 1 else out.reshape(-1)
-    tape.flush()
-    kernel = _binary_kernels[x.dtype == ACTIVE, y.dtype == ACTIVE]
-    kernel.run(code, _flat(x, shape, out.size), _flat(y, shape, out.size), flat)
+    size = len(flat)
+    active_x, active_y = is_active_data(x), is_active_data(y)
+    shared_x = shared_y = 0
+    if not active_x and x.size == 1:  # one constant, not one for every element
+        shared_x = tape.constant(x.item())
+    if not active_y and y.size == 1:
+        shared_y = tape.constant(y.item())
+    tape.prepare(size, 2 * size)
+    kernel = _binary_kernels[active_x, active_y]
+    kernel.run(
+        tape.address, code, _flat(x, shape, size), _flat(y, shape, size), shared_x, shared_y, flat
+    )
     tape.sync()
     return out
 
@@ -111,10 +209,10 @@ def binary(tape: Tape, code: int, x: Data, y: Data) -> Data:
 def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
     """Record the chain of a binary operation along an axis that is not empty."""
     rest = x.shape[:axis] + x.shape[axis + 1 :]
-    outer, inner = int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis + 1 :]))
+    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
     out = np.empty((outer, inner), ACTIVE)
-    tape.flush()
-    _reduce_kernel.run(code, x.reshape(outer, x.shape[axis], inner), out)
+    tape.prepare(x.size, 2 * x.size)
+    _reduce_kernel.run(tape.address, code, x.reshape(outer, x.shape[axis], inner), out)
     tape.sync()
     return out.reshape(rest)
 
@@ -122,7 +220,23 @@ def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
 def matmul(tape: Tape, x: Data, y: Data) -> Data:
     """Record the product of two matrices, shapes (m, k) and (k, n) with k > 0."""
     out = np.empty((x.shape[0], y.shape[1]), ACTIVE)
-    tape.flush()
-    _matmul_kernels[x.dtype == ACTIVE, y.dtype == ACTIVE].run(x, y, out)
+    x, y = with_constants(tape, x), with_constants(tape, y)
+    tape.prepare(2 * out.size * x.shape[1], 0)
+    _matmul_kernel.run(tape.address, x, y, out)
     tape.sync()
     return out
+
+
+def with_constants(tape: Tape, x: Data) -> Data:
+    """Return an operand whose passive elements are constants on the tape, for repeated use."""
+    if is_active_data(x):
+        passive = x["slot"] == 0
+        if not passive.any():
+            return x
+        operand = x.copy()
+    else:
+        passive = np.ones(x.shape, np.bool_)
+        operand = np.empty(x.shape, ACTIVE)
+        operand["value"] = x
+    operand["slot"][passive] = tape.constant_block(operand["value"][passive])
+    return operand

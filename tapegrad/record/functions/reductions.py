@@ -35,6 +35,7 @@ _INF = float("inf")
 _RIGHT_NEUTRAL = {"subtract": 0.0, "divide": 1.0, "power": 1.0, "maximum": -_INF, "fmax": -_INF,
                   "minimum": _INF, "fmin": _INF}  # fmt: skip
 _REORDERABLE = ("maximum", "minimum", "fmax", "fmin")
+_PLAIN = ("add", "multiply", "maximum", "minimum")
 _LOGICAL = ("logical_and", "logical_or", "logical_xor")
 
 
@@ -62,6 +63,17 @@ def chain_data(tape: Tape, name: str, a: Any, dtype: Any = None) -> tuple[Data, 
 def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
             keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:  # fmt: skip
     """Record the reduction of a binary operation, with NumPy's arguments."""
+    if (
+        a.__class__ is ActiveArray
+        and axis is dtype is out is None
+        and (initial is None or initial is NO_VALUE)
+        and (where is True or where is NO_VALUE)
+        and (keepdims is False or keepdims is NO_VALUE)
+        and a.data.size
+        and not a.is_bool
+        and name in _PLAIN
+    ):  # the commonest call, without the general walk
+        return wrap(a.tape, elementwise.reduce(a.tape, CODE[name], a.data.reshape(-1), 0))
     initial = None if initial is NO_VALUE else initial
     tape = tape_of(a, initial, out, where)
     data, boolean = chain_data(tape, name, a, dtype)

@@ -102,8 +102,8 @@ def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     if recorder is not None:
         return recorder(*inputs)
     code = code_of(ufunc)
-    if len(inputs) == 1 and isinstance(inputs[0], Active):
-        return unary(code, inputs[0])
+    if len(inputs) == 1:
+        return unary(code, inputs[0]) if isinstance(inputs[0], Active) else apply(code, *inputs)
     if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
         recorded = power(*inputs) if code == CODE["power"] else binary(code, *inputs)
         if recorded is not NotImplemented:
