@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from tapegrad.ops import OPS
+from tapegrad.ops import CODE, OPS
 
 if TYPE_CHECKING:
     from tapegrad.tape import Tape
 
 MOST_LINES = 60
+INPUT = CODE["input"]
 
 
 def operand_name(tape: Tape, operand: int) -> str:
-    """Return how an operand is written: `v12`, an input's `x3`, or a constant's number."""
+    """Return how an operand is written: `v12`, an input's `x3`, or a constant's number.
+
+    An operand that is nowhere on the tape, as on one that `check` rejects, is `?` and its number.
+    """
+    if not -len(tape.constants) <= operand < len(tape):
+        return f"?{operand}"
     if operand < 0:
         return format(tape.constants[~operand], ".6g")
-    if OPS[tape.op[operand]].name == "input":
-        return f"x{np.searchsorted(tape.inputs, operand)}"
+    if tape.op[operand] == INPUT:
+        return f"x{bisect_left(tape._input_slots, operand)}"
     return f"v{operand}"
 
 
 def _row(tape: Tape, slot: int) -> tuple[str, str, str, str]:
-    op = OPS[tape.op[slot]]
-    operands = [operand_name(tape, int(column[slot])) for column in (tape.a, tape.b)[: op.arity]]
-    return operand_name(tape, slot), op.name, ", ".join(operands), format(tape.value[slot], ".9g")
+    code = tape.op[slot]
+    name, arity = (OPS[code].name, OPS[code].arity) if code < len(OPS) else (f"?{code}", 2)
+    operands = [operand_name(tape, int(column[slot])) for column in (tape.a, tape.b)[:arity]]
+    return operand_name(tape, slot), name, ", ".join(operands), format(tape.value[slot], ".9g")
 
 
 def listing(tape: Tape, slots: Iterable[int] | None = None) -> str:

@@ -1,0 +1,477 @@
+"""The tape: how it grows, what `check` states, how it prints, what it weighs, what it survives."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import math
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad import listing as printing
+from tapegrad import tape as tapes
+from tapegrad.errors import InvalidTapeError, TapeEndedError, TapeMemoryError
+from tapegrad.listing import listing
+from tapegrad.ops import CODE
+from tapegrad.record.nesting import recording
+from tapegrad.replay.programs import float_gradient, float_workspace, floats, workspace_length
+from tapegrad.tape import Tape
+
+ADD, MULTIPLY, SIN, POSITIVE = CODE["add"], CODE["multiply"], CODE["sin"], CODE["positive"]
+HERE = (lambda: 0).__code__
+
+
+def small():
+    """x0 * x1 + sin(x0) * 2, with a guard."""
+    tape = Tape()
+    x, y = tape.input(0.5), tape.input(3.0)
+    product = tape.append(MULTIPLY, x, y, 1.5)
+    sine = tape.append(SIN, x, 0, math.sin(0.5))
+    twice = tape.append(MULTIPLY, sine, tape.constant(2.0), 2.0 * math.sin(0.5))
+    total = tape.append(ADD, product, twice, 1.5 + 2.0 * math.sin(0.5))
+    tape.guard(product, 1.5, HERE, 0)
+    tape.end([total, tape.constant(7.0)])
+    return tape
+
+
+def gradient(tape, *point):
+    value, work = float_workspace(tape), np.empty(workspace_length(tape))
+    out = np.empty(len(tape.inputs))
+    failed, result = float_gradient.run(tape.head, np.array(point), value, work, out)
+    return failed, result, out
+
+
+# --- appending ---------------------------------------------------------------------------------
+
+
+def test_a_tape_holds_what_was_appended():
+    tape = small()
+    assert len(tape) == 7
+    assert tape.op.tolist() == [CODE["passive"], CODE["input"], CODE["input"], MULTIPLY, SIN,
+                                MULTIPLY, ADD]  # fmt: skip
+    assert tape.a.tolist() == [0, 1, 2, 1, 1, 4, 3]
+    assert tape.b.tolist() == [0, 0, 0, 2, 0, -1, 5]
+    assert tape.value[3] == 1.5
+    assert tape.constants.tolist() == [2.0, 7.0]
+    assert tape.inputs.tolist() == [1, 2]
+    assert tape.outputs.tolist() == [6, -2]
+    assert tape.guard_slot.tolist() == [3]
+    assert tape.sites[tape.guard_site[0]][0] == __file__
+    tg.check(tape)
+
+
+def test_a_tape_appended_to_by_hand_is_swept():
+    tape = Tape()
+    x, y = tape.input(1.0), tape.input(1.0)
+    tape.end([tape.append(MULTIPLY, tape.append(MULTIPLY, x, y, 1.0), x, 1.0)])
+    failed, value, out = gradient(tape, 3.0, 5.0)
+    assert (failed, value, out.tolist()) == (-1, 45.0, [30.0, 9.0])
+
+
+@pytest.mark.parametrize("n", [0, 1, 61, 62, 63, 64, 65, 127, 128, 129, 1000])
+def test_a_tape_grows_across_every_capacity(n):
+    tape = Tape()
+    x = tape.input(1.0)
+    for k in range(n):
+        x = tape.append(ADD, x, tape.constant(float(k)), 1.0 + k * (k + 1) / 2)
+        tape.guard(x, 1.0 + k * (k + 1) / 2, HERE, 0)
+        if k % 7 == 0:
+            tape.flush()
+    assert (len(tape.op), len(tape.constants), len(tape.guard_slot)) == (n + 2, n, n)
+    tape.end([x])
+    tg.check(tape)
+    assert gradient(tape, 1.0)[:2] == (-1, 1.0 + n * (n - 1) / 2)
+    assert tape.constants.tolist() == [float(k) for k in range(n)]
+
+
+def test_columns_can_be_read_while_recording_goes_on():
+    tape = Tape()
+    x = tape.input(2.0)
+    assert tape.value.tolist() == [0.0, 2.0]
+    tape.append(SIN, x, 0, math.sin(2.0))
+    assert len(tape.value) == 3
+    tg.check(tape)
+
+
+def test_a_block_of_inputs_stands_for_itself():
+    tape = Tape()
+    assert tape.input_block(np.array([1.0, 2.0, 3.0])) == range(1, 4)
+    assert tape.input(4.0) == 4
+    assert tape.input_block(np.empty(0)) == range(5, 5)
+    tape.end([])
+    assert tape.inputs.tolist() == [1, 2, 3, 4]
+    assert tape.value[tape.inputs].tolist() == [1.0, 2.0, 3.0, 4.0]
+    tg.check(tape)
+
+
+def test_an_empty_tape_is_a_tape():
+    tape = Tape()
+    tape.end()
+    tg.check(tape)
+    assert (len(tape), len(tape.inputs), len(tape.outputs)) == (1, 0, 0)
+    assert str(tape).split() == ["slot", "operation", "operands", "value"]
+    assert "0 records, 0 inputs, 0 outputs, 0 guards" in repr(tape)
+    assert len(pickle.loads(pickle.dumps(tape))) == 1
+    value = float_workspace(tape)
+    assert floats.replay.run(tape.head, np.empty(0), value) == -1
+
+
+def test_an_output_may_be_an_input_a_constant_or_twice_the_same():
+    tape = Tape()
+    x = tape.input(2.0)
+    c = tape.constant(5.0)
+    tape.end([x, c, x])
+    tg.check(tape)
+    value, work = float_workspace(tape), np.empty(workspace_length(tape))
+    out, adjoint = np.empty(3), np.empty(1)
+    floats.replay.run(tape.head, np.array([3.0]), value)
+    floats.results.run(tape.head, value, out)
+    floats.pullback.run(tape.head, np.array([1.0, 10.0, 100.0]), value, work, adjoint)
+    assert (out.tolist(), adjoint.tolist()) == ([3.0, 5.0, 3.0], [101.0])
+    floats.pushforward.run(tape.head, np.array([4.0]), value, work, out)
+    assert out.tolist() == [4.0, 0.0, 4.0]
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+
+def test_an_ended_tape_is_read_only_and_refuses_records():
+    tape = small()
+    for column in (tape.op, tape.a, tape.value, tape.constants, tape.guard_value, tape.inputs):
+        with pytest.raises(ValueError, match="read-only"):
+            column[...] = 0
+    with pytest.raises(TapeEndedError, match="return it"):
+        tape.append(SIN, 1, 0, 0.0)
+    with pytest.raises(TapeEndedError):
+        tape.constant(1.0)
+    with pytest.raises(TapeEndedError):
+        tape.input(1.0)
+    with pytest.raises(TapeEndedError):
+        tape.guard(1, 1.0, HERE, 0)
+    assert len(tape) == 7
+    tg.check(tape)
+
+
+def test_a_tape_is_freed_with_its_last_reference():
+    tape = small()
+    gone = weakref.ref(tape)
+    del tape
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_tape_left_by_an_exception_is_closed():
+    with pytest.raises(ZeroDivisionError), recording() as tape:
+        1 / 0  # noqa: B018
+    assert not tape.is_open
+
+
+def test_a_tape_that_would_be_too_long_says_so(monkeypatch):
+    monkeypatch.setattr(tapes, "MAX_ENTRIES", 100)
+    tape = Tape()
+    x = tape.input(0.0)
+    for _ in range(200):
+        x = tape.append(POSITIVE, x, 0, 0.0)
+    with pytest.raises(TapeMemoryError, match="shorter stretch"):
+        tape.flush()
+    assert issubclass(TapeMemoryError, MemoryError)
+
+
+def test_compiled_code_that_can_not_grow_the_tape_says_so(monkeypatch):
+    def f(x):
+        return np.sum(np.sin(x))
+
+    monkeypatch.setattr(tapes, "MAX_ENTRIES", 1000)
+    with pytest.raises(TapeMemoryError, match="1,000"):
+        tg.grad(f)(np.ones(900))
+    monkeypatch.undo()
+    np.testing.assert_allclose(tg.grad(f)(np.zeros(900)), np.ones(900))
+
+
+def test_a_machine_without_memory_says_so(monkeypatch):
+    tape = Tape()
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", full)
+    with pytest.raises(TapeMemoryError, match="no memory"):
+        tape.reserve(0, 10**6)
+
+
+# --- check -------------------------------------------------------------------------------------
+
+CORRUPTIONS = {
+    "operation is unknown": lambda t: t["op"].__setitem__(4, 250),
+    "slot 0 alone is passive": lambda t: t["op"].__setitem__(3, CODE["passive"]),
+    "slot 0 alone": lambda t: t["op"].__setitem__(0, ADD),
+    "does not stand for itself": lambda t: t["a"].__setitem__(2, 1),
+    "does not precede its record": lambda t: t["a"].__setitem__(3, 3),
+    "not precede": lambda t: t["b"].__setitem__(3, 6),
+    "operand does not precede": lambda t: t["b"].__setitem__(6, 1000),
+    "operand is the passive slot": lambda t: t["a"].__setitem__(4, 0),
+    "the passive slot: slot 6": lambda t: t["b"].__setitem__(6, 0),
+    "constant beyond the pool": lambda t: t["b"].__setitem__(5, -3),
+    "beyond the pool": lambda t: t["a"].__setitem__(3, -100),
+    "unary operation has a second": lambda t: t["b"].__setitem__(4, 2),
+    "no active operand": lambda t: t["a"].__setitem__(4, -1),
+    "active record has no active": lambda t: t["a"].__setitem__(5, -2),
+    "`inputs` are not": lambda t: t.__setitem__("inputs", np.array([1], np.int32)),
+    "not the slots of the input records": lambda t: (
+        t["op"].__setitem__(4, CODE["sin"]) or t["inputs"].__setitem__(slice(None), [2, 1])
+    ),
+    "output is beyond": lambda t: t["outputs"].__setitem__(0, 7),
+    "an output is beyond the tape": lambda t: t["outputs"].__setitem__(1, -3),
+    "guard reads no slot": lambda t: t["guard_slot"].__setitem__(0, 0),
+    "reads no slot of the tape": lambda t: t["guard_slot"].__setitem__(0, 7),
+    "guard's site is unknown": lambda t: t["guard_site"].__setitem__(0, 1),
+    "site is unknown": lambda t: t["guard_site"].__setitem__(0, -1),
+    "fails at its own": lambda t: t["guard_value"].__setitem__(0, 1.25),
+}
+
+
+@pytest.mark.parametrize("message", CORRUPTIONS)
+def test_check_rejects_a_tape_that_breaks_an_invariant(message):
+    tape = small()
+    parts = tape._columns | {"inputs": tape.inputs, "outputs": tape.outputs}
+    copies = {name: column.copy() for name, column in parts.items()}
+    CORRUPTIONS[message](copies)
+    tape.inputs, tape.outputs = copies.pop("inputs"), copies.pop("outputs")
+    tape._columns = copies
+    with pytest.raises(InvalidTapeError, match=message):
+        tg.check(tape)
+
+
+def test_check_shows_the_first_bad_record():
+    tape = small()
+    tape._columns["b"] = tape.b.copy()
+    tape._columns["b"][5] = -9
+    with pytest.raises(InvalidTapeError, match=r"slot 5\n(.*\n)+.*v5 +multiply") as caught:
+        tg.check(tape)
+    assert "v4" in str(caught.value)
+
+
+def test_check_rejects_a_guard_that_read_a_nan():
+    tape = Tape()
+    x = tape.input(math.nan)
+    tape.guard(x, math.nan, HERE, 0)
+    tape.end([x])
+    with pytest.raises(InvalidTapeError, match="fails at its own"):
+        tg.check(tape)  # a NaN equals nothing: who reads one guards `isnan` of it
+
+
+def programs():
+    def loop(x):
+        total = 0.0
+        for k in range(len(x)):
+            total = total + x[k] * (x[k - 1] if x[k] > 0 else 2.0)
+        return total
+
+    return {
+        "loop": (loop, np.array([1.0, -1.0, 2.0])),
+        "arrays": (lambda x: np.sum(np.exp(x)[:, None] @ x[None, :]), np.array([0.1, 0.2])),
+        "sorted": (lambda x: np.sort(x)[1] * int(x[0]), np.array([3.0, 1.0, 2.0])),
+        "nested": (lambda x: tg.grad(lambda y: np.sum(x * y**3))(x)[0], np.array([3.0, 1.0])),
+        "index": (lambda x: x[int(x[0])] + round(x[1], 2), np.array([1.0, 0.123])),
+        "constant": (lambda x: 3.0, np.array([1.0])),
+    }
+
+
+@pytest.mark.parametrize("name", programs())
+def test_recorded_programs_are_good_tapes(name):
+    function, x = programs()[name]
+    derivative = tg.grad(function)
+    derivative(x)
+    for made in recordings_of(derivative):
+        tg.check(made.tape)
+        again = pickle.loads(pickle.dumps(made.tape))
+        tg.check(again)
+        assert str(again) == str(made.tape)
+
+
+def recordings_of(derivative):
+    return derivative.recorded.recordings
+
+
+# --- printing ----------------------------------------------------------------------------------
+
+
+def test_the_listing_is_aligned_and_names_operands():
+    lines = str(small()).splitlines()
+    assert lines[0].split() == ["slot", "operation", "operands", "value"]
+    assert [line.split() for line in lines[1:7]] == [
+        ["x0", "input", "0.5"],
+        ["x1", "input", "3"],
+        ["v3", "multiply", "x0,", "x1", "1.5"],
+        ["v4", "sin", "x0", "0.479425539"],
+        ["v5", "multiply", "v4,", "2", "0.958851077"],
+        ["v6", "add", "v3,", "v5", "2.45885108"],
+    ]
+    column = lines[0].index("value")
+    assert all(line[column - 2 : column] == "  " for line in lines[1:7])
+    assert all(line[column] != " " for line in lines[1:7])
+    assert lines[7].startswith("guard v3 == 1.5  (")
+    assert __file__ in lines[7]
+    assert lines[8] == "outputs v6, 7"
+    assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("n", [1, 30, 57, 58, 59, 60, 61, 62, 100, 5000])
+def test_a_long_listing_is_shortened_in_the_middle(n):
+    tape = Tape()
+    x = tape.input(0.0)
+    for k in range(1, n):
+        x = tape.append(ADD, x, tape.constant(1.0), float(k))
+    tape.end([x])
+    lines = str(tape).splitlines()
+    shown = [line for line in lines[1:-1] if not line.startswith("...")]
+    assert shown[0].startswith("x0")
+    assert shown[-1].startswith(f"v{n} " if n > 1 else "x0")
+    hidden = [line for line in lines if line.startswith("...")]
+    if hidden:
+        assert hidden == [f"... {n - len(shown):,} more records"]
+        assert len(shown) <= printing.MOST_LINES < n + 1
+    else:
+        assert len(shown) == n
+    assert len(lines) <= printing.MOST_LINES + 3
+
+
+def test_an_open_tape_is_listed_with_its_inputs_by_name():
+    tape = Tape()
+    x, y = tape.input(1.0), tape.input(2.0)
+    tape.append(ADD, x, y, 3.0)
+    assert [line.split()[0] for line in str(tape).splitlines()] == ["slot", "x0", "x1", "v3"]
+    assert "x0, x1" in str(tape)
+
+
+def test_chosen_records_are_listed():
+    lines = listing(small(), [3, 6]).splitlines()
+    assert [line.split()[0] for line in lines] == ["slot", "v3", "v6"]
+
+
+def test_many_guards_and_outputs_are_shortened():
+    tape = Tape()
+    slots = [tape.input(float(k)) for k in range(200)]
+    for k, slot in enumerate(slots):
+        tape.guard(slot, float(k), HERE, 0)
+    tape.end(slots)
+    text = str(tape)
+    assert "... 140 more guards" in text
+    assert text.endswith(", ...")
+
+
+# --- weight ------------------------------------------------------------------------------------
+
+
+def test_a_record_weighs_seventeen_bytes():
+    tape = Tape()
+    x = tape.input(1.0)
+    for _ in range(9_998):
+        x = tape.append(SIN, x, 0, 0.0)
+    assert tape.nbytes == 17 * 10_000
+    tape.constant(1.0)
+    assert tape.nbytes == 17 * 10_000 + 8
+    tape.guard(x, 0.0, HERE, 0)
+    assert tape.nbytes == 17 * 10_000 + 8 + 16
+    tape.end([x])
+    assert tape.nbytes == 17 * 10_000 + 8 + 16
+    assert sum(column.nbytes for column in tape._columns.values()) == tape.nbytes
+
+
+# --- pickling and copying ----------------------------------------------------------------------
+
+
+def test_a_tape_survives_pickling():
+    tape = small()
+    again = pickle.loads(pickle.dumps(tape))
+    for name in ("op", "a", "b", "value", "constants", "guard_slot", "guard_value", "guard_site",
+                 "inputs", "outputs", "sites"):  # fmt: skip
+        np.testing.assert_array_equal(getattr(again, name), getattr(tape, name))
+    assert again.head.ctypes.data != tape.head.ctypes.data
+    assert not again.is_open
+    assert len(again) == len(tape)
+    tg.check(again)
+    value = float_workspace(again)
+    assert floats.replay.run(again.head, np.array([0.5, 3.0]), value) == -1
+    assert floats.replay.run(again.head, np.array([0.5, 4.0]), value) == 0
+
+
+def test_a_copy_of_a_tape_outlives_the_original():
+    tape = small()
+    again = copy.deepcopy(tape)
+    shallow = copy.copy(tape)
+    expected = str(tape)
+    del tape
+    gc.collect()
+    for other in (again, shallow):
+        assert str(other) == expected
+        assert floats.replay.run(other.head, np.array([0.5, 3.0]), float_workspace(other)) == -1
+
+
+def test_an_open_tape_is_not_pickled():
+    with pytest.raises(TypeError, match="ended"):
+        pickle.dumps(Tape())
+
+
+# --- a million records -------------------------------------------------------------------------
+
+
+def test_a_million_records_from_an_array_have_the_closed_form_gradient():
+    x = np.linspace(0.1, 1.0, 250_000)
+    derivative = tg.value_and_grad(lambda x: np.sum(np.sin(x) * x + x))
+    for point in (x, 2.0 * x):
+        value, found = derivative(point)
+        assert value == pytest.approx(np.sum(np.sin(point) * point + point), rel=1e-12)
+        np.testing.assert_allclose(found, np.cos(point) * point + np.sin(point) + 1.0, rtol=4e-15)
+    (made,) = recordings_of(derivative)
+    assert len(made.tape) > 10**6
+    assert made.tape.nbytes < 18 * len(made.tape)
+    tg.check(made.tape)
+
+
+def test_a_million_records_in_a_chain_have_the_closed_form_gradient():
+    n = 10**6
+    tape = Tape()
+    x = tape.input(1.0)
+    slot, c = x, tape.constant(1.0 + 1e-6)
+    for _ in range(n):
+        slot = tape.append(MULTIPLY, slot, c, 1.0)
+    tape.end([slot])
+    assert len(tape) == n + 2
+    assert tape.nbytes == 17 * (n + 2) + 8
+    failed, value, out = gradient(tape, 2.0)
+    factor = math.exp(n * math.log1p(1e-6))
+    assert failed == -1
+    assert value == pytest.approx(2.0 * factor, rel=1e-9)
+    assert out[0] == pytest.approx(factor, rel=1e-9)
+    assert value == pytest.approx(2.0 * out[0], rel=1e-12)
+
+
+# --- guards ------------------------------------------------------------------------------------
+
+
+def test_a_replay_names_the_first_guard_that_fails():
+    tape = Tape()
+    x, y = tape.input(1.0), tape.input(2.0)
+    tape.guard(y, 2.0, HERE, 0)
+    tape.guard(x, 1.0, HERE, 0)
+    total = tape.append(ADD, x, y, 3.0)
+    tape.guard(total, 3.0, HERE, 0)
+    tape.end([total])
+    value = float_workspace(tape)
+    for point, failed in {(1.0, 2.0): -1, (9.0, 2.0): 1, (1.0, 9.0): 0, (9.0, 9.0): 0}.items():
+        assert floats.replay.run(tape.head, np.array(point), value) == failed
+
+
+def test_guards_of_one_line_share_a_site():
+    derivative = tg.grad(lambda x: sum(v if v > 0 else -v for v in x))
+    derivative(np.ones(50))
+    (made,) = recordings_of(derivative)
+    assert len(made.tape.guard_slot) == 50
+    assert len({made.tape.sites[k] for k in made.tape.guard_site}) == 1
+    assert made.tape.sites[made.tape.guard_site[0]][0] == __file__
+    assert len(made.tape.sites) == 1
