@@ -46,7 +46,10 @@ def powi(x: float, n: float) -> float:
             result *= square
         square *= square
         k >>= 1
-    return result if n >= 0.0 else 1.0 / result
+    if n >= 0.0:
+        return result
+    inverse = 1.0 / result
+    return inverse if inverse != 0.0 else x**n  # the product may overflow where this doesn't vanish
 
 
 @jit
