@@ -1,0 +1,149 @@
+"""The layers of the package: which module may import which, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "tapegrad"
+
+# From the lowest floor to the highest. A module may import from its own floor and from lower
+# ones; a package's name stands for all of its modules.
+FLOORS = [
+    ["errors", "ops", "tree"],
+    ["generated", "jit"],
+    ["special", "listing"],
+    ["tape", "rules"],
+    ["memory", "checking"],
+    ["replay"],
+    ["record"],
+    ["function"],
+    ["derivatives"],
+    ["testing", "__init__"],
+]
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+
+# Within the packages, the same.
+RECORD_FLOORS = [
+    ["nesting", "native"],
+    ["active", "elementwise", "scans"],
+    ["array", "operators", "sweeping"],
+    ["functions"],
+    ["creation", "mathematics"],
+    ["interception"],
+]
+
+
+def modules():
+    return sorted(path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def dotted(path):
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def is_for_types_only(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports(path, everywhere=True):
+    """Yield the modules that a file imports, but for type checkers."""
+    nodes = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while nodes:
+        node = nodes.pop()
+        if is_for_types_only(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            for alias in node.names:
+                inner = PACKAGE.parent / Path(*node.module.split("."), alias.name)
+                is_module = inner.is_dir() or inner.with_suffix(".py").is_file()
+                yield f"{node.module}.{alias.name}" if is_module else node.module
+        elif everywhere or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes.extend(child for child in ast.iter_child_nodes(node))
+
+
+def top(name):
+    """The part of a module's dotted name that has a floor."""
+    return (name.split(".") + ["__init__"])[1]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_a_module_imports_nothing_from_a_higher_floor(path):
+    own = FLOOR[top(dotted(path))]
+    for name in imports(path):
+        if name.split(".")[0] == "tapegrad":
+            assert FLOOR[top(name)] <= own, f"{dotted(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_recorders_import_nothing_from_a_higher_floor_of_theirs(path):
+    floor = {f"tapegrad.record.{n}": k for k, names in enumerate(RECORD_FLOORS) for n in names}
+    own = next((k for name, k in floor.items() if dotted(path).startswith(name)), None)
+    for name in imports(path):
+        lower = next((k for other, k in floor.items() if name.startswith(other)), None)
+        if own is not None and lower is not None:
+            assert lower <= own, f"{dotted(path)} imports {name}"
+
+
+def test_imports_have_no_cycle():
+    graph = {dotted(path): set(imports(path)) for path in modules()}
+    done, active = set(), []
+
+    def visit(name):
+        assert name not in active, " -> ".join([*active, name])
+        if name in done or name not in graph:
+            return
+        active.append(name)
+        for other in graph[name]:
+            visit(other)
+        done.add(active.pop())
+
+    for name in graph:
+        visit(name)
+    assert done == set(graph)
+
+
+def test_every_floor_is_of_the_package_and_every_module_has_a_floor():
+    found = {top(dotted(path)) for path in modules()}
+    assert found == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_optional_libraries_are_not_imported_with_the_package(path):
+    optional = {"scipy", "matplotlib", "graphviz", "mpmath", "hypothesis", "pytest"}
+    assert optional.isdisjoint(name.split(".")[0] for name in imports(path, everywhere=False))
+
+
+def test_third_party_imports_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[^\w-]", entry)[0] for entry in project["dependencies"]}
+    foreign = {
+        name.split(".")[0]
+        for path in modules()
+        for name in imports(path, everywhere=False)
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "tapegrad"}
+    }
+    assert foreign == declared
+
+
+def test_the_package_works_without_scipy():
+    code = """
+import sys
+sys.modules["scipy"] = None
+import math, numpy as np, tapegrad
+f = tapegrad.grad(lambda x: np.sum(np.exp(x)) * math.sin(x[0]))
+print(f(np.array([0.0, 1.0]))[1], len(tapegrad.supported()) > 100)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "0.0 True", done.stderr
