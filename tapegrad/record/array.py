@@ -143,7 +143,8 @@ class ActiveArray:
     def truth(self) -> npt.NDArray[np.bool_]:
         """Read the truth values, guarding every active one."""
         if not self.is_bool:
-            return apply(CODE["not_equal"], self, 0.0).truth()  # type: ignore[no-any-return]
+            flags = elementwise.binary(self.tape, CODE["not_equal"], self.data, np.array(0.0))
+            return ActiveArray(self.tape, flags, is_bool=True).truth()
         active = self.data[self.data["slot"] > 0]
         guard_all(self.tape, active["slot"], active["value"])
         return np.asarray(self.data["value"] != 0.0)
@@ -179,6 +180,9 @@ class ActiveArray:
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise LostDerivativeError("an active array belongs to its recording and can't be pickled")
+
+    def __copy__(self) -> ActiveArray:
+        return self.copy()
 
     def __deepcopy__(self, memo: Any) -> ActiveArray:
         return self.copy()
@@ -262,6 +266,10 @@ def plain_index(key: Any) -> Any:
     if isinstance(key, ActiveArray):
         return key.truth() if key.is_bool else np.array([int(k) for k in key.flat]).reshape(
             key.shape)  # fmt: skip
+    if isinstance(key, str) or (isinstance(key, list) and any(isinstance(k, str) for k in key)):
+        raise IndexError(
+            "an active array has no fields: its indices are integers, slices and masks"
+        )
     return bool(key) if isinstance(key, ActiveBool) else key
 
 
