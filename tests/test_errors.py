@@ -1,0 +1,176 @@
+"""Every error: raised where it should be, of the built-in kind expected, and naming the way out."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+import tapegrad as tg
+from tapegrad import errors
+from tapegrad import tape as tapes
+from tapegrad.function.recorded import MOST_RECORDINGS
+from tapegrad.tape import Tape
+from tapegrad.testing import GradientMismatchError, check_grads
+
+PLAIN = np.ones(2)
+
+
+def ended():
+    kept = []
+    tg.grad(lambda x: kept.append(x) or x * 2.0)(1.0)
+    return kept[0] * 2.0
+
+
+def ended_array():
+    kept = []
+    tg.grad(lambda x: kept.append(x) or np.sum(x))(np.ones(2))
+    return np.sin(kept[0])
+
+
+def escaped_into_another():
+    kept = []
+    tg.grad(lambda x: kept.append(x) or x * 2.0)(1.0)
+    return tg.grad(lambda x: x * kept[0])(1.0)
+
+
+def stored_outside():
+    def outer(x):
+        y = x * 1.0
+        tg.grad(lambda z: y.__setitem__(0, z) or z)(2.0)
+        return np.sum(y)
+
+    return tg.grad(outer)(np.ones(2))
+
+
+def bad_tape():
+    tape = Tape()
+    tape.append(3, 77, 0, 0.0)
+    tg.check(tape)
+
+
+def long_tape():
+    tape = Tape()
+    tape.reserve(0, 2**31)
+
+
+# What raises, the class, and what its message must say: what happened, and the way out.
+CASES = {
+    "float": (lambda: tg.grad(lambda x: x * float(x))(1.0), errors.LostDerivativeError,
+              ["float()", "stop_gradient", "np.sin"]),
+    "plain array of a number": (lambda: tg.grad(lambda x: scipy.linalg.norm(x))(1.0),
+                                errors.LostDerivativeError, ["np.stack", "zeros_like"]),
+    "plain array of an array": (lambda: tg.grad(lambda x: scipy.linalg.norm(x))(np.ones(2)),
+                                errors.LostDerivativeError, ["zeros_like", "stop_gradient"]),
+    "integers": (lambda: tg.grad(lambda x: np.sum(x.astype(int)))(np.ones(2)),
+                 errors.LostDerivativeError, ["int64"]),
+    "ufunc": (lambda: tg.grad(lambda x: np.spacing(x))(1.0), errors.UnsupportedFunctionError,
+              ["spacing", "supported()", "stop_gradient"]),
+    "ufunc of an array": (lambda: tg.grad(lambda x: np.sum(np.gcd(x, 2)))(np.ones(2)),
+                          errors.UnsupportedFunctionError, ["gcd", "supported()"]),
+    "function": (lambda: tg.grad(lambda x: np.sum(np.unwrap(np.fft.fft(x))))(np.ones(2)),
+                 errors.UnsupportedFunctionError, ["fft", "supported()", "stop_gradient"]),
+    "store": (lambda: tg.grad(lambda x: np.add(x, 1.0, out=PLAIN))(np.ones(2)),
+              errors.UnsupportedFunctionError, ["zeros_like"]),
+    "vector": (lambda: tg.grad(lambda x: x * 2.0)(np.ones(2)), errors.NotScalarError, ["jacobian"]),
+    "no number": (lambda: tg.grad(lambda x: "a")(1.0), errors.NotScalarError, ["one float"]),
+    "integer": (lambda: tg.grad(lambda x: x)(1), errors.InputTypeError, ["float"]),
+    "complex": (lambda: tg.grad(lambda x: x)(1j), errors.InputTypeError, ["complex"]),
+    "complex inside": (lambda: tg.grad(lambda x: abs(x * 1j))(1.0), errors.InputTypeError,
+                       ["imaginary part"]),
+    "integer array": (lambda: tg.grad(lambda x: np.sum(x))(np.arange(3)), errors.InputTypeError,
+                      ["float"]),
+    "strings": (lambda: tg.grad(lambda x: x + np.array(["a"]))(np.ones(1)), errors.InputTypeError,
+                ["real numbers"]),
+    "tangents": (lambda: tg.jvp(lambda x: x, (np.ones(2),), (np.ones(3),)), errors.StructureError,
+                 ["(2,)", "(3,)"]),
+    "cotangents": (lambda: tg.vjp(lambda x: x, np.ones(2))[1](np.ones(3)), errors.StructureError,
+                   ["(2,)", "(3,)"]),
+    "ended": (ended, errors.TapeEndedError, ["return it"]),
+    "ended array": (ended_array, errors.TapeEndedError, ["return it"]),
+    "escaped": (escaped_into_another, errors.TapeEndedError, ["return it"]),
+    "mixed": (stored_outside, errors.MixedTapesError, ["return it", "inside"]),
+    "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
+    "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
+    "hash": (lambda: tg.grad(lambda x: {x: x}[x])(1.0), errors.UnhashableError, ["int(x)"]),
+    "hash of an array": (lambda: tg.grad(lambda x: hash(x) * x)(np.ones(2)),
+                         errors.UnhashableError, ["dictionary"]),
+    "mismatch": (lambda: check_grads(lambda x: np.sum(tg.stop_gradient(x) ** 2), (np.ones(3),)),
+                 GradientMismatchError, ["differences", "differ by"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_error_is_of_its_class_and_names_the_way_out(name):
+    raiser, kind, words = CASES[name]
+    with pytest.raises(kind) as caught:
+        raiser()
+    assert isinstance(caught.value, errors.TapegradError)
+    for word in words:
+        assert word in str(caught.value)
+
+
+EXPECTED = {
+    "LostDerivativeError": TypeError, "UnsupportedFunctionError": TypeError,
+    "NotScalarError": TypeError, "InputTypeError": TypeError, "StructureError": ValueError,
+    "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
+    "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
+}  # fmt: skip
+
+
+def classes():
+    return {
+        name: kind
+        for name, kind in vars(errors).items()
+        if inspect.isclass(kind) and kind.__module__ == "tapegrad.errors"
+    }
+
+
+def test_every_error_derives_from_the_built_in_kind_a_caller_expects():
+    found = {name: kind for name, kind in classes().items() if name in EXPECTED}
+    assert set(classes()) - set(found) == {"TapegradError", "RecordingLimitWarning"}
+    for name, kind in found.items():
+        assert issubclass(kind, EXPECTED[name])
+        assert issubclass(kind, errors.TapegradError)
+
+
+def test_every_class_of_error_has_a_case_here():
+    assert {kind.__name__ for _, kind, _ in CASES.values()} >= set(EXPECTED)
+
+
+def test_the_limit_of_recordings_warns_with_the_place_and_what_follows():
+    def f(x):
+        return x * int(x)
+
+    derivative = tg.grad(f)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k in range(MOST_RECORDINGS + 3):
+            assert derivative(float(k)) == k
+    (warning,) = caught
+    assert warning.category is errors.RecordingLimitWarning
+    assert issubclass(warning.category, RuntimeWarning)
+    for word in (f"{MOST_RECORDINGS} times", "right but slow", __file__, "f has been recorded"):
+        assert word in str(warning.message)
+
+
+def test_a_messages_first_letter_is_small_and_its_end_has_no_stop():
+    source = inspect.getsource(tapes) + inspect.getsource(tg.record.active)
+    messages = re.findall(r"Error\(\s*f?\"(.)", source)
+    assert len(messages) > 5
+    assert all(not letter.isupper() for letter in messages)
+
+
+def test_an_error_leaves_the_library_as_it_was():
+    derivative = tg.grad(lambda x: np.sin(x) * (float(x) if x > 1.0 else 1.0))
+    assert derivative(0.0) == 1.0
+    with pytest.raises(errors.LostDerivativeError):
+        derivative(2.0)
+    assert derivative(0.0) == 1.0
+    with pytest.raises(errors.LostDerivativeError):
+        derivative(3.0)
+    assert tg.grad(tg.grad(np.sin))(0.0) == 0.0
