@@ -150,6 +150,14 @@ def test_an_active_index_is_guarded():
     np.testing.assert_array_equal(derivative(np.array([2.0, 5.0, 6.0])), [0.0, 0.0, 3.0])
 
 
+def test_a_list_of_active_indices_or_truth_values_is_guarded():
+    x = np.array([1.0, 2.0, 0.0])
+    derivative = tg.grad(lambda x: np.sum(x[[x[0], x[2], 1]]) + np.sum(x[[v > 1.0 for v in x]]))
+    np.testing.assert_array_equal(derivative(x), [1.0, 3.0, 0.0])
+    np.testing.assert_array_equal(derivative(x[::-1]), [1.0, 3.0, 0.0])
+    np.testing.assert_array_equal(derivative(np.array([2.0, 0.0, 2.0])), [1.0, 1.0, 3.0])
+
+
 def test_an_active_mask_is_guarded():
     derivative = tg.grad(lambda x: np.sum(x[x > 0.0] ** 2))
     for x in (LINE, -LINE, np.abs(LINE), np.zeros(5)):

@@ -216,6 +216,23 @@ def test_loops_over_the_shape_replay():
         np.testing.assert_array_equal(derivative(x), tg.grad(lambda x: f(x))(x))
 
 
+def test_divmod_is_the_pair_of_its_parts():
+    for f in (lambda x: divmod(x, 0.75)[1], lambda x: divmod(x, 0.75)[0] + 0.0,
+              lambda x: divmod(3.0, x)[0], lambda x: divmod(3.0, x)[1]):  # fmt: skip
+        assert_recorded_as_numpy(f, CUBE)
+
+
+def test_the_attributes_of_a_real_array_are_there():
+    for name in ("real", "imag", "itemsize", "nbytes", "T", "shape", "ndim", "size"):
+        assert_recorded_as_numpy(lambda x: getattr(x, name), CUBE)  # noqa: B023
+    assert_recorded_as_numpy(lambda x: x.conj() + x.conjugate(), CUBE)
+
+
+def test_an_array_of_one_number_is_read_as_an_int_under_a_guard():
+    derivative = tg.grad(lambda x: x * int(x))
+    assert [float(derivative(np.array(x))) for x in (2.5, 3.5, 2.9)] == [2.0, 3.0, 2.0]
+
+
 # --- what would lose the derivative ------------------------------------------------------------
 
 LOSERS = {

@@ -7,6 +7,7 @@ to the rules in `functions`.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -175,6 +176,15 @@ class ActiveArray:
             return float(self.value.item())
         raise LostDerivativeError("float() of an active array would drop its derivative")
 
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
     def __hash__(self) -> int:
         raise UnhashableError("an active array can't be a dictionary key or a member of a set")
 
@@ -193,6 +203,32 @@ class ActiveArray:
     def T(self) -> ActiveArray:  # noqa: N802  # NumPy's name
         """The transpose, a view."""
         return self._wrap(self.data.T)  # type: ignore[no-any-return]
+
+    @property
+    def real(self) -> ActiveArray:
+        """The array itself."""
+        return self
+
+    @property
+    def imag(self) -> npt.NDArray[np.float64]:
+        """Zeros."""
+        return np.zeros(self.shape)
+
+    def conjugate(self) -> ActiveArray:
+        """Return a copy, as the elements are real."""
+        return self.copy()
+
+    conj = conjugate
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element of the array it stands for."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements of the array it stands for."""
+        return self.size * self.itemsize
 
     @property
     def flat(self) -> Iterator[Any]:
@@ -266,10 +302,11 @@ def plain_index(key: Any) -> Any:
     if isinstance(key, ActiveArray):
         return key.truth() if key.is_bool else np.array([int(k) for k in key.flat]).reshape(
             key.shape)  # fmt: skip
-    if isinstance(key, str) or (isinstance(key, list) and any(isinstance(k, str) for k in key)):
-        raise IndexError(
-            "an active array has no fields: its indices are integers, slices and masks"
-        )
+    if isinstance(key, list):
+        return [operator.index(k) if isinstance(k, Active) and not isinstance(k, ActiveBool)
+                else plain_index(k) for k in key]  # fmt: skip
+    if isinstance(key, str):
+        raise IndexError("an active array has no fields: index it by integers, slices and masks")
     return bool(key) if isinstance(key, ActiveBool) else key
 
 
