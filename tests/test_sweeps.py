@@ -30,7 +30,7 @@ SMOOTH = [
     and op.name not in ("powi", "polygamma", "stop", "keep", "drop", "chain", "copysign",
                         "remainder", "fmod", "positive")
 ]  # fmt: skip
-SMOOTH += [op for op in OPS if op.name in ("arctan2", "hypot")]
+SMOOTH += [op for op in OPS if op.name == "arctan2"]
 N = 4
 
 
