@@ -11,12 +11,14 @@ from tapegrad.derivatives import (
     value_and_grad,
     vjp,
 )
+from tapegrad.drawing import draw
 from tapegrad.record.functions import supported
 from tapegrad.tape import Tape
 
 __all__ = [
     "Tape",
     "check",
+    "draw",
     "grad",
     "hessian",
     "hvp",

@@ -50,5 +50,17 @@ class UnhashableError(TapegradError, TypeError):
     """An active number was used as a dictionary key or a member of a set."""
 
 
+class GraphvizError(TapegradError, RuntimeError):
+    """A drawing can't be rendered: Graphviz is missing, or it failed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}. To show a drawing or save it as an image, `pip install tapegrad[draw]` "
+            "and install Graphviz, whose program `dot` does the work (apt install graphviz, brew "
+            "install graphviz, or https://graphviz.org/download); without either, `.to_dot()` "
+            "returns the graph as text, and `.save('graph.dot')` writes it"
+        )
+
+
 class RecordingLimitWarning(RuntimeWarning):
     """A function was recorded so often that it's now recorded at every call."""

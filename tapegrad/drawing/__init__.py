@@ -1,0 +1,5 @@
+"""Drawings of tapes, through Graphviz."""
+
+from tapegrad.drawing.picture import Drawing, draw
+
+__all__ = ["Drawing", "draw"]

@@ -1,0 +1,226 @@
+"""A tape as a graph of a bounded number of nodes, in Graphviz's language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.drawing.choice import Part, choose, shorten
+from tapegrad.drawing.folding import Folded, fold
+from tapegrad.drawing.labels import (
+    CARRIED,
+    COMMUTATIVE,
+    FOLDED,
+    FRAME,
+    GUARDED,
+    HEADER,
+    edge,
+    node,
+    number,
+    symbol,
+    symbols,
+    values,
+)
+from tapegrad.drawing.names import Names
+from tapegrad.ops import OPS
+from tapegrad.tape import INPUT, Tape
+
+Vector = npt.NDArray[np.float64]
+
+Place = dict[int, str]
+"""The loops around a node, by their first slot, and which iteration of them it's in."""
+
+
+class Graph:
+    """A tape's graph.
+
+    Parameters
+    ----------
+    tape : Tape
+    inputs, outputs : Names
+    adjoints : ndarray or None
+        One a slot.
+    seeds : ndarray or None
+        One an output.
+    limit : int
+        The most records to draw, and folds that stand for others.
+    """
+
+    def __init__(self, tape: Tape, inputs: Names, outputs: Names, adjoints: Vector | None,
+                 seeds: Vector | None, limit: int) -> None:  # fmt: skip
+        self._tape, self._inputs, self._outputs = tape, inputs, outputs
+        self._adjoints, self._seeds, self._limit = adjoints, seeds, limit
+        self._input_slots = np.flatnonzero(tape.op == INPUT)  # an open tape doesn't list them
+        self._operands = np.stack([tape.a, tape.b]).astype(np.int64)
+        self._operands[:, self._input_slots] = 0  # they stand for themselves
+        self._guards = np.bincount(tape.guard_slot, minlength=len(tape))
+        self._owner = np.zeros(len(tape), np.int64)  # the first slot of the node a slot is in
+        self._places: dict[int, Place] = {}
+        self._folds: dict[int, int] = {}  # where the folded slots end, by where they start
+        self._constants: set[int] = set()
+        self._has_carried = False
+        self._lines: list[str] = []
+        self._edges: list[str] = []
+
+    def dot(self) -> str:
+        """Return the graph in Graphviz's language."""
+        self._draw(choose(self._fold(), self._limit), {})
+        self._draw_folded_edges()
+        self._draw_outputs()
+        self._draw_guards()
+        for index in sorted(self._constants):
+            value = number(self._tape.constants[index])
+            self._lines.append(node(f"c{index}", "constant", value))
+        lines = [*HEADER, f'label="{self._caption()}";', *self._lines, *self._edges]
+        return "\n".join(["digraph tape {", *(f"  {line}" for line in lines), "}", ""])
+
+    def _caption(self) -> str:
+        notes = [f"{len(self._tape) - 1:,} records"]
+        if self._adjoints is not None:
+            notes.append("∂ adjoint")
+        if self._has_carried:
+            notes.append("dashed: from one iteration to a later one")
+        return "   ·   ".join(notes)
+
+    # --- records and folds --------------------------------------------------------------------
+
+    def _fold(self) -> Folded:
+        n = len(self._tape)
+        if n - 1 <= self._limit:
+            return Folded([(slot, slot + 1) for slot in range(1, n)], {})
+        kind = 2 * self._tape.op.astype(np.int64) + (self._guards > 0)
+        # Another argument's inputs are no more of the same.
+        places = np.arange(len(self._input_slots))
+        leaf = np.searchsorted(self._inputs.starts, places, "right")
+        kind[self._input_slots] -= 2 * len(OPS) * leaf
+        operands = np.maximum(self._operands, 0)
+        operands[self._tape.op[operands] == INPUT] = 0
+        return fold(kind, operands)
+
+    def _draw(self, parts: list[Part], place: Place) -> None:
+        for part in parts:
+            if part.stop == part.start + 1:
+                self._own(part.start, part.stop, place)
+                self._draw_record(part.start)
+                continue
+            self._draw_iteration(part, part.first, {**place, part.start: "first"})
+            start, stop = part.folded_slots
+            self._own(start, stop, {**place, part.start: "folded"})
+            self._folds[start] = stop
+            title = f"⋯ ×{part.n_folded:,}" if part.run else "⋯"
+            self._lines.append(node(f"v{start}", "fold", title, *self._fold_lines(part)))
+            self._draw_iteration(part, part.last, {**place, part.start: "last"})
+
+    def _own(self, start: int, stop: int, place: Place) -> None:
+        self._owner[start:stop] = start
+        self._places[start] = place
+
+    def _draw_iteration(self, part: Part, drawn: list[Part], place: Place) -> None:
+        is_framed = len(drawn) > 1
+        if is_framed:
+            assert part.run is not None
+            which = 1 if drawn is part.first else part.run.times
+            self._lines += [
+                f"subgraph cluster_{drawn[0].start}_{drawn[-1].stop} {{",
+                f'graph [label="{which:,} of {part.run.times:,}", {FRAME}];',
+            ]
+        self._draw(drawn, place)
+        if is_framed:
+            self._lines.append("}")
+
+    def _draw_record(self, slot: int) -> None:
+        tape, op = self._tape, OPS[self._tape.op[slot]]
+        is_input = op.code == INPUT
+        adjoint = None if self._adjoints is None else self._adjoints[slot]
+        self._lines.append(
+            node(f"v{slot}", "input" if is_input else "operation",
+                 self._input_name(slot) if is_input else symbol(op),
+                 *values(tape.value[slot], adjoint))
+        )  # fmt: skip
+        for position in range(op.arity):
+            operand = int(self._operands[position, slot])
+            style = self._carried(operand, slot)
+            if op.arity == 2 and op.name not in COMMUTATIVE:
+                style.append(f"headlabel={('left', 'right')[position]}")
+            self._edges.append(edge(self._source(operand), f"v{slot}", *style))
+
+    def _input_name(self, slot: int) -> str:
+        return self._inputs[int(np.searchsorted(self._input_slots, slot))]
+
+    def _fold_lines(self, part: Part) -> list[str]:
+        start, stop = part.folded_slots
+        codes = self._tape.op[start:stop]
+        n, n_guards = stop - start, int(self._guards[start:stop].sum())
+        if part.run is None:
+            lines = [f"{n:,} more records"]
+        elif codes[0] == INPUT and part.run.first[0][1] == stop - part.n_folded + 1:
+            lines = [f"{self._input_name(start)} … {self._input_name(stop - 1)}"]
+        else:
+            size = part.run.first[-1][1] - part.run.first[0][0]
+            extent = f"{size:,} records each" if size * part.n_folded == n else f"{n:,} records"
+            lines = [symbols(codes[:size].tolist())] + ([extent] if n > part.n_folded else [])
+        return lines + ([f"{n_guards:,} guards"] if n_guards else [])
+
+    # --- edges --------------------------------------------------------------------------------
+
+    def _source(self, operand: int) -> str:
+        """Return the node of an operand, taking note of a constant."""
+        if operand < 0:
+            self._constants.add(~operand)
+            return f"c{~operand}"
+        return f"v{self._owner[operand]}"
+
+    def _sources(self, operands: npt.NDArray[np.integer]) -> Iterable[int]:
+        """Return the nodes, by their first slots, that some operands are in."""
+        return np.unique(self._owner[operands[operands > 0]]).tolist()  # type: ignore[no-any-return]
+
+    def _carried(self, operand: int, target: int) -> list[str]:
+        """Return the attributes of an edge from one iteration to another; none for others."""
+        if operand <= 0:
+            return []
+        before, after = (self._places[int(self._owner[slot])] for slot in (operand, target))
+        if all(after.get(loop, which) == which for loop, which in before.items()):
+            return []
+        self._has_carried = True
+        return [CARRIED]
+
+    def _draw_folded_edges(self) -> None:
+        """Draw an edge into a fold from every node that some of its records read."""
+        for start, stop in self._folds.items():
+            for source in self._sources(self._operands[:, start:stop]):
+                if source != start:
+                    style = self._carried(source, start) or [FOLDED]
+                    self._edges.append(edge(f"v{source}", f"v{start}", *style))
+
+    # --- outputs and guards -------------------------------------------------------------------
+
+    def _draw_outputs(self) -> None:
+        outputs = self._tape.outputs
+        head, hidden, tail = shorten(list(range(len(outputs))), max(self._limit // 4, 3))
+        for k in [*head, *tail]:
+            operand = int(outputs[k])
+            value = self._tape.value[operand] if operand >= 0 else self._tape.constants[~operand]
+            seed = None if self._seeds is None else self._seeds[k]
+            self._lines.append(node(f"y{k}", "output", self._outputs[k], *values(value, seed)))
+            self._edges.append(edge(self._source(operand), f"y{k}"))
+        if hidden:
+            names = f"{self._outputs[hidden[0]]} … {self._outputs[hidden[-1]]}"
+            self._lines.append(node(f"y{hidden[0]}", "fold", f"⋯ ×{len(hidden):,}", names))
+            for source in self._sources(outputs[hidden]):
+                self._edges.append(edge(f"v{source}", f"y{hidden[0]}", FOLDED))
+
+    def _draw_guards(self) -> None:
+        tape = self._tape
+        for slot, index in zip(*np.unique(tape.guard_slot, return_index=True), strict=True):
+            if self._owner[slot] != slot or slot in self._folds:
+                continue
+            op, value = OPS[tape.op[slot]], tape.guard_value[index]
+            read = str(bool(value)) if op.boolean else number(value)
+            file, line = tape.sites[tape.guard_site[index]]
+            more = [f"and {self._guards[slot] - 1:,} more"] if self._guards[slot] > 1 else []
+            site = f"{PurePath(file).name}:{line}"
+            self._lines.append(node(f"g{slot}", "guard", f"is {read}", site, *more))
+            self._edges.append(edge(f"v{slot}", f"g{slot}", GUARDED))
