@@ -3,8 +3,8 @@
 The tape is a sequence of items, at first its records. Where a stretch of items repeats, it
 becomes one item, a run, and so on until nothing repeats, so that nested loops are runs of runs.
 Iterations are the same if they do the same operations, and take what they compute themselves
-from the same places; what comes from outside may be any number, and an inner loop may be run
-another number of times.
+from the same places; what comes from outside may be any number (but no constant where others
+read a slot, save in the first one), and an inner loop may be run another number of times.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ Item = tuple[int, int]
 
 Integers = npt.NDArray[np.int64]
 
-LEAST_COUNT = 4
-"""Of fewer iterations, the first, the last and a fold between them would save nothing."""
+LEAST_TIMES, LEAST_ITEMS = 4, 8
+"""A fold between the first and the last iteration must be worth it."""
 
-_OUTSIDE = 2**40  # the distance of an operand that comes from no record: farther than any
+# The distance of an operand that comes from no record is farther than any.
+_OUTSIDE, _CONSTANT = 2**40, 2**41
 
 
 class Run(NamedTuple):
@@ -61,7 +62,8 @@ def fold(kind: Integers, operands: Integers) -> Folded:
         A number for each slot: records of different numbers are never the same. Slot 0 is no
         item.
     operands : ndarray, shape (2, n)
-        The slots each record reads; 0 for none, and for one that may be any.
+        The slots each record reads; 0 for none, and for one that may be any; a constant if
+        negative.
     """
     items = _Items(kind, operands)
     while items.collapse():  # what has collapsed may repeat in turn
@@ -87,7 +89,7 @@ class _Items:
         """Make items of the runs of each period, the shortest first; return if there were any."""
         before = len(self.start)
         reach = 1
-        while LEAST_COUNT * reach < 2 * len(self.start):
+        while LEAST_TIMES * reach < 2 * len(self.start):
             self._replace(self._repeats(reach))
             reach *= 2
         return len(self.start) < before
@@ -99,7 +101,8 @@ class _Items:
         distances = np.full((2, len(lengths)), _OUTSIDE)
         single = np.flatnonzero(lengths == 1)
         source = self._operands[:, self.start[single]]
-        distances[:, single] = np.where(source > 0, single - owner[source - 1], _OUTSIDE)
+        outside = np.where(source < 0, _CONSTANT, _OUTSIDE)
+        distances[:, single] = np.where(source > 0, single - owner[source - 1], outside)
         return distances
 
     def _repeats(self, reach: int) -> list[_Repeat]:
@@ -111,7 +114,8 @@ class _Items:
         distances = self._distances()
         word = self.kind
         for distance in distances:
-            word = _mix(word, np.where(distance > reach, 0, distance))
+            is_far = (distance > reach) & (distance != _CONSTANT)
+            word = _mix(word, np.where(is_far, 0, distance))
         width = 1
         while width < reach:
             word = _mix(word[:-width], word[width:])
@@ -130,9 +134,9 @@ class _Items:
             stop = end - 1 + reach + period
             first = self._first_iteration(max(begin, free), period, free, distances)
             repeat = _Repeat(first, period, (stop - first) // period)
-            if repeat.times >= LEAST_COUNT:
-                repeats.append(repeat)
-                free = repeat.stop
+            if repeat.times >= LEAST_TIMES and repeat.stop - first >= LEAST_ITEMS:
+                repeats.append(_without_reader(repeat, reach, distances))
+                free = repeats[-1].stop
         return repeats
 
     def _first_iteration(self, begin: int, period: int, free: int, distances: Integers) -> int:
@@ -166,6 +170,18 @@ class _Items:
             self.runs[int(self.start[first]), int(self.stop[first])] = run
             keep[first + 1 : stop] = False
         self.start, self.stop, self.kind = self.start[keep], self.stop[keep], self.kind[keep]
+
+
+def _without_reader(repeat: _Repeat, reach: int, distances: Integers) -> _Repeat:
+    """Return a run without its last iteration if that alone reads from far back in the run.
+
+    It's then no more of the same: terms are computed one by one, and a sum of them follows.
+    """
+    last = np.arange(repeat.stop - 2 * repeat.period, repeat.stop)
+    back = distances[:, last]
+    reads = np.any((back > reach) & (back <= last - repeat.first), axis=0)
+    alone = reads[repeat.period :].any() and not reads[: repeat.period].any()
+    return repeat._replace(times=repeat.times - 1) if alone else repeat
 
 
 def _mix(x: Integers, y: Integers) -> Integers:

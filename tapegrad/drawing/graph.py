@@ -17,12 +17,13 @@ from tapegrad.drawing.labels import (
     FRAME,
     GUARDED,
     HEADER,
+    ORDERED,
+    constant,
     edge,
     node,
     number,
     symbol,
     symbols,
-    values,
 )
 from tapegrad.drawing.names import Names
 from tapegrad.ops import OPS
@@ -71,9 +72,6 @@ class Graph:
         self._draw_folded_edges()
         self._draw_outputs()
         self._draw_guards()
-        for index in sorted(self._constants):
-            value = number(self._tape.constants[index])
-            self._lines.append(node(f"c{index}", "constant", value))
         lines = [*HEADER, f'label="{self._caption()}";', *self._lines, *self._edges]
         return "\n".join(["digraph tape {", *(f"  {line}" for line in lines), "}", ""])
 
@@ -91,14 +89,14 @@ class Graph:
         n = len(self._tape)
         if n - 1 <= self._limit:
             return Folded([(slot, slot + 1) for slot in range(1, n)], {})
-        kind = 2 * self._tape.op.astype(np.int64) + (self._guards > 0)
+        is_square = self._operands[0] == self._operands[1]
+        kind = 4 * self._tape.op.astype(np.int64) + 2 * is_square + (self._guards > 0)
         # Another argument's inputs are no more of the same.
         places = np.arange(len(self._input_slots))
         leaf = np.searchsorted(self._inputs.starts, places, "right")
-        kind[self._input_slots] -= 2 * len(OPS) * leaf
-        operands = np.maximum(self._operands, 0)
-        operands[self._tape.op[operands] == INPUT] = 0
-        return fold(kind, operands)
+        kind[self._input_slots] -= 4 * len(OPS) * leaf
+        is_input = (self._operands > 0) & (self._tape.op[self._operands] == INPUT)
+        return fold(kind, np.where(is_input, 0, self._operands))
 
     def _draw(self, parts: list[Part], place: Place) -> None:
         for part in parts:
@@ -134,44 +132,48 @@ class Graph:
     def _draw_record(self, slot: int) -> None:
         tape, op = self._tape, OPS[self._tape.op[slot]]
         is_input = op.code == INPUT
+        title = self._input_name(slot) if is_input else symbol(op)
         adjoint = None if self._adjoints is None else self._adjoints[slot]
+        style = "input" if is_input else "operation"
         self._lines.append(
-            node(f"v{slot}", "input" if is_input else "operation",
-                 self._input_name(slot) if is_input else symbol(op),
-                 *values(tape.value[slot], adjoint))
-        )  # fmt: skip
+            node(f"v{slot}", style, title, number(tape.value[slot]), adjoint=adjoint)
+        )
         for position in range(op.arity):
             operand = int(self._operands[position, slot])
-            style = self._carried(operand, slot)
+            attributes = self._carried(operand, slot)
             if op.arity == 2 and op.name not in COMMUTATIVE:
-                style.append(f"headlabel={('left', 'right')[position]}")
-            self._edges.append(edge(self._source(operand), f"v{slot}", *style))
+                attributes.append(ORDERED[position])
+            self._edges.append(edge(self._source(operand), f"v{slot}", *attributes))
 
     def _input_name(self, slot: int) -> str:
         return self._inputs[int(np.searchsorted(self._input_slots, slot))]
 
     def _fold_lines(self, part: Part) -> list[str]:
         start, stop = part.folded_slots
-        codes = self._tape.op[start:stop]
         n, n_guards = stop - start, int(self._guards[start:stop].sum())
         if part.run is None:
             lines = [f"{n:,} more records"]
-        elif codes[0] == INPUT and part.run.first[0][1] == stop - part.n_folded + 1:
+        elif np.all(self._tape.op[start:stop] == INPUT):
             lines = [f"{self._input_name(start)} … {self._input_name(stop - 1)}"]
         else:
-            size = part.run.first[-1][1] - part.run.first[0][0]
+            first = slice(part.run.first[0][0], part.run.first[-1][1])
+            size = first.stop - first.start
             extent = f"{size:,} records each" if size * part.n_folded == n else f"{n:,} records"
-            lines = [symbols(codes[:size].tolist())] + ([extent] if n > part.n_folded else [])
+            lines = [symbols(self._tape.op[first].tolist())]
+            lines += [extent] if n > part.n_folded else []
         return lines + ([f"{n_guards:,} guards"] if n_guards else [])
 
     # --- edges --------------------------------------------------------------------------------
 
     def _source(self, operand: int) -> str:
-        """Return the node of an operand, taking note of a constant."""
-        if operand < 0:
-            self._constants.add(~operand)
-            return f"c{~operand}"
-        return f"v{self._owner[operand]}"
+        """Return the node of an operand, which it draws if it's a constant."""
+        if operand >= 0:
+            return f"v{self._owner[operand]}"
+        name = f"c{~operand}"
+        if operand not in self._constants:  # in the frame of the iteration that reads it first
+            self._constants.add(operand)
+            self._lines.append(constant(name, self._tape.constants[~operand]))
+        return name
 
     def _sources(self, operands: npt.NDArray[np.integer]) -> Iterable[int]:
         """Return the nodes, by their first slots, that some operands are in."""
@@ -199,18 +201,36 @@ class Graph:
 
     def _draw_outputs(self) -> None:
         outputs = self._tape.outputs
-        head, hidden, tail = shorten(list(range(len(outputs))), max(self._limit // 4, 3))
-        for k in [*head, *tail]:
-            operand = int(outputs[k])
-            value = self._tape.value[operand] if operand >= 0 else self._tape.constants[~operand]
-            seed = None if self._seeds is None else self._seeds[k]
-            self._lines.append(node(f"y{k}", "output", self._outputs[k], *values(value, seed)))
-            self._edges.append(edge(self._source(operand), f"y{k}"))
-        if hidden:
-            names = f"{self._outputs[hidden[0]]} … {self._outputs[hidden[-1]]}"
-            self._lines.append(node(f"y{hidden[0]}", "fold", f"⋯ ×{len(hidden):,}", names))
-            for source in self._sources(outputs[hidden]):
-                self._edges.append(edge(f"v{source}", f"y{hidden[0]}", FOLDED))
+        head, hidden, tail = shorten(self._output_groups(), max(self._limit // 4, 3))
+        between = [range(hidden[0].start, hidden[-1].stop)] if hidden else []
+        for group in [*head, *between, *tail]:
+            name, first = f"y{group.start}", self._outputs[group.start]
+            if len(group) == 1:
+                operand = int(outputs[group.start])
+                pool, index = (self._tape.value, operand) if operand >= 0 else (
+                    self._tape.constants, ~operand)  # fmt: skip
+                seed = None if self._seeds is None else self._seeds[group.start]
+                line = node(name, "output", first, number(pool[index]), adjoint=seed)
+                self._edges.append(edge(self._source(operand), name))
+            else:
+                names = f"{first} … {self._outputs[group.stop - 1]}"
+                line = node(name, "fold", f"⋯ ×{len(group):,}", names)
+                for source in self._sources(outputs[group.start : group.stop]):
+                    self._edges.append(edge(f"v{source}", name, FOLDED))
+            self._lines.append(line)
+
+    def _output_groups(self) -> list[range]:
+        """Return the outputs: those in a row of one fold together, the others one by one."""
+        groups: list[range] = []
+        previous = -1
+        for k, operand in enumerate(self._tape.outputs.tolist()):
+            owner = int(self._owner[operand]) if operand > 0 else -1
+            if owner == previous and owner in self._folds:
+                groups[-1] = range(groups[-1].start, k + 1)
+            else:
+                groups.append(range(k, k + 1))
+            previous = owner
+        return groups
 
     def _draw_guards(self) -> None:
         tape = self._tape

@@ -15,7 +15,7 @@ from tapegrad.ops import OPS, Op
 SYMBOLS = {
     "subtract": "−", "multiply": "×", "chain": "×", "negative": "−( )", "positive": "+( )",
     "power": "^", "powi": "^", "square": "( )²", "reciprocal": "1/( )", "sqrt": "√",
-    "absolute": "| |", "less_equal": "≤", "greater_equal": "≥", "equal": "=", "not_equal": "≠",
+    "less_equal": "≤", "greater_equal": "≥", "equal": "=", "not_equal": "≠",
     "logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "not",
 }  # fmt: skip
 COMMUTATIVE = frozenset(
@@ -35,21 +35,29 @@ STYLES = {
 }
 CARRIED = 'style=dashed, color="#00805C", penwidth=1.8'
 FOLDED = 'color="#888888"'
+ORDERED = ("headlabel=left, labelangle=40", "headlabel=right, labelangle=-40")
 GUARDED = 'style=dotted, arrowhead=none, color="#D55E00"'
 
 HEADER = (
     "graph [rankdir=TB, ranksep=0.35, nodesep=0.22, fontname=Helvetica, fontsize=10, labelloc=b];",
     'node [fontname=Helvetica, fontsize=11, width=0, height=0, margin="0.09,0.05"];',
     'edge [arrowsize=0.6, color="#333333", fontname=Helvetica, fontsize=8, '
-    'fontcolor="#555555", labeldistance=1.3];',
+    'fontcolor="#555555", labeldistance=1.5];',
 )
 FRAME = 'labelloc=t, labeljust=r, style="rounded,dashed", color="#999999", fontcolor="#555555"'
 
 
-def node(name: str, style: str, title: str, *lines: str) -> str:
-    """Return a node: a title in bold, and lines below it."""
-    label = "<BR/>".join([f"<B>{escape(title)}</B>", *map(escape, lines)])
-    return f"{name} [label=<{label}>, {STYLES[style]}];"
+def node(name: str, style: str, title: str, *lines: str, adjoint: float | None = None) -> str:
+    """Return a node: a title in bold, lines below it, and an adjoint if it's known."""
+    parts = [f"<B>{escape(title)}</B>", *map(escape, lines)]
+    if adjoint is not None:
+        parts.append(f'<FONT COLOR="#005A8C"><I>∂ {number(adjoint)}</I></FONT>')
+    return f"{name} [label=<{'<BR/>'.join(parts)}>, {STYLES[style]}];"
+
+
+def constant(name: str, value: float) -> str:
+    """Return a constant's node."""
+    return f'{name} [label="{number(value)}", {STYLES["constant"]}];'
 
 
 def edge(source: str, target: str, *attributes: str) -> str:
@@ -60,11 +68,6 @@ def edge(source: str, target: str, *attributes: str) -> str:
 def number(value: float) -> str:
     """Return how a value is written."""
     return format(value, ".4g").replace("-", "−")
-
-
-def values(value: float, adjoint: float | None) -> list[str]:
-    """Return a node's lines: its value, and its adjoint if it's known."""
-    return [number(value)] + ([] if adjoint is None else [f"∂ {number(adjoint)}"])
 
 
 def symbol(op: Op) -> str:

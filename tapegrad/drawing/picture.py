@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +91,23 @@ class Drawing:
         except ImportError as error:
             raise GraphvizError("the Python package graphviz is not installed") from error
         try:
-            return graphviz.Source(self._dot).pipe(format=image)  # type: ignore[no-any-return]
-        except graphviz.ExecutableNotFound as error:
-            raise GraphvizError("the program dot is not on the PATH") from error
-        except graphviz.CalledProcessError as error:
-            raise GraphvizError(f"the program dot failed: {error}") from error
+            return graphviz.Source(self._dot).pipe(format=image, quiet=True)  # type: ignore[no-any-return]
+        except (graphviz.ExecutableNotFound, graphviz.CalledProcessError, OSError) as error:
+            raise GraphvizError(f"Graphviz's program dot can't be run ({error})") from error
 
-    def _repr_svg_(self) -> str | None:
+    @cached_property
+    def _svg(self) -> str | None:
         try:
             return self._render("svg").decode()
         except GraphvizError:
             return None
+
+    def _repr_svg_(self) -> str | None:
+        return self._svg
+
+    def _repr_html_(self) -> str | None:
+        # Only where there is no picture, since a notebook would prefer this to it.
+        return None if self._svg is not None else f"<pre>{escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         return str(self._tape)
