@@ -134,14 +134,15 @@ class Graph:
         is_input = op.code == INPUT
         title = self._input_name(slot) if is_input else symbol(op)
         adjoint = None if self._adjoints is None else self._adjoints[slot]
-        style = "input" if is_input else "operation"
+        is_ordered = op.arity == 2 and op.name not in COMMUTATIVE
+        style = "input" if is_input else "ordered" if is_ordered else "operation"
         self._lines.append(
             node(f"v{slot}", style, title, number(tape.value[slot]), adjoint=adjoint)
         )
         for position in range(op.arity):
             operand = int(self._operands[position, slot])
             attributes = self._carried(operand, slot)
-            if op.arity == 2 and op.name not in COMMUTATIVE:
+            if is_ordered:
                 attributes.append(ORDERED[position])
             self._edges.append(edge(self._source(operand), f"v{slot}", *attributes))
 

@@ -24,10 +24,12 @@ COMMUTATIVE = frozenset(
 )  # fmt: skip
 MOST_SYMBOLS = 5
 
+_OPERATION = 'shape=ellipse, style=filled, fillcolor=white, margin="0.04,0.02"'
 STYLES = {
     "input": 'shape=box, style=filled, fillcolor="#CFE6F5", color="#0072B2", penwidth=1.6',
     "constant": 'shape=plaintext, margin="0.03,0.02", fontcolor="#444444"',
-    "operation": 'shape=ellipse, style=filled, fillcolor=white, margin="0.04,0.02"',
+    "operation": _OPERATION,
+    "ordered": f"{_OPERATION}, ordering=in",  # draws the left operand on the left
     "output": 'shape=box, peripheries=2, style=filled, fillcolor="#FBE3B5", color="#9A6200"',
     "guard": 'shape=diamond, style="filled,dashed", fillcolor="#FCE0D0", color="#D55E00", '
     'margin="0.01,0.01"',
