@@ -15,7 +15,6 @@ from tapegrad.drawing.names import MOST_CHARACTERS
 from tapegrad.errors import GraphvizError, StructureError, TapegradError
 from tapegrad.record.nesting import recording
 
-
 has_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="the program dot is missing")
 
 
