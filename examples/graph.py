@@ -63,7 +63,7 @@ def sketch(tape, path):
         axes.text(x, y, label, ha="center", va="center", bbox=box)
         for source in operands[slot]:
             above = found[source]
-            bend = 0.5 if above == (x, y + 2) else 0  # around the record between them
+            bend = 0.75 if above == (x, y + 2) else 0  # around the record between them
             arrow = {"arrowstyle": "->", "connectionstyle": f"arc3,rad={bend}"}
             axes.annotate("", (x, y + 0.15), (above[0], above[1] - 0.15), arrowprops=arrow)
     axes.set(xlim=(-1.2, 1.2), ylim=(min(y for _, y in found.values()) - 0.3, 0.3))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.drawing.choice import Part, choose, shorten
-from tapegrad.drawing.folding import Folded, fold
+from tapegrad.drawing.folding import Folded, Item, fold
 from tapegrad.drawing.labels import (
     CARRIED,
     COMMUTATIVE,
@@ -31,8 +31,8 @@ from tapegrad.tape import INPUT, Tape
 
 Vector = npt.NDArray[np.float64]
 
-Place = dict[int, str]
-"""The loops around a node, by their first slot, and which iteration of them it's in."""
+Place = dict[Item, str]
+"""The runs around a node, and which iteration of them it's in."""
 
 
 class Graph:
@@ -104,13 +104,14 @@ class Graph:
                 self._own(part.start, part.stop, place)
                 self._draw_record(part.start)
                 continue
-            self._draw_iteration(part, part.first, {**place, part.start: "first"})
+            loop = part.start, part.stop
+            self._draw_iteration(part, part.first, {**place, loop: "first"})
             start, stop = part.folded_slots
-            self._own(start, stop, {**place, part.start: "folded"})
+            self._own(start, stop, {**place, loop: "folded"})
             self._folds[start] = stop
             title = f"⋯ ×{part.n_folded:,}" if part.run else "⋯"
             self._lines.append(node(f"v{start}", "fold", title, *self._fold_lines(part)))
-            self._draw_iteration(part, part.last, {**place, part.start: "last"})
+            self._draw_iteration(part, part.last, {**place, loop: "last"})
 
     def _own(self, start: int, stop: int, place: Place) -> None:
         self._owner[start:stop] = start
@@ -162,7 +163,7 @@ class Graph:
             extent = f"{size:,} records each" if size * part.n_folded == n else f"{n:,} records"
             lines = [symbols(self._tape.op[first].tolist())]
             lines += [extent] if n > part.n_folded else []
-        return lines + ([f"{n_guards:,} guards"] if n_guards else [])
+        return lines + ([f"guards: {n_guards:,}"] if n_guards else [])
 
     # --- edges --------------------------------------------------------------------------------
 
