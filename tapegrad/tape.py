@@ -154,6 +154,8 @@ class Tape:
 
     def prepare(self, records: int, constants: int) -> None:
         """Make room for what a loop of compiled code may append without asking."""
+        if not self.is_open:
+            self.new_op.append(INPUT)  # raises
         if self.new_op or self.new_constants or self.new_guard_slot:
             self.flush()
         words = self._words

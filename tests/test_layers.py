@@ -17,7 +17,7 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree"],
+    ["errors", "ops", "tree", "libraries"],
     ["generated", "jit"],
     ["special", "listing"],
     ["tape", "rules"],
@@ -25,7 +25,7 @@ FLOORS = [
     ["replay"],
     ["record"],
     ["function"],
-    ["derivatives"],
+    ["derivatives", "drawing"],
     ["testing", "__init__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -99,9 +99,9 @@ def test_columns_can_be_read_while_recording_goes_on():
 
 def test_a_block_of_inputs_stands_for_itself():
     tape = Tape()
-    assert tape.input_block(np.array([1.0, 2.0, 3.0])) == range(1, 4)
+    assert tape.input_block(np.array([1.0, 2.0, 3.0])).tolist() == [1, 2, 3]
     assert tape.input(4.0) == 4
-    assert tape.input_block(np.empty(0)) == range(5, 5)
+    assert tape.input_block(np.empty(0)).tolist() == []
     tape.end([])
     assert tape.inputs.tolist() == [1, 2, 3, 4]
     assert tape.value[tape.inputs].tolist() == [1.0, 2.0, 3.0, 4.0]
