@@ -42,7 +42,7 @@ class Op:
     symbol: str = ""
     ufuncs: tuple[str, ...] = ()
     math: str = ""
-    special: str = ""
+    special: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)
     domain: tuple[Interval, ...] = ()
     kinks: tuple[Kink, ...] = ()
@@ -91,7 +91,7 @@ def _row(
             symbol=symbol,
             ufuncs=tuple((name if ufuncs is None else ufuncs).split()),
             math=math,
-            special=special,
+            special=tuple(special.split()),
             where=where,
             domain=domain,
             kinks=kinks,
@@ -150,6 +150,7 @@ _row("sqrt",  "math.sqrt(x)",    "0.5 / z",           math="sqrt",  on=POSITIVE)
 _row("cbrt",  "special.cbrt(x)", "1.0 / (3.0 * z * z)", math="cbrt", special="cbrt", on=POSITIVE)
 _row("exp",   "math.exp(x)",     "z",                 math="exp")
 _row("exp2",  "special.exp2(x)", "z * LN2",           math="exp2",  special="exp2")
+_row("exp10", "special.exp10(x)", "z * LN10", ufuncs="", special="exp10")
 _row("expm1", "math.expm1(x)",   "exp(x)",            math="expm1", special="expm1")
 _row("log",   "math.log(x)",     "1.0 / x",           math="log",   on=POSITIVE)
 _row("log2",  "math.log2(x)",    "1.0 / (x * LN2)",   math="log2",  on=POSITIVE)
@@ -183,12 +184,69 @@ _row("erf",       "math.erf(x)",  "TWO_OVER_SQRT_PI * exp(-(x * x))",  ufuncs=""
      special="erf")
 _row("erfc",      "math.erfc(x)", "-TWO_OVER_SQRT_PI * exp(-(x * x))", ufuncs="", math="erfc",
      special="erfc")
-_row("gammaln",   "special.gammaln(x)", "polygamma(0.0, x)", ufuncs="", math="lgamma",
+_row("erfinv",    "special.erfinv(x)", "HALF_SQRT_PI * exp(z * z)", ufuncs="", special="erfinv",
+     on=UNIT)
+# exp(z**2) is exp(z**2) erfc(z) / x, which is exact for small x; equal() makes it infinite at 0.
+_row("erfcinv",   "special.erfcinv(x)",
+     "-HALF_SQRT_PI * (scaled_erfc(0.0, z) + equal(x, 0.0)) / x", ufuncs="", special="erfcinv",
+     on=(0.1, 1.9))
+_row("ndtr",      "special.ndtr(x)", "exp(-0.5 * x * x) * ONE_OVER_SQRT_2PI", ufuncs="",
+     special="ndtr")
+_row("log_ndtr",  "special.log_ndtr(x)", "SQRT_2_OVER_PI / scaled_erfc(0.0, -SQRT_HALF * x)",
+     ufuncs="", special="log_ndtr")
+_row("ndtri",     "special.ndtri(x)",
+     "SQRT_HALF_PI * (scaled_erfc(0.0, -SQRT_HALF * z) + equal(x, 0.0)) / x", ufuncs="",
+     special="ndtri", on=(0.05, 0.95))
+# An order, here and in the rows below, is an integer constant, so it has no partial.
+_row("scaled_erfc", "special.scaled_erfc(x, y)", "0",
+     "-2.0 * (x + 1.0) * scaled_erfc(x + 1.0, y)", ufuncs="", on=((0.0, 0.0), REAL))
+_row("gamma",     "special.gamma(x)", "z * digamma(x)", ufuncs="", math="gamma", special="gamma",
+     on=POSITIVE)
+_row("gammaln",   "special.gammaln(x)", "digamma(x)", ufuncs="", math="lgamma",
      special="gammaln", on=POSITIVE)
-# The order of polygamma is an integer constant, so it has no partial.
+_row("digamma",   "special.digamma(x)", "polygamma(1.0, x)", ufuncs="", special="psi digamma",
+     on=POSITIVE)
 _row("polygamma", "special.polygamma(x, y)", "0", "polygamma(x + 1.0, y)", ufuncs="",
      on=((0.0, 0.0), POSITIVE))
+_row("digamma_rise", "special.digamma_rise(x, y)",
+     "polygamma(1.0, x + y) - polygamma(1.0, x)", "polygamma(1.0, x + y)", ufuncs="", on=POSITIVE)
+_row("beta",      "special.beta(x, y)", "-z * digamma_rise(x, y)", "-z * digamma_rise(y, x)",
+     ufuncs="", special="beta", on=POSITIVE)
+_row("betaln",    "special.betaln(x, y)", "-digamma_rise(x, y)", "-digamma_rise(y, x)",
+     ufuncs="", special="betaln", on=POSITIVE)
 _row("expit",     "special.expit(x)", "z * expit(-x)", ufuncs="", special="expit")
+_row("log_expit", "special.log_expit(x)", "expit(-x)", ufuncs="", special="log_expit")
+_row("logit",     "special.logit(x)", "1.0 / (x * (1.0 - x))", ufuncs="", special="logit",
+     on=(0.05, 0.95))
+_row("xlogy",     "special.xlogy(x, y)", "log(y)", "keep(x, x / y)", ufuncs="", special="xlogy",
+     on=POSITIVE)
+_row("xlog1py",   "special.xlog1py(x, y)", "log1p(y)", "keep(x, x / (1.0 + y))", ufuncs="",
+     special="xlog1py", on=POSITIVE)
+_row("entr",      "special.entr(x)", "-1.0 - log(x)", ufuncs="", special="entr", on=POSITIVE)
+_row("rel_entr",  "special.rel_entr(x, y)", "1.0 + log(x / y)", "-x / y", ufuncs="",
+     special="rel_entr", on=POSITIVE)
+_row("kl_div",    "special.kl_div(x, y)", "log(x / y)", "(y - x) / y", ufuncs="",
+     special="kl_div", on=POSITIVE)
+_row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
+     "sign(y) * minimum(absolute(y), x)", ufuncs="", special="huber", on=(POSITIVE, REAL))
+_row("pseudo_huber", "special.pseudo_huber(x, y)", "x * s * s / h", "y / h", ufuncs="",
+     special="pseudo_huber", on=(POSITIVE, REAL), h="hypot(1.0, y / x)",
+     s="(y / x) * (y / x) / (1.0 + h)")
+_row("boxcox",    "special.boxcox(x, y)", "power(x, y - 1.0)",
+     "L * L * exponential_moment(1.0, y * L)", ufuncs="", special="boxcox", on=(POSITIVE, REAL),
+     L="log(x)")
+_row("inv_boxcox", "special.inv_boxcox(x, y)", "z / (1.0 + x * y)",
+     "-z / (1.0 + x * y) * L * L * exponential_moment(1.0, y * L)", ufuncs="",
+     special="inv_boxcox", on=POSITIVE, L="log(z)")
+_row("exponential_moment", "special.exponential_moment(x, y)", "0",
+     "exponential_moment(x + 1.0, y)", ufuncs="", on=((0.0, 0.0), REAL))
+_row("i0",  "special.iv(0.0, x)", "iv(1.0, x)", ufuncs="", special="i0")
+_row("i1",  "special.iv(1.0, x)", "0.5 * (iv(0.0, x) + iv(2.0, x))", ufuncs="", special="i1")
+_row("iv",  "special.iv(x, y)", "0", "0.5 * (iv(x - 1.0, y) + iv(x + 1.0, y))", ufuncs="",
+     on=((0.0, 0.0), REAL))
+_row("ive", "special.ive(x, y)", "0",
+     "0.5 * (ive(x - 1.0, y) + ive(x + 1.0, y)) - sign(y) * z", ufuncs="",
+     on=((0.0, 0.0), POSITIVE))
 
 # --- choices: 1.0 for true, 0.0 for false ---------------------------------------------------
 _row("less",          "x < y",  "0", "0", boolean=True, symbol="<")
@@ -232,6 +290,11 @@ CONSTANTS: dict[str, float] = {
     "LN2": 0.6931471805599453,
     "LN10": 2.302585092994046,
     "TWO_OVER_SQRT_PI": 1.1283791670955126,
+    "HALF_SQRT_PI": 0.886226925452758,
+    "SQRT_HALF": 0.7071067811865476,
+    "SQRT_2_OVER_PI": 0.7978845608028654,
+    "SQRT_HALF_PI": 1.2533141373155003,
+    "ONE_OVER_SQRT_2PI": 0.3989422804014327,
 }
 
 
@@ -239,7 +302,14 @@ def documentation() -> str:
     """Return the table as aligned text, one operation a line."""
     header = ("operation", "value", "partials", "NumPy", "math", "scipy.special")
     rows = [
-        (op.name, op.value, ", ".join(op.partials), " ".join(op.ufuncs), op.math, op.special)
+        (
+            op.name,
+            op.value,
+            ", ".join(op.partials),
+            " ".join(op.ufuncs),
+            op.math,
+            " ".join(op.special),
+        )
         for op in OPS
         if op.partials
     ]

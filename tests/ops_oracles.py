@@ -13,7 +13,6 @@ from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
 
 mp = mpmath.mp
-OPERATIONS = [op for op in OPS if op.arity]
 
 
 def _truth(test):
@@ -94,6 +93,9 @@ MPMATH = {
     "step": lambda x, y: mp.mpf(x > y),
     "stop": lambda x: x,
 }
+
+# The others are special functions, which test_special compares.
+OPERATIONS = [op for op in OPS if op.name in MPMATH]
 
 # Where else than in the table's own domain an operation is sampled.
 WIDE = {
@@ -196,8 +198,8 @@ def _numpy_namespace():
     for op in OPERATIONS:
         for name in op.ufuncs:
             known[name] = getattr(np, name)
-        if op.special:
-            known[op.special] = getattr(scipy.special, op.special)
+        for name in op.special:
+            known[name] = getattr(scipy.special, name)
     return known | {
         "power": lambda x, y: np.power(np.full(2, x), np.full(2, y))[0],  # a scalar 0.5 is a sqrt
         "chain": _chain,
@@ -218,7 +220,7 @@ def as_documented(op, operands):
     x, y = (*map(np.float64, operands), np.float64(0.0))[:2]
     names = NUMPY | CONSTANTS | {"x": x, "y": y}
     with np.errstate(all="ignore"):
-        names["z"] = NUMPY[op.ufuncs[0] if op.ufuncs else op.special](*map(np.float64, operands))
+        names["z"] = NUMPY[(op.ufuncs or op.special)[0]](*map(np.float64, operands))
         for key, expression in op.where.items():
             names[key] = eval(expression, names)
         return [float(eval(partial, names)) for partial in op.partials]

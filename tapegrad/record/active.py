@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
-from types import FrameType
 from typing import Any, NoReturn, SupportsFloat
 
 import numpy as np
 from numba import float64, int64
 
 from tapegrad import rules
-from tapegrad.errors import InputTypeError, LostDerivativeError, UnhashableError
+from tapegrad.errors import LostDerivativeError, UnhashableError
 from tapegrad.jit import Kernel
 from tapegrad.ops import CODE
+from tapegrad.record.frames import calling_frame
 from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.record.refusals import lost_number, no_complex, not_whole
 from tapegrad.tape import Tape
 
 
@@ -32,10 +32,6 @@ evaluate = Kernel(_evaluate, float64(int64, float64, float64))
 
 
 _POWER, _POWI, _SQUARE = CODE["power"], CODE["powi"], CODE["square"]
-_NO_COMPLEX = (
-    "complex numbers are not supported: differentiate the real and the imaginary part as two "
-    "real functions"
-)
 
 
 class Active:
@@ -88,7 +84,7 @@ class Active:
 
     def __index__(self) -> int:
         if not self.value.is_integer():
-            raise TypeError(f"an active number used as an index must be whole, not {self.value!r}")
+            raise not_whole(self.value)
         guard(self)
         return int(self.value)
 
@@ -107,23 +103,14 @@ class Active:
     # --- what would lose the derivative -------------------------------------------------------
 
     def __float__(self) -> NoReturn:
-        raise LostDerivativeError(
-            "float() of an active number would drop its derivative. Something needed a plain "
-            "float: a math function (write np.sin instead of math.sin), an element of a float "
-            "array (make the array with np.zeros_like of an active array, or np.stack its "
-            "elements), or float() itself. To drop the derivative on purpose, use "
-            "tapegrad.stop_gradient"
-        )
+        raise lost_number()
 
     def __complex__(self) -> NoReturn:
-        raise InputTypeError(_NO_COMPLEX)
+        raise no_complex()
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
-        raise LostDerivativeError(
-            "making a plain array of an active number would drop its derivative; to collect "
-            "active numbers in an array use np.stack([...]) or assign them to the elements of "
-            "np.zeros_like(x) for an active array x"
-        )
+    def as_integer_ratio(self) -> NoReturn:
+        """Raise: a fraction would drop the derivative."""
+        raise lost_number()
 
     def __hash__(self) -> int:
         raise UnhashableError(
@@ -242,27 +229,16 @@ def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
     return number
 
 
-def _user_frame() -> FrameType:
-    """Return the innermost frame outside this library and NumPy."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("tapegrad", "numpy"):
-            return frame
-        frame = frame.f_back
-    return sys._getframe(2)
-
-
 def guard(number: Active) -> None:
     """State that the program read `number`, so that a replay must find the same value."""
-    frame = _user_frame()
+    frame = calling_frame()
     number.tape.guard(number.slot, number.value, frame.f_code, frame.f_lasti)
 
 
 def guard_all(tape: Tape, slots: Any, values: Any) -> None:
     """State that the program read many slots at once."""
     if len(slots):
-        frame = _user_frame()
+        frame = calling_frame()
         site = tape.site(frame.f_code, frame.f_lasti)
         tape.new_guard_slot.extend(slots.tolist())
         tape.new_guard_value.extend(values.tolist())
@@ -305,7 +281,7 @@ def _is_scalar(number: Any) -> bool:
     if isinstance(number, Active | float | int | np.bool_ | np.floating | np.integer):
         return True
     if isinstance(number, complex | np.complexfloating):
-        raise InputTypeError(_NO_COMPLEX)
+        raise no_complex()
     return isinstance(number, SupportsFloat) and not hasattr(number, "__array_function__")
 
 

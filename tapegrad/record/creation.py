@@ -7,7 +7,8 @@ An array of another type than float64 is made by NumPy itself.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def _made_by(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _MAKERS: tuple[Callable[..., Any], ...] = (
-    np.zeros, np.ones, np.empty, np.eye, np.identity,
+    np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange, np.linspace,
+    np.logspace, np.geomspace, np.fromfunction,
     np.zeros_like, np.ones_like, np.empty_like, np.full_like,
 )  # fmt: skip
 REPLACEMENTS.update({function: _made_by(function) for function in _MAKERS})
@@ -107,6 +109,29 @@ REPLACEMENTS[np.ascontiguousarray] = _converter(np.ascontiguousarray, False, 1)
 REPLACEMENTS[np.asfortranarray] = _converter(np.asfortranarray, False, 1)
 
 
+def _at_least(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def convert(*things: Any) -> Any:
+        return original(*map(REPLACEMENTS[np.asanyarray], things))
+
+    return convert
+
+
+for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    REPLACEMENTS[_function] = _at_least(_function)
+
+
+def _fromiter(iterable: Iterable[Any], dtype: Any, *args: Any, **kwargs: Any) -> Any:
+    """Make an array of an iterator's items, some of which may be active."""
+    items = list(itertools.islice(iterable, *args) if args and args[0] >= 0 else iterable)
+    if any(True for _ in tapes_in(items)):
+        return REPLACEMENTS[np.array](items, dtype)
+    return _holding(np.fromiter(items, dtype, *args, **kwargs))
+
+
+REPLACEMENTS[np.fromiter] = _fromiter
+
+
 class _Float64Type(type):
     """Makes a type that is NumPy's float64 to all who ask, and leaves active numbers active."""
 
@@ -124,7 +149,7 @@ class _Float64Type(type):
         return issubclass(kind, _float64)
 
     def __eq__(cls, other: object) -> bool:
-        return other is _float64 or other is cls
+        return other is cls or other == _float64
 
     def __hash__(cls) -> int:
         return hash(_float64)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CellType, ModuleType
 from typing import Any
@@ -70,11 +70,23 @@ def _switch(original: Any, replacement: Any) -> Any:
     return switch
 
 
-_switches: dict[Any, Any] = {
-    original: _switch(original, replacement)
-    for original, replacement in {**creation.REPLACEMENTS, **mathematics.REPLACEMENTS}.items()
-}
-_originals: dict[int, Any] = {id(switch): original for original, switch in _switches.items()}
+_switches: dict[Any, Any] = {}
+_originals: dict[int, Any] = {}
+
+
+def _add_switches(replacements: Mapping[Any, Any]) -> None:
+    for original, replacement in replacements.items():
+        switch = _switches[original] = _switch(original, replacement)
+        _originals[id(switch)] = original
+
+
+_add_switches(creation.REPLACEMENTS)
+_add_switches(mathematics.REPLACEMENTS)
+
+
+@functools.cache
+def _add_switches_of_scipy(module: ModuleType) -> None:
+    _add_switches(scipy_special.replacements(module))
 
 
 @functools.cache
@@ -102,7 +114,8 @@ class _ModuleView(ModuleType):
         vars(self).update({**vars(module), **replaced, "_viewed": module})
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._viewed, name)
+        thing = getattr(self._viewed, name)
+        return _stand_in(thing) if is_interceptable(thing) else thing
 
 
 def _typeof_view(view: _ModuleView, _: Any) -> Any:
@@ -121,15 +134,11 @@ def _view_of(module: ModuleType) -> _ModuleView | None:
         return None
     if name not in _views:
         replaced = {
-            key: _switches[thing]
+            key: _stand_in(thing)
             for key, thing in vars(module).items()
-            if is_interceptable(thing) and not isinstance(thing, ModuleType)
+            if is_interceptable(thing)
+            and (not isinstance(thing, ModuleType) or thing.__name__.startswith(f"{name}."))
         }
-        if name == "scipy.special":
-            for key, replacement in scipy_special.REPLACEMENTS.items():
-                replaced[key] = _switch(getattr(module, key), replacement)
-        if name == "scipy" and "scipy.special" in sys.modules:
-            replaced["special"] = _view_of(sys.modules["scipy.special"])
         _views[name] = _ModuleView(module, replaced)
         _originals[id(_views[name])] = module
     return _views[name]
@@ -145,6 +154,9 @@ def original_of(thing: Any) -> Any:
 
 def is_interceptable(thing: Any) -> bool:
     """Whether something else stands for a thing while a function is recorded."""
+    special = sys.modules.get("scipy.special")
+    if special is not None and hasattr(special, "logsumexp"):  # its import is complete
+        _add_switches_of_scipy(special)
     original = original_of(thing)
     if isinstance(original, ModuleType):
         return _view_of(original) is not None

@@ -15,7 +15,7 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import OPS
-from tapegrad.record.active import Active, binary, power, unary
+from tapegrad.record.active import binary, power, unary
 from tapegrad.record.array import ActiveArray, tapes_in
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -115,17 +115,3 @@ for _name, _recorded in _RECORDED.items():
         _replace(getattr(math, _name), _recorded)
 for _name in ("nextafter", "ulp", "frexp"):
     _replace(getattr(math, _name), _refusal(_name))
-
-
-def _gamma(x: Any) -> Any:
-    return np.exp(unary(_LGAMMA, x)) * _sign_of_gamma(x)
-
-
-def _sign_of_gamma(x: Any) -> Any:
-    return np.where(x > 0.0, 1.0, 1.0 - 2.0 * np.remainder(np.floor(x), 2.0))
-
-
-_LGAMMA = next(op.code for op in OPS if op.math == "lgamma")
-if math.gamma not in REPLACEMENTS:
-    _replace(math.gamma, _gamma)
-__all__ = ["REPLACEMENTS", "Active"]

@@ -46,25 +46,39 @@ def rule(*functions: Callable[..., Any], method: str = "") -> Callable[[F], F]:
 # --- ufuncs -----------------------------------------------------------------------------------
 
 
-def _resolve(ufunc: np.ufunc) -> int | None:
-    """Return the operation that a ufunc of NumPy or scipy.special is."""
-    name = ufunc.__name__
-    for op in OPS:
-        if name in op.ufuncs and getattr(np, name, None) is ufunc:
-            return op.code
-        special = sys.modules.get("scipy.special")
-        if name == op.special and getattr(special, name, None) is ufunc:
-            return op.code
-    return None
+SPECIAL_RULES: dict[str, Callable[..., Any]] = {}
+"""The rules of scipy.special's functions, by name: SciPy may be imported later, or never."""
+
+
+def special_rule(*names: str) -> Callable[[F], F]:
+    """Register the decorated function as the rule of functions of scipy.special."""
+
+    def register(recorder: F) -> F:
+        SPECIAL_RULES.update(dict.fromkeys(names, recorder))
+        return recorder
+
+    return register
 
 
 _codes: dict[np.ufunc, int | None] = {}
 
 
+def _learn(ufunc: np.ufunc) -> None:
+    """Find the operation that a ufunc of NumPy or scipy.special is, or its rule."""
+    name = ufunc.__name__
+    _codes[ufunc] = None
+    if getattr(np, name, None) is ufunc:
+        _codes[ufunc] = next((op.code for op in OPS if name in op.ufuncs), None)
+    elif getattr(sys.modules.get("scipy.special"), name, None) is ufunc:
+        _codes[ufunc] = next((op.code for op in OPS if name in op.special), None)
+        if name in SPECIAL_RULES:
+            RULES[ufunc] = SPECIAL_RULES[name]
+
+
 def code_of(ufunc: np.ufunc) -> int:
     """Return the operation that a ufunc is."""
     if ufunc not in _codes:
-        _codes[ufunc] = _resolve(ufunc)
+        _learn(ufunc)
     code = _codes[ufunc]
     if code is None:
         raise UnsupportedFunctionError(
@@ -98,10 +112,20 @@ def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs:
 
 def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """Record a ufunc of positional arguments."""
+    if ufunc not in _codes:
+        _learn(ufunc)
     recorder = RULES.get(ufunc)
     if recorder is not None:
         return recorder(*inputs)
-    code = code_of(ufunc)
+    if _codes[ufunc] is None:
+        plain = _as_passive(inputs)
+        if plain is not None:
+            return ufunc(*plain)
+    return record(code_of(ufunc), *inputs)
+
+
+def record(code: int, *inputs: Any) -> Any:
+    """Record an operation on numbers or arrays, one of them active."""
     if len(inputs) == 1:
         return unary(code, inputs[0]) if isinstance(inputs[0], Active) else apply(code, *inputs)
     if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
@@ -177,6 +201,7 @@ for _kind in (Active, ActiveArray):
 def supported() -> list[str]:
     """Return the names of the NumPy and scipy.special functions that can be recorded."""
     names = {f"numpy.{name}" for op in OPS for name in op.ufuncs}
-    names |= {f"scipy.special.{op.special}" for op in OPS if op.special}
-    names |= {f"numpy.{function.__name__}" for function in RULES}
+    special = {name for op in OPS for name in op.special} | set(SPECIAL_RULES)
+    names |= {f"scipy.special.{name}" for name in special}
+    names |= {f"numpy.{f.__name__}" for f in RULES if f.__name__ not in SPECIAL_RULES}
     return sorted(names)

@@ -1,8 +1,136 @@
-"""Functions of scipy.special that are made of several elementary operations."""
+"""Functions of scipy.special that are made of several elementary operations.
+
+Those that are Python functions, which ask none of NumPy's protocols, are swapped in the user's
+code while it is recorded: `replacements` says for what.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType, ModuleType
 from typing import Any
 
-REPLACEMENTS: dict[str, Callable[..., Any]] = {}
+import numpy as np
+
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.ops import CODE
+from tapegrad.record.array import wrap
+from tapegrad.record.functions.operands import array_on, is_active, tape_of
+from tapegrad.record.functions.reductions import maximum, total
+from tapegrad.record.functions.registry import SPECIAL_RULES, record, special_rule
+
+
+def replacements(module: ModuleType) -> dict[Any, Any]:
+    """Return what stands for Python functions of scipy.special, which may lack some."""
+    found = {name: getattr(module, name, None) for name in SPECIAL_RULES}
+    return {
+        original: _recorded_if_active(original, SPECIAL_RULES[name])
+        for name, original in found.items()
+        if isinstance(original, FunctionType)
+    }
+
+
+def _recorded_if_active(original: Any, recorded: Callable[..., Any]) -> Callable[..., Any]:
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        function = recorded if is_active([*args, *kwargs.values()]) else original
+        return function(*args, **kwargs)
+
+    return replacement
+
+
+# --- families of an order ---------------------------------------------------------------------
+
+
+def _of_order(code: int, name: str) -> Callable[..., Any]:
+    def recorder(order: Any, x: Any) -> Any:
+        if is_active(order) or np.any(np.asarray(order) % 1 != 0):
+            raise UnsupportedFunctionError(
+                f"scipy.special.{name} of active numbers has a rule for constant whole orders only"
+            )
+        return record(code, np.asarray(order, np.float64) if np.ndim(order) else float(order), x)
+
+    return recorder
+
+
+for _name in ("polygamma", "iv", "ive"):
+    special_rule(_name)(_of_order(CODE[_name], _name))
+
+
+def _of_this_order(code: int, order: float) -> Callable[[Any], Any]:
+    return lambda x: record(code, order, x)
+
+
+special_rule("i0e")(_of_this_order(CODE["ive"], 0.0))
+special_rule("i1e")(_of_this_order(CODE["ive"], 1.0))
+special_rule("erfcx")(_of_this_order(CODE["scaled_erfc"], 0.0))
+special_rule("exprel")(_of_this_order(CODE["exponential_moment"], 0.0))
+
+
+# --- of one number ----------------------------------------------------------------------------
+
+
+@special_rule("loggamma")
+def _loggamma(x: Any) -> Any:
+    return np.where(np.less(x, 0.0), np.nan, record(CODE["gammaln"], x))
+
+
+@special_rule("cosm1")
+def _cosm1(x: Any) -> Any:
+    return -2.0 * np.square(np.sin(0.5 * x))
+
+
+@special_rule("softplus")
+def _softplus(x: Any) -> Any:
+    return np.logaddexp(x, 0.0)
+
+
+# --- of many ----------------------------------------------------------------------------------
+
+
+def _shift(array: Any, axis: Any) -> Any:
+    """Return what to take from the exponents: the maxima, no part of the derivative."""
+    return record(CODE["stop"], maximum(array, axis, None, True))
+
+
+def _finite_shift(array: Any, axis: Any) -> Any:
+    shift = _shift(array, axis)
+    return np.where(np.isfinite(shift), shift, 0.0)
+
+
+@special_rule("logsumexp")
+def _logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False,
+               return_sign: bool = False) -> Any:  # fmt: skip
+    tape = tape_of(a, b)
+    exponents = array_on(tape, a)
+    if b is not None:  # what has no weight adds nothing, even if it's infinite
+        weights = array_on(tape, b)
+        exponents = np.where(weights == 0.0, -np.inf, exponents)
+    if exponents.size == 0:
+        shift: Any = 0.0
+        terms: Any = exponents
+    else:
+        shift = _finite_shift(exponents, axis)
+        terms = np.exp(exponents - shift)
+    sums = total(terms if b is None else weights * terms, axis, None, None, True)
+    size = np.absolute(sums) if return_sign else sums
+    results: list[Any] = [np.log(size) + shift]
+    if return_sign:
+        results.append(np.sign(sums))
+    if not keepdims:
+        axes = tuple(range(exponents.ndim)) if axis is None else axis
+        results = [wrap(tape, array_on(tape, result).data.squeeze(axes)) for result in results]
+    return tuple(results) if return_sign else results[0]
+
+
+@special_rule("softmax")
+def _softmax(x: Any, axis: Any = None) -> Any:
+    array = array_on(tape_of(x), x)
+    terms = np.exp(array - _shift(array, axis))
+    return terms / total(terms, axis, None, None, True)
+
+
+@special_rule("log_softmax")
+def _log_softmax(x: Any, axis: Any = None) -> Any:
+    array = array_on(tape_of(x), x)
+    shifted = array - _finite_shift(array, axis)
+    return shifted - np.log(total(np.exp(shifted), axis, None, None, True))

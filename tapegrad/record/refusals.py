@@ -1,0 +1,86 @@
+"""What to say where plain code asks an active number for a plain one.
+
+C code, `math.sin` that was bound where recording can't replace it, `statistics.mean` or an
+element of a plain array, calls a method such as `__float__`; the errors made here name it, the
+user's line, and what to write instead.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from tapegrad.errors import InputTypeError, LostDerivativeError
+from tapegrad.ops import OPS
+from tapegrad.record.frames import Site
+
+_DROP = "to drop the derivative on purpose, use tapegrad.stop_gradient"
+
+
+def lost_number() -> LostDerivativeError:
+    """Return the error for a float or a fraction asked of an active number."""
+    site = Site()
+    return LostDerivativeError(
+        f"a plain number was asked of an active one, which would drop its derivative, at "
+        f"{site.place}{_advice(site)}; {_DROP}"
+    )
+
+
+def no_complex() -> InputTypeError:
+    """Return the error for complex numbers."""
+    return InputTypeError(
+        f"complex numbers are not supported, at {Site().place}differentiate the real and the "
+        "imaginary part as two real functions"
+    )
+
+
+def not_whole(value: float) -> TypeError:
+    """Return the error for an index that isn't whole."""
+    return TypeError(
+        f"an active number used as an index must be whole, not {value!r}, at {Site().place}"
+        "write int(x) to cut it off"
+    )
+
+
+def _advice(site: Site) -> str:
+    for function in site.callables:
+        if getattr(function, "__module__", None) == "math":
+            return _of_math(function.__name__, site)
+    if any(function is builtins.float for function in site.callables):
+        return "leave float() out: an active number is used as a float is"
+    maker = next((f for f in site.callables if _is_maker(f)), None)
+    if maker is not None:
+        return (
+            f"numpy.{maker.__name__} was bound where recording can't replace it (a default "
+            "argument, a container, a functools.partial); call it by its name in the function"
+        )
+    if site.callables:
+        name = getattr(site.callables[0], "__qualname__", repr(site.callables[0]))
+        module = getattr(site.callables[0], "__module__", None)
+        name = f"{module}.{name}" if module not in (None, "builtins") else name
+        return f"{name} can't take active numbers; write it with functions that are recorded"
+    if site.is_element:
+        return (
+            f"{site.expression} is an element of a plain array: make that array in the recorded "
+            "function, or with np.zeros_like of an active array"
+        )
+    return f"{site.expression or 'it'} needs plain numbers; write it with recorded functions"
+
+
+def _is_maker(function: Any) -> bool:
+    name = getattr(function, "__name__", "")
+    return getattr(function, "__module__", None) == "numpy" and getattr(np, name, None) is function
+
+
+def _of_math(name: str, site: Site) -> str:
+    ufunc = next((op.ufuncs[0] for op in OPS if op.math == name and op.ufuncs), None)
+    special = next((op.special[0] for op in OPS if op.math == name and op.special), None)
+    other = f"np.{ufunc}" if ufunc else f"scipy.special.{special}" if special else ""
+    instead = f"write {other}, or call math.{name}" if other else f"call math.{name}"
+    return (
+        f"math.{name}, called as {site.expression!r}, was bound where recording can't replace it "
+        f"(a default argument, a container, a functools.partial); {instead} by its name in the "
+        "function"
+    )

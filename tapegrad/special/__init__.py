@@ -1,0 +1,66 @@
+"""Special functions of one or two floats, as compiled code for the sweeps.
+
+They return what NumPy or scipy.special does, infinities and NaN included, and raise nothing.
+"""
+
+from tapegrad.special.bessel import iv, ive
+from tapegrad.special.elementary import (
+    boxcox,
+    cbrt,
+    entr,
+    exp2,
+    exp10,
+    expit,
+    exponential_moment,
+    huber,
+    inv_boxcox,
+    kl_div,
+    log_expit,
+    logaddexp,
+    logaddexp2,
+    logit,
+    powi,
+    pseudo_huber,
+    rel_entr,
+    xlog1py,
+    xlogy,
+)
+from tapegrad.special.error import erfcinv, erfinv, log_ndtr, ndtr, ndtri, scaled_erfc
+from tapegrad.special.gamma import beta, betaln, digamma, digamma_rise, gamma, gammaln, polygamma
+
+__all__ = [
+    "beta",
+    "betaln",
+    "boxcox",
+    "cbrt",
+    "digamma",
+    "digamma_rise",
+    "entr",
+    "erfcinv",
+    "erfinv",
+    "exp2",
+    "exp10",
+    "expit",
+    "exponential_moment",
+    "gamma",
+    "gammaln",
+    "huber",
+    "inv_boxcox",
+    "iv",
+    "ive",
+    "kl_div",
+    "log_expit",
+    "log_ndtr",
+    "logaddexp",
+    "logaddexp2",
+    "logit",
+    "ndtr",
+    "ndtri",
+    "polygamma",
+    "powi",
+    "pseudo_huber",
+    "rel_entr",
+    "scaled_erfc",
+    "xlog1py",
+    "xlogy",
+]
