@@ -12,10 +12,13 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numba
+from llvmlite import binding as llvm
+from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.ccallback import CFunc
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +81,39 @@ def jit_inline(function: F) -> F:
     return cast(F, numba.jit(forceinline=True, **_OPTIONS)(function))
 
 
+class Symbol:
+    """A compiled function that other compiled code calls by name, and doesn't contain.
+
+    For what is too large to be compiled again inside every kernel that may call it.
+
+    Attributes
+    ----------
+    external : ExternalFunction
+        What compiled code calls.
+    """
+
+    _all: ClassVar[list[Symbol]] = []
+
+    def __init__(self, name: str, function: Callable[..., Any], signature: Any) -> None:
+        self._name = name
+        self._python_function = function
+        self._function: Any = CFunc(
+            function, (signature.args, signature.return_type), {}, _OPTIONS
+        )
+        self.external = types.ExternalFunction(name, signature)
+        Symbol._all.append(self)
+
+    @classmethod
+    @functools.cache
+    def provide(cls) -> None:
+        """Compile or load every symbol, so that code that names them can be linked."""
+        for symbol in cls._all:
+            with contextlib.suppress(RuntimeError):  # no writable directory
+                symbol._function._cache = _StampedCache(symbol._python_function)
+            symbol._function.compile()
+            llvm.add_symbol(symbol._name, symbol._function.address)
+
+
 class Kernel:
     """A compiled function called from Python with one fixed signature.
 
@@ -100,6 +136,7 @@ class Kernel:
     def compile(self) -> None:
         """Compile now, or load from the cache."""
         if self.run == self._compile_and_run:
+            Symbol.provide()
             with contextlib.suppress(RuntimeError):  # no writable directory: compile each time
                 self._dispatcher._cache = _StampedCache(self._dispatcher.py_func)
             signature = self._signature() if callable(self._signature) else self._signature

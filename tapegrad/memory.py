@@ -10,16 +10,11 @@ from tapegrad.jit import jit_inline
 from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
 
 _N = COUNT_WORD[RECORDS]
-_CAPACITY = _N + 1
 _OP, _A, _B, _VALUE = _N + 2, _N + 3, _N + 4, _N + 5
 _N_CONSTANTS = COUNT_WORD[CONSTANTS]
-_CONSTANTS_CAPACITY = _N_CONSTANTS + 1
 _CONSTANTS = _N_CONSTANTS + 2
 _N_GUARDS = COUNT_WORD[GUARDS]
 _GUARD_SLOT, _GUARD_VALUE = _N_GUARDS + 2, _N_GUARDS + 3
-
-grow = types.ExternalFunction("tapegrad_grow", types.void(int64, int64))
-"""Make room in a group of a tape's columns: `grow(address, group)`."""
 
 
 @extending.intrinsic
@@ -71,33 +66,6 @@ def records(head: Any) -> Any:
 def guards(head: Any) -> Any:
     """Return a tape's number of guards, the slots they read and the values they must have."""
     return head[_N_GUARDS], pointer(head[_GUARD_SLOT], int32), pointer(head[_GUARD_VALUE], float64)
-
-
-@jit_inline
-def append(address: int, code: int, a: int, b: int, value: float) -> Any:
-    """Append one record to the tape at an address and return its slot."""
-    head = pointer(address, int64)
-    if head[_N] == head[_CAPACITY]:
-        grow(address, RECORDS)
-    slot = head[_N]
-    pointer(head[_OP], uint8)[slot] = code
-    pointer(head[_A], int32)[slot] = a
-    pointer(head[_B], int32)[slot] = b
-    pointer(head[_VALUE], float64)[slot] = value
-    head[_N] = slot + 1
-    return slot
-
-
-@jit_inline
-def append_constant(address: int, value: float) -> Any:
-    """Append to the constant pool and return the operand that means it."""
-    head = pointer(address, int64)
-    if head[_N_CONSTANTS] == head[_CONSTANTS_CAPACITY]:
-        grow(address, CONSTANTS)
-    index = head[_N_CONSTANTS]
-    pointer(head[_CONSTANTS], float64)[index] = value
-    head[_N_CONSTANTS] = index + 1
-    return ~index
 
 
 @jit_inline

@@ -23,9 +23,10 @@ _PREAMBLE = '''\
 import math
 
 import numpy as np
+from numba import float64, int64
 
 from tapegrad import special
-from tapegrad.jit import jit_inline
+from tapegrad.jit import Symbol, jit_inline
 
 '''
 
@@ -35,11 +36,23 @@ from tapegrad.jit import jit_inline
 _COMMON = [BY_NAME[name] for name in ("add", "subtract", "multiply")]
 
 
+_SMALL = ("powi", "cbrt", "exp2", "exp10", "logaddexp", "logaddexp2", "expit")
+_OUTLINED = [op for op in OPS if op.value.startswith("special.") and op.name not in _SMALL]
+"""Functions so large that the switches call one copy of them all, compiled apart."""
+
+
 def _value(op: Op) -> str:
+    if op in _OUTLINED:
+        return f"outlined({op.code}, x, {'y' if op.arity == 2 else '0.0'})"
     return f"1.0 if {op.value} else 0.0" if op.boolean else op.value
 
 
 def _functions() -> Iterator[str]:
+    yield "def special_function(code, x, y):\n"
+    yield from (f"    if code == {op.code}:\n        return {op.value}\n" for op in _OUTLINED)
+    yield "    return x\n\n\n"
+    yield "_signature = float64(int64, float64, float64)\n"
+    yield "outlined = Symbol('tapegrad_special', special_function, _signature).external\n\n"
     for op in OPS:
         if op.arity:
             yield f"def {op.name}({', '.join('xy'[: op.arity])}):\n    return {_value(op)}\n\n"

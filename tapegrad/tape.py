@@ -24,6 +24,8 @@ from tapegrad.listing import listing
 from tapegrad.ops import CODE
 
 MAX_ENTRIES = 2**31 - 1
+MOST_AT_ONCE = 2
+"""How many entries of one group compiled code appends before it looks for room again."""
 
 # A growable group of columns: the words of `Tape.head` that hold its count, its capacity and
 # its columns' addresses follow one another in this order.
@@ -382,7 +384,7 @@ def _grow(address: int, group: int) -> None:
     # and the count is wound back so that the rest of the loop writes into memory it has.
     tape = _by_address[address]
     try:
-        tape.reserve(group, 1)
+        tape.reserve(group, MOST_AT_ONCE)
     except TapeMemoryError:
         tape.head[FAILED_WORD] = 1
         tape.head[COUNT_WORD[group]] = 1

@@ -10,7 +10,6 @@ import warnings
 
 import numpy as np
 import pytest
-import scipy.linalg
 from against_numpy import outcome, plain, recorded_outcome
 
 import tapegrad as tg
@@ -276,14 +275,11 @@ def test_bitwise_operators_of_numbers_are_refused(tape):
 
 LOSERS = {
     "float": float,
-    "asarray": np.asarray,
-    "array": np.array,
     "asarray of a type": lambda x: np.asarray(x, dtype=float),
     "float64": np.float64,
     "element": lambda x: np.ones(2).__setitem__(0, x),
     "slice": lambda x: np.ones(2).__setitem__(slice(None), x),
     "fill": lambda x: np.ones(2).fill(x),
-    "foreign": lambda x: scipy.linalg.norm(x),
     "statistics": lambda x: __import__("array").array("d", [x]),
     "pickle": pickle.dumps,
 }
@@ -297,11 +293,16 @@ def test_a_conversion_that_would_lose_the_derivative_is_refused(tape, name):
     assert any(isinstance(error, LostDerivativeError) for error in causes)
 
 
-def test_the_refusal_names_the_way_out(tape):
-    with pytest.raises(LostDerivativeError, match=r"np\.sin.*np\.stack.*stop_gradient"):
+def test_the_refusal_names_the_line_and_the_way_out(tape):
+    with pytest.raises(LostDerivativeError, match=r"(?s)test_active.*leave.*stop_gradient"):
         float(active(tape, 2.0))
-    with pytest.raises(LostDerivativeError, match=r"np\.stack"):
-        np.asarray(active(tape, 2.0))
+
+
+def test_an_array_made_where_nothing_is_recorded_keeps_the_active_number(tape):
+    number = active(tape, 2.0)
+    for make in (np.asarray, np.array):
+        assert make(number).dtype == object
+        assert make(number).item() is number
 
 
 def test_there_is_no_memory_to_view(tape):

@@ -61,9 +61,7 @@ def long_tape():
 # What raises, the class, and what its message must say: what happened, and the way out.
 CASES = {
     "float": (lambda: tg.grad(lambda x: x * float(x))(1.0), errors.LostDerivativeError,
-              ["float()", "stop_gradient", "np.sin"]),
-    "plain array of a number": (lambda: tg.grad(lambda x: scipy.linalg.norm(x))(1.0),
-                                errors.LostDerivativeError, ["np.stack", "zeros_like"]),
+              ["float()", "stop_gradient", __file__]),
     "plain array of an array": (lambda: tg.grad(lambda x: scipy.linalg.norm(x))(np.ones(2)),
                                 errors.LostDerivativeError, ["zeros_like", "stop_gradient"]),
     "integers": (lambda: tg.grad(lambda x: np.sum(x.astype(int)))(np.ones(2)),

@@ -32,7 +32,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["nesting", "native"],
+    ["nesting", "native", "emission", "frames"],
     ["active", "elementwise", "scans"],
     ["array", "operators", "sweeping"],
     ["functions"],

@@ -27,9 +27,9 @@ from numba.extending import (
 )
 
 from tapegrad import rules
-from tapegrad.jit import jit, jit_inline
-from tapegrad.memory import append, append_constant
+from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE, OPS
+from tapegrad.record import emission
 
 ACTIVE = np.dtype([("value", np.float64), ("slot", np.int64), ("tape", np.int64)])
 """An active number in NumPy's memory, laid out as the compiled type is."""
@@ -96,29 +96,34 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, number: A
 # --- records ----------------------------------------------------------------------------------
 
 
-@jit_inline
-def operand(tape: int, x: Any) -> Any:
-    """Return the operand that means `x` on a tape: its slot, or a new constant."""
-    return x.slot if x.slot > 0 else append_constant(tape, x.value)
+def _number(builder: Any, kind: Any, x: Any) -> emission.Number:
+    if not isinstance(kind, ActiveType):
+        return emission.Number(x)
+    return emission.Number(*(builder.extract_value(x, k) for k in range(3)))
 
 
-@jit_inline
-def record1(code: int, x: Any, value: float) -> Any:
+@intrinsic
+def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
     """Return the result of a unary operation, recorded if `x` is active."""
-    if x.slot == 0:
-        return make_active(value, 0, 0)
-    return make_active(value, append(x.tape, code, x.slot, 0, value), x.tape)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, value = args
+        result = emission.record(builder, code, value, _number(builder, active, x))
+        return _make(context, builder, *result)
+
+    return active(types.int64, active, types.float64), codegen
 
 
-@jit_inline
-def record2(code: int, x: Any, y: Any, value: float) -> Any:
+@intrinsic
+def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
     """Return the result of a binary operation, recorded if an operand is active."""
-    if x.slot == 0 and y.slot == 0:
-        return make_active(value, 0, 0)
-    tape = x.tape if x.slot > 0 else y.tape
-    a = operand(tape, x)
-    b = operand(tape, y)
-    return make_active(value, append(tape, code, a, b, value), tape)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, y, value = args
+        operands = [_number(builder, active, number) for number in (x, y)]
+        return _make(context, builder, *emission.record(builder, code, value, *operands))
+
+    return active(types.int64, active, active, types.float64), codegen
 
 
 @jit
@@ -133,9 +138,8 @@ def record_chain(x: Any, y: Any, value: float) -> Any:
         return y if x.slot == 0 else x
     # A finite factor other than zero makes 0 * inf impossible on its own side only, so the
     # plain product is the same number.
-    if passive - passive == 0.0:
-        return record2(_MULTIPLY, x, y, value)
-    return record2(_CHAIN, x, y, value)
+    code = _MULTIPLY if passive - passive == 0.0 else _CHAIN
+    return record2(code, x, y, value)
 
 
 def _is_active(*arguments: Any) -> bool:

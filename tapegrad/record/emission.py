@@ -1,0 +1,194 @@
+"""LLVM functions that append to a tape, and the calls of them that Numba's lowering emits.
+
+Whether an operand is active is known when the code runs. So the caller does no more than join
+the operands' tapes (a passive number has none) and call: a branch at every operation would
+multiply the code LLVM has to optimise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
+
+_VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_DOUBLE = ir.DoubleType()
+_N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
+_N_GUARDS = COUNT_WORD[GUARDS]
+_ROOM = {RECORDS: 1, CONSTANTS: 2, GUARDS: 1}
+"""How many entries one operation may append."""
+
+
+class Number(NamedTuple):
+    """A number in registers: its value and, if it may be active, its slot and its tape."""
+
+    value: Any
+    slot: Any = _I64(0)
+    tape: Any = _I64(0)
+
+
+class _Tape:
+    """Instructions that read and append to the tape at an address."""
+
+    def __init__(self, builder: Any, address: Any) -> None:
+        self.builder, self.address = builder, address
+        self.head = builder.inttoptr(address, _I64.as_pointer())
+
+    def _word(self, index: int) -> Any:
+        return self.builder.gep(self.head, [_I64(index)])
+
+    def load(self, index: int) -> Any:
+        """Return a word of the head."""
+        return self.builder.load(self._word(index))
+
+    def is_full(self, group: int) -> Any:
+        """Return whether a group may have no room for what one operation appends."""
+        count = COUNT_WORD[group]
+        after = self.builder.add(self.load(count), _I64(_ROOM[group]))
+        return self.builder.icmp_signed(">", after, self.load(count + 1))
+
+    def grow(self, group: int) -> None:
+        """Make room in a group."""
+        kind = ir.FunctionType(_VOID, [_I64, _I64])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "tapegrad_grow")
+        self.builder.call(function, [self.address, _I64(group)])
+
+    def next(self, group: int) -> Any:
+        """Return the index of a group's next entry, and count it."""
+        index = self.load(COUNT_WORD[group])
+        self.builder.store(self.builder.add(index, _I64(1)), self._word(COUNT_WORD[group]))
+        return index
+
+    def put(self, column: int, kind: Any, index: Any, value: Any) -> None:
+        """Store into the column whose address a word of the head holds."""
+        pointer = self.builder.inttoptr(self.load(column), kind.as_pointer())
+        self.builder.store(value, self.builder.gep(pointer, [index]))
+
+
+class _Appender:
+    """An LLVM function that appends to some groups of the tape at its first argument.
+
+    It does nothing where the address is null. Where there may be no room, it leaves the rest to
+    a second function, so that it need not save registers itself.
+    """
+
+    def __init__(self, name: str, result: Any, arguments: list[Any], groups: tuple[int, ...],
+                 body: Callable[[Any, Any, list[Any]], None]) -> None:  # fmt: skip
+        self._name, self._groups, self._body = f"tapegrad.{name}", groups, body
+        self._kind = ir.FunctionType(result, arguments)
+
+    def call(self, builder: Any, arguments: list[Any]) -> Any:
+        """Emit a call, and the function if the module hasn't got it."""
+        return builder.call(self._function(builder.module), arguments, cconv="fastcc")
+
+    def _declare(self, module: Any, name: str) -> Any:
+        function = cgutils.get_or_insert_function(module, self._kind, name)
+        function.linkage = "internal"
+        function.calling_convention = "fastcc"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        return function
+
+    def _function(self, module: Any) -> Any:
+        function = self._declare(module, self._name)
+        if function.is_declaration:
+            growing = self._declare(module, f"{self._name}.growing")
+            self._write(function, growing)
+            self._write_growing(growing, function)
+        return function
+
+    def _nothing(self, builder: Any) -> None:
+        if self._kind.return_type == _VOID:
+            builder.ret_void()
+        else:
+            builder.ret(_I64(0))
+
+    def _forward(self, builder: Any, function: Any, arguments: Any) -> None:
+        result = builder.call(function, arguments, cconv="fastcc", tail=True)
+        if self._kind.return_type == _VOID:
+            builder.ret_void()
+        else:
+            builder.ret(result)
+
+    def _write(self, function: Any, growing: Any) -> None:
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        tape = _Tape(builder, function.args[0])
+        with builder.if_then(builder.icmp_signed("==", tape.address, _I64(0)), likely=False):
+            self._nothing(builder)
+        for group in self._groups:
+            with builder.if_then(tape.is_full(group), likely=False):
+                self._forward(builder, growing, function.args)
+        self._body(builder, tape, list(function.args[1:]))
+
+    def _write_growing(self, growing: Any, function: Any) -> None:
+        builder = ir.IRBuilder(growing.append_basic_block("entry"))
+        tape = _Tape(builder, growing.args[0])
+        for group in self._groups:
+            with builder.if_then(tape.is_full(group)):
+                tape.grow(group)
+        self._forward(builder, function, growing.args)
+
+
+def _put_record(tape: _Tape, code: Any, a: Any, b: Any, value: Any) -> None:
+    builder = tape.builder
+    slot = tape.next(RECORDS)
+    tape.put(_N + 2, _I8, slot, builder.trunc(code, _I8))
+    tape.put(_N + 3, _I32, slot, builder.trunc(a, _I32))
+    tape.put(_N + 4, _I32, slot, builder.trunc(b, _I32))
+    tape.put(_N + 5, _DOUBLE, slot, value)
+    builder.ret(slot)
+
+
+def _binary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+    code, x_slot, y_slot, x_value, y_value, value = arguments
+    operands = []
+    for slot, number in ((x_slot, x_value), (y_slot, y_value)):
+        operand = cgutils.alloca_once_value(builder, slot)
+        with builder.if_then(builder.icmp_signed("==", slot, _I64(0)), likely=False):
+            index = tape.next(CONSTANTS)
+            tape.put(_N_CONSTANTS + 2, _DOUBLE, index, number)
+            builder.store(builder.not_(index), operand)
+        operands.append(builder.load(operand))
+    _put_record(tape, code, operands[0], operands[1], value)
+
+
+def _unary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+    code, slot, value = arguments
+    _put_record(tape, code, slot, _I64(0), value)
+
+
+def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+    slot, value, site = arguments
+    index = tape.next(GUARDS)
+    tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
+    tape.put(_N_GUARDS + 3, _DOUBLE, index, value)
+    tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(site, _I32))
+    builder.ret_void()
+
+
+_append_binary = _Appender(
+    "binary", _I64, [*[_I64] * 4, *[_DOUBLE] * 3], (RECORDS, CONSTANTS), _binary
+)
+_append_unary = _Appender("unary", _I64, [_I64, _I64, _I64, _DOUBLE], (RECORDS,), _unary)
+_append_guard = _Appender("guard", _VOID, [_I64, _I64, _DOUBLE, _I64], (GUARDS,), _guard)
+
+
+def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
+    """Append a record if an operand is active, and return the operation's result."""
+    if len(operands) == 1:
+        (x,) = operands
+        slot = _append_unary.call(builder, [x.tape, code, x.slot, value])
+        return Number(value, slot, x.tape)
+    x, y = operands
+    tape = builder.or_(x.tape, y.tape)
+    arguments = [tape, code, x.slot, y.slot, x.value, y.value, value]
+    return Number(value, _append_binary.call(builder, arguments), tape)
+
+
+def guard(builder: Any, x: Number, site: int) -> None:
+    """State on its tape the value a number had, if it's active."""
+    _append_guard.call(builder, [x.tape, x.slot, x.value, _I64(site)])
