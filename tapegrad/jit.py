@@ -97,9 +97,7 @@ class Symbol:
     def __init__(self, name: str, function: Callable[..., Any], signature: Any) -> None:
         self._name = name
         self._python_function = function
-        self._function: Any = CFunc(
-            function, (signature.args, signature.return_type), {}, _OPTIONS
-        )
+        self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
         self.external = types.ExternalFunction(name, signature)
         Symbol._all.append(self)
 

@@ -65,6 +65,7 @@ class Op:
 
 
 _rows: list[Op] = []
+_OF_THE_SWEEPS = {"code", "x", "y", "z", "w", "a", "b", "p", "q", "s", "t", "u", "adjoint"}
 
 
 def _row(
@@ -81,6 +82,7 @@ def _row(
     **where: str,
 ) -> None:
     """Append a row; `ufuncs` defaults to the name, `where` names shared subexpressions."""
+    assert not _OF_THE_SWEEPS & where.keys(), f"{name} names something as the sweeps do"
     domain = on if isinstance(on[0], tuple) else (on,) * len(partials)
     _rows.append(
         Op(
@@ -229,9 +231,9 @@ _row("kl_div",    "special.kl_div(x, y)", "log(x / y)", "(y - x) / y", ufuncs=""
      special="kl_div", on=POSITIVE)
 _row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
      "sign(y) * minimum(absolute(y), x)", ufuncs="", special="huber", on=(POSITIVE, REAL))
-_row("pseudo_huber", "special.pseudo_huber(x, y)", "x * s * s / h", "y / h", ufuncs="",
+_row("pseudo_huber", "special.pseudo_huber(x, y)", "x * r * r / h", "y / h", ufuncs="",
      special="pseudo_huber", on=(POSITIVE, REAL), h="hypot(1.0, y / x)",
-     s="(y / x) * (y / x) / (1.0 + h)")
+     r="(y / x) * (y / x) / (1.0 + h)")
 _row("boxcox",    "special.boxcox(x, y)", "power(x, y - 1.0)",
      "L * L * exponential_moment(1.0, y * L)", ufuncs="", special="boxcox", on=(POSITIVE, REAL),
      L="log(x)")

@@ -17,6 +17,8 @@ def plain(thing):
     """Return a result with its active numbers and arrays as plain ones."""
     if isinstance(thing, tuple | list):
         return [plain(part) for part in thing]
+    if isinstance(thing, np.ndarray) and thing.dtype == object:
+        return np.array([plain(element) for element in thing.flat], float).reshape(thing.shape)
     if isinstance(thing, ActiveBool):
         return np.bool_(thing.value)
     if isinstance(thing, ActiveArray):

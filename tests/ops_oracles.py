@@ -195,7 +195,7 @@ def _chain(x, y):
 
 def _numpy_namespace():
     known = {"special": scipy.special, "np": np}
-    for op in OPERATIONS:
+    for op in OPS:
         for name in op.ufuncs:
             known[name] = getattr(np, name)
         for name in op.special:

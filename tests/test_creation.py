@@ -43,6 +43,7 @@ MAKERS = {
     "zeros_like": np.zeros_like,
     "ones_like": np.ones_like,
     "full_like": lambda x: np.full_like(x, 2.0),
+    "full_like a plain one": lambda x: np.full_like(np.ones(3), x[0]),
     "zeros_like of a plain": lambda x: np.zeros_like(POINT),
     "array of a plain": lambda x: np.array(POINT),
     "array of a list": lambda x: np.array([1.0, 2.0, 3.0]),

@@ -8,7 +8,6 @@ import warnings
 
 import numpy as np
 import pytest
-import scipy.linalg
 
 import tapegrad as tg
 from tapegrad import errors
@@ -59,13 +58,14 @@ def long_tape():
 
 
 # What raises, the class, and what its message must say: what happened, and the way out.
+MAKE = {"asarray": np.asarray}  # where recording doesn't replace it
 CASES = {
     "float": (lambda: tg.grad(lambda x: x * float(x))(1.0), errors.LostDerivativeError,
               ["float()", "stop_gradient", __file__]),
-    "plain array of an array": (lambda: tg.grad(lambda x: scipy.linalg.norm(x))(np.ones(2)),
-                                errors.LostDerivativeError, ["zeros_like", "stop_gradient"]),
-    "integers": (lambda: tg.grad(lambda x: np.sum(x.astype(int)))(np.ones(2)),
-                 errors.LostDerivativeError, ["int64"]),
+    "plain array of an array": (lambda: tg.grad(lambda x: np.sum(MAKE["asarray"](x, float)))(np.ones(2)),
+                                errors.LostDerivativeError, ["numpy.asarray", "stop_gradient"]),
+    "single precision": (lambda: tg.grad(lambda x: np.sum(x.astype(np.float32)))(np.ones(2)),
+                         errors.LostDerivativeError, ["float32"]),
     "ufunc": (lambda: tg.grad(lambda x: np.spacing(x))(1.0), errors.UnsupportedFunctionError,
               ["spacing", "supported()", "stop_gradient"]),
     "ufunc of an array": (lambda: tg.grad(lambda x: np.sum(np.gcd(x, 2)))(np.ones(2)),

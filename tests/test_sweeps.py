@@ -28,7 +28,7 @@ SMOOTH = [
     op for op in OPS
     if op.arity and not op.is_piecewise_constant and not op.kinks
     and op.name not in ("powi", "polygamma", "stop", "keep", "drop", "chain", "copysign",
-                        "remainder", "fmod", "positive")
+                        "remainder", "fmod", "positive", "huber")  # its slope has a kink
     and (op.ufuncs or op.special)
 ]  # fmt: skip
 SMOOTH += [op for op in OPS if op.name == "arctan2"]

@@ -26,6 +26,7 @@ from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make, new, power_code
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.record.refusals import lost_number
 from tapegrad.rules import IS_BOOLEAN
 from tapegrad.tape import Tape
 
@@ -161,15 +162,17 @@ class ActiveArray:
     # --- what would lose the derivative -------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        """Return a plain array: of truth values, which are guarded, or of active numbers."""
+        if self.is_bool:
+            return np.array(self.truth(), dtype)
         if self.is_passive:
             return np.array(self.value, dtype)
-        raise LostDerivativeError(
-            "making a plain array of an active array would drop its derivative. NumPy functions "
-            "called on it directly are recorded; a plain array can't take it as an element or a "
-            "slice (make it with np.zeros_like of an active array), nor can foreign code that "
-            "converts its argument. To drop the derivative on purpose, use "
-            "tapegrad.stop_gradient"
-        )
+        if dtype is not None and dtype != np.object_:
+            raise lost_number()
+        objects = np.empty(self.shape, object)
+        for position, element in enumerate(self.flat):
+            objects.flat[position] = element
+        return objects
 
     def __float__(self) -> float:
         if self.is_passive and self.size == 1:
@@ -202,7 +205,7 @@ class ActiveArray:
     @property
     def T(self) -> ActiveArray:  # noqa: N802  # NumPy's name
         """The transpose, a view."""
-        return self._wrap(self.data.T)  # type: ignore[no-any-return]
+        return ActiveArray(self.tape, self.data.T, self.is_bool)
 
     @property
     def real(self) -> ActiveArray:
@@ -241,7 +244,7 @@ class ActiveArray:
 
     def transpose(self, *axes: Any) -> Any:
         """Return a view with the axes permuted."""
-        return self._wrap(self.data.transpose(*axes))
+        return ActiveArray(self.tape, self.data.transpose(*axes), self.is_bool)
 
     def ravel(self, order: Any = "C") -> Any:
         """Return the elements as a 1-d array, a view where possible."""
@@ -264,12 +267,26 @@ class ActiveArray:
         return ActiveArray(self.tape, self.data.swapaxes(first, second), self.is_bool)
 
     def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return a float64 copy; any other type would drop the derivative."""
+        """Return a float64 copy; whole numbers and truth values are read, under guards.
+
+        Any other type would drop the derivative.
+        """
         if np.dtype(dtype) == np.float64:
             return ActiveArray(self.tape, self.data.copy())
         if np.dtype(dtype) == np.bool_:
             return self.truth()
+        if np.dtype(dtype).kind in "iu":
+            return self._whole().astype(dtype)
+        if np.dtype(dtype) == np.object_:
+            return np.asarray(self)
         raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
+
+    def _whole(self) -> npt.NDArray[np.float64]:
+        """Read the elements cut off to whole numbers, guarding every active one."""
+        whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
+        active = whole[whole["slot"] > 0]
+        guard_all(self.tape, active["slot"], active["value"])
+        return np.asarray(whole["value"])
 
     def fill(self, value: Any) -> None:
         """Assign one number to every element."""

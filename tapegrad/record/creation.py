@@ -16,6 +16,7 @@ import numpy as np
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.nesting import current, innermost
+from tapegrad.record.refusals import MAKERS
 
 REPLACEMENTS: dict[Any, Any] = {}
 
@@ -39,7 +40,7 @@ def _made_by(original: Callable[..., Any]) -> Callable[..., Any]:
 _MAKERS: tuple[Callable[..., Any], ...] = (
     np.zeros, np.ones, np.empty, np.eye, np.identity, np.tri, np.arange, np.linspace,
     np.logspace, np.geomspace, np.fromfunction,
-    np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.zeros_like, np.ones_like, np.empty_like,
 )  # fmt: skip
 REPLACEMENTS.update({function: _made_by(function) for function in _MAKERS})
 
@@ -52,7 +53,15 @@ def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     return ActiveArray(tape, np.broadcast_to(filling, shape).copy())
 
 
+def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
+    shape = kwargs.get("shape")
+    if any(True for _ in tapes_in(fill_value)):
+        return _full(np.shape(a) if shape is None else shape, fill_value)
+    return _holding(np.full_like(a, fill_value, *args, **kwargs))
+
+
 REPLACEMENTS[np.full] = _full
+REPLACEMENTS[np.full_like] = _full_like
 
 
 def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int = 0) -> Any:
@@ -157,3 +166,4 @@ class _Float64Type(type):
 
 _float64 = np.float64
 REPLACEMENTS[np.float64] = _Float64Type("float64", (np.float64,), {"__module__": "numpy"})
+MAKERS.update(REPLACEMENTS)

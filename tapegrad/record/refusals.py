@@ -10,11 +10,12 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-import numpy as np
-
 from tapegrad.errors import InputTypeError, LostDerivativeError
 from tapegrad.ops import OPS
 from tapegrad.record.frames import Site
+
+MAKERS: set[Any] = set()
+"""The functions that recording replaces by ones whose arrays hold active numbers."""
 
 _DROP = "to drop the derivative on purpose, use tapegrad.stop_gradient"
 
@@ -48,30 +49,25 @@ def _advice(site: Site) -> str:
     for function in site.callables:
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
-    if any(function is builtins.float for function in site.callables):
-        return "leave float() out: an active number is used as a float is"
-    maker = next((f for f in site.callables if _is_maker(f)), None)
+    maker = next((f for f in site.callables if f in MAKERS), None)
     if maker is not None:
         return (
             f"numpy.{maker.__name__} was bound where recording can't replace it (a default "
             "argument, a container, a functools.partial); call it by its name in the function"
         )
+    if any(function is builtins.float for function in site.callables):
+        return "leave float() out: an active number is used as a float is"
     if site.callables:
         name = getattr(site.callables[0], "__qualname__", repr(site.callables[0]))
         module = getattr(site.callables[0], "__module__", None)
         name = f"{module}.{name}" if module not in (None, "builtins") else name
-        return f"{name} can't take active numbers; write it with functions that are recorded"
+        return f"{name} can't take active numbers here; write it with functions that are recorded"
     if site.is_element:
         return (
             f"{site.expression} is an element of a plain array: make that array in the recorded "
             "function, or with np.zeros_like of an active array"
         )
     return f"{site.expression or 'it'} needs plain numbers; write it with recorded functions"
-
-
-def _is_maker(function: Any) -> bool:
-    name = getattr(function, "__name__", "")
-    return getattr(function, "__module__", None) == "numpy" and getattr(np, name, None) is function
 
 
 def _of_math(name: str, site: Site) -> str:

@@ -1,15 +1,21 @@
 """NumPy's functions on active numbers and arrays: one rule a function, in files by family."""
 
 from tapegrad.record.functions import (
+    calculus,
     choices,
+    compositions,
+    einsum,
+    linear_algebra,
     moves,
     products,
     reductions,
+    scipy_special,
     sorting,
     statistics,
     ufunc_methods,
 )
 from tapegrad.record.functions.registry import RULES, rule, supported
 
-__all__ = ["RULES", "choices", "moves", "products", "reductions", "rule", "sorting", "statistics",
-           "supported", "ufunc_methods"]  # fmt: skip
+__all__ = ["RULES", "calculus", "choices", "compositions", "einsum", "linear_algebra", "moves",
+           "products", "reductions", "rule", "scipy_special", "sorting", "statistics", "supported",
+           "ufunc_methods"]  # fmt: skip

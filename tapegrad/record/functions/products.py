@@ -1,32 +1,23 @@
-"""Sums of products: vectors, matrices and stacks of them."""
+"""Sums of products: vectors, matrices, stacks of them, and what is made of those."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
-from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record import elementwise
 from tapegrad.record.array import as_data, tapes_in, wrap
-from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.functions.operands import array_on, tape_of
+from tapegrad.record.functions.reductions import total
+from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import innermost
 
 
-@rule(np.dot, method="dot")
-def _dot(a: Any, b: Any, out: Any = None) -> Any:
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        product = np.multiply(a, b)
-    elif np.ndim(b) > 2 or np.ndim(a) > 2:
-        raise UnsupportedFunctionError("numpy.dot has a rule for at most two dimensions; use "
-                                       "numpy.matmul for stacks of matrices")  # fmt: skip
-    else:
-        product = matmul(a, b)
-    return store(out, product, "dot")
-
-
-@rule(np.matmul, method="__matmul__")
+@rule(np.matmul)
 def matmul(a: Any, b: Any) -> Any:
     """Record `a @ b` with NumPy's rules for vectors and stacks of matrices."""
     tape = innermost(tapes_in(a, b))
@@ -49,9 +40,108 @@ def matmul(a: Any, b: Any) -> Any:
     return wrap(tape, result[..., 0] if vector_y else result)
 
 
-@rule(method="__rmatmul__")
-def _reflected_matmul(self: Any, other: Any) -> Any:
-    return matmul(other, self)
+rule(method="__matmul__")(lambda self, other: matmul(self, other))
+rule(method="__rmatmul__")(lambda self, other: matmul(other, self))
+
+
+@rule(np.dot, method="dot")
+def _dot(a: Any, b: Any, out: Any = None) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        product = np.multiply(a, b)
+    elif np.ndim(b) <= 2 and np.ndim(a) <= 2:
+        product = matmul(a, b)
+    else:
+        product = _tensordot(a, b, (np.ndim(a) - 1, max(np.ndim(b) - 2, 0)))
+    return store(out, product, "dot")
+
+
+@rule(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return _tensordot(a, b, (-1, -1))
+
+
+@rule(np.vdot)
+def _vdot(a: Any, b: Any) -> Any:
+    return matmul(np.ravel(a), np.ravel(b))
+
+
+@rule(np.outer)
+def _outer(a: Any, b: Any, out: Any = None) -> Any:
+    product = np.multiply(np.ravel(a)[:, np.newaxis], np.ravel(b)[np.newaxis, :])
+    return store(out, product, "outer")
+
+
+@rule(np.tensordot)
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    tape = tape_of(a, b)
+    a, b = array_on(tape, a), array_on(tape, b)
+    if np.ndim(axes) == 0:
+        count = int(axes)
+        axes = (range(a.ndim - count, a.ndim), range(count))
+    of_a, of_b = (
+        [normalize_axis_index(k, array.ndim) for k in np.atleast_1d(np.asarray(own, np.intp))]
+        for own, array in zip(axes, (a, b), strict=True)
+    )
+    if [a.shape[k] for k in of_a] != [b.shape[k] for k in of_b]:
+        raise ValueError("shape-mismatch for sum")
+    free_a = [k for k in range(a.ndim) if k not in of_a]
+    free_b = [k for k in range(b.ndim) if k not in of_b]
+    length = math.prod(a.shape[k] for k in of_a)
+    rows = [a.shape[k] for k in free_a]
+    columns = [b.shape[k] for k in free_b]
+    left = a.transpose([*free_a, *of_a]).reshape((math.prod(rows), length))
+    right = b.transpose([*of_b, *free_b]).reshape((length, math.prod(columns)))
+    product = matmul(left, right).data.reshape((*rows, *columns))
+    return wrap(tape, product)
+
+
+@rule(np.kron)
+def _kron(a: Any, b: Any) -> Any:
+    tape = tape_of(a, b)
+    a, b = array_on(tape, a), array_on(tape, b)
+    ndim = max(a.ndim, b.ndim)
+    a = a.reshape((1,) * (ndim - a.ndim) + a.shape)
+    b = b.reshape((1,) * (ndim - b.ndim) + b.shape)
+    apart_a = a.reshape(tuple(n for pair in zip(a.shape, [1] * ndim, strict=True) for n in pair))
+    apart_b = b.reshape(tuple(n for pair in zip([1] * ndim, b.shape, strict=True) for n in pair))
+    shape = tuple(m * n for m, n in zip(a.shape, b.shape, strict=True))
+    return np.reshape(apart_a * apart_b, shape)
+
+
+@rule(np.cross)
+def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1,
+           axis: int | None = None) -> Any:  # fmt: skip
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    tape = tape_of(a, b)
+    x = np.moveaxis(array_on(tape, a), axisa, -1)
+    y = np.moveaxis(array_on(tape, b), axisb, -1)
+    if x.shape[-1] != 3 or y.shape[-1] != 3:
+        raise ValueError(f"cross needs vectors of three elements, not {x.shape} and {y.shape}")
+    ahead, behind = [1, 2, 0], [2, 0, 1]
+    product = x[..., ahead] * y[..., behind] - x[..., behind] * y[..., ahead]
+    return np.moveaxis(product, -1, axisc)
+
+
+@rule(np.trace, method="trace")
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None,
+           out: Any = None) -> Any:  # fmt: skip
+    return total(np.diagonal(a, offset, axis1, axis2), -1, dtype, out)
+
+
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    if np.ndim(x1) == 0 or np.ndim(x2) == 0:
+        raise ValueError("vecdot needs arrays of one dimension at least, not numbers")
+    if np.shape(x1)[axis] != np.shape(x2)[axis]:
+        raise ValueError(f"vecdot: shapes {np.shape(x1)} and {np.shape(x2)} don't fit")
+    return total(np.moveaxis(np.multiply(x1, x2), axis, -1), -1)
+
+
+for _owner in (np, np.linalg):
+    if hasattr(_owner, "vecdot"):  # since NumPy 2.0 or 2.1
+        RULES[_owner.vecdot] = _vecdot
 
 
 @rule(np.divmod)

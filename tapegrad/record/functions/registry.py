@@ -203,5 +203,6 @@ def supported() -> list[str]:
     names = {f"numpy.{name}" for op in OPS for name in op.ufuncs}
     special = {name for op in OPS for name in op.special} | set(SPECIAL_RULES)
     names |= {f"scipy.special.{name}" for name in special}
-    names |= {f"numpy.{f.__name__}" for f in RULES if f.__name__ not in SPECIAL_RULES}
+    of_numpy = [f for f in RULES if f.__name__ not in SPECIAL_RULES]
+    names |= {f"{getattr(f, '__module__', 'numpy')}.{f.__name__}" for f in of_numpy}
     return sorted(names)

@@ -38,6 +38,8 @@ def _operation(ufunc: np.ufunc, method: str, arity: int = 2) -> str:
 @ufunc_method("__call__")
 def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True, dtype: Any = None,
           **kwargs: Any) -> Any:  # fmt: skip
+    if ufunc.signature is not None and "axis" in kwargs:  # the rule of a generalized ufunc
+        return store(out and out[0], RULES[ufunc](*inputs, axis=kwargs["axis"]), ufunc.__name__)
     unknown = [name for name in kwargs if name not in _LAYOUT]
     if unknown:
         raise UnsupportedFunctionError(

@@ -1,0 +1,237 @@
+"""Differences, integrals, interpolation, convolution and polynomials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from tapegrad.record.array import ActiveArray
+from tapegrad.record.functions.operands import NO_VALUE, array_on, is_active, tape_of, truth
+from tapegrad.record.functions.reductions import total
+from tapegrad.record.functions.registry import rule
+from tapegrad.record.native import ACTIVE
+
+
+def _slices(ndim: int, axis: int, *args: Any) -> tuple[slice, ...]:
+    """Return an index that slices one axis."""
+    index = [slice(None)] * ndim
+    index[axis] = slice(*args)
+    return tuple(index)
+
+
+@rule(np.diff)
+def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO_VALUE,
+          append: Any = NO_VALUE) -> Any:  # fmt: skip
+    if n < 0:
+        raise ValueError(f"order must be non-negative but got {n!r}")
+    tape = tape_of(a, *(x for x in (prepend, append) if x is not NO_VALUE))
+    array = array_on(tape, a)
+    axis = normalize_axis_index(axis, array.ndim)
+
+    def border(values: Any) -> list[Any]:
+        if values is NO_VALUE:
+            return []
+        values = array_on(tape, values)
+        shape = (*array.shape[:axis], 1, *array.shape[axis + 1 :])
+        return [np.broadcast_to(values, shape) if values.ndim == 0 else values]
+
+    array = np.concatenate([*border(prepend), array, *border(append)], axis=axis)
+    for _ in range(n):
+        array = (
+            array[_slices(array.ndim, axis, 1, None)] - array[_slices(array.ndim, axis, None, -1)]
+        )
+    return array
+
+
+@rule(np.ediff1d)
+def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    flat = np.ravel(ary)
+    parts = [np.ravel(part) for part in (to_begin,) if part is not None]
+    parts.append(flat[1:] - flat[:-1])
+    parts += [np.ravel(part) for part in (to_end,) if part is not None]
+    return np.concatenate(parts)
+
+
+@rule(np.gradient)
+def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    tape = tape_of(f, *varargs)
+    f = array_on(tape, f)
+    axes = normalize_axis_tuple(range(f.ndim) if axis is None else axis, f.ndim)
+    if len(varargs) not in (0, 1, len(axes)):
+        raise TypeError("invalid number of arguments")
+    if edge_order not in (1, 2):
+        raise ValueError("'edge_order' greater than 2 not supported")
+    spacings = list(varargs) if len(varargs) == len(axes) else list(varargs or (1.0,)) * len(axes)
+    results = tuple(
+        _gradient_along(f, spacing, axis, edge_order)
+        for spacing, axis in zip(spacings, axes, strict=True)
+    )
+    return results[0] if len(results) == 1 else results
+
+
+def _gradient_along(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
+    """Return second-order central differences, and one-sided ones at the ends."""
+    y = np.moveaxis(f, axis, 0)
+    if len(y) < edge_order + 1:
+        raise ValueError("Shape of array too small to calculate a numerical gradient, at least "
+                         "(edge_order + 1) elements are required.")  # fmt: skip
+    tail = (1,) * (y.ndim - 1)
+    steps = np.diff(spacing) if np.ndim(spacing) else spacing + 0.0 * np.arange(len(y) - 1.0)
+    if np.ndim(spacing) and len(spacing) != len(y):
+        raise ValueError("when 1d, distances must match the length of the corresponding dimension")
+    h = steps.reshape((-1, *tail))
+    before, after = h[:-1], h[1:]
+    middle = (
+        -after / (before * (before + after)) * y[:-2]
+        + (after - before) / (before * after) * y[1:-1]
+        + before / (after * (before + after)) * y[2:]
+    )
+    if edge_order == 1:
+        first, last = (y[1:2] - y[:1]) / h[:1], (y[-1:] - y[-2:-1]) / h[-1:]
+    else:
+        first = _one_sided(y[0:1], y[1:2], y[2:3], h[:1], h[1:2])
+        last = -_one_sided(y[-1:], y[-2:-1], y[-3:-2], h[-1:], h[-2:-1])
+    return np.moveaxis(np.concatenate([first, middle, last]), 0, axis)
+
+
+def _one_sided(y0: Any, y1: Any, y2: Any, h1: Any, h2: Any) -> Any:
+    return (
+        -(2.0 * h1 + h2) / (h1 * (h1 + h2)) * y0
+        + (h1 + h2) / (h1 * h2) * y1
+        - h1 / (h2 * (h1 + h2)) * y2
+    )
+
+
+@rule(np.trapezoid)
+def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    tape = tape_of(y, x, dx)
+    y = np.moveaxis(array_on(tape, y), axis, -1)
+    if x is not None:
+        x = array_on(tape, x)
+        dx = np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1))
+    return total(dx * (y[..., 1:] + y[..., :-1]) / 2.0, -1)
+
+
+@rule(np.interp)
+def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
+            period: Any = None) -> Any:  # fmt: skip
+    tape = tape_of(x, xp, fp, left, right, period)
+    at, knots, values = (array_on(tape, part) for part in (x, xp, fp))
+    if knots.ndim != 1 or knots.shape != values.shape or not len(knots):
+        raise ValueError("fp and xp are not of the same length, or empty")
+    if period is not None:
+        left = right = None
+        at, knots = np.remainder(at, period), np.remainder(knots, period)
+        order = np.argsort(knots)
+        knots, values = knots[order], values[order]
+        knots = np.concatenate([knots[-1:] - period, knots, knots[:1] + period])
+        values = np.concatenate([values[-1:], values, values[:1]])
+    flat = at.ravel()
+    interval = np.clip(np.searchsorted(knots, flat, side="right") - 1, 0, max(len(knots) - 2, 0))
+    upper = np.minimum(interval + 1, len(knots) - 1)
+    result = values[interval] * 1.0
+    inside = np.flatnonzero(truth(np.logical_and(flat >= knots[0], flat <= knots[-1])))
+    between = inside[upper[inside] > interval[inside]]
+    low, high = interval[between], upper[between]
+    slope = (values[high] - values[low]) / (knots[high] - knots[low])
+    result[between] = slope * (flat[between] - knots[low]) + values[low]
+    result[np.flatnonzero(truth(flat < knots[0]))] = values[0] if left is None else left
+    result[np.flatnonzero(truth(flat >= knots[-1]))] = values[-1]
+    if right is not None:
+        result[np.flatnonzero(truth(flat > knots[-1]))] = right
+    result[np.flatnonzero(truth(np.isnan(flat)))] = np.nan
+    return np.reshape(result, at.shape) if at.ndim else result[0]
+
+
+@rule(np.convolve)
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    tape = tape_of(a, v)
+    a, v = (np.atleast_1d(array_on(tape, part)) for part in (a, v))
+    if not len(a) or not len(v):
+        raise ValueError("a and v cannot be empty")
+    if len(v) > len(a):
+        a, v = v, a
+    length, width = len(a), len(v)
+    full = ActiveArray(tape, np.zeros(length + width - 1, ACTIVE))
+    for k in range(width):
+        full[k : k + length] = full[k : k + length] + a * v[k]
+    if mode == "full":
+        return full
+    if mode == "valid":
+        return full[width - 1 : length]
+    if mode != "same":
+        raise ValueError(f"mode must be one of 'valid', 'same', or 'full' (got {mode!r})")
+    start = (width - 1) // 2
+    return full[start : start + length]
+
+
+@rule(np.correlate)
+def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    first, flipped = np.atleast_1d(a), np.atleast_1d(v)[::-1]
+    if mode == "same" and len(flipped) > len(first):  # NumPy swaps them, and turns the result
+        start = len(first) // 2
+        return _convolve(first, flipped)[start : start + len(flipped)]
+    return _convolve(first, flipped, mode)
+
+
+@rule(np.polyval)
+def _polyval(p: Any, x: Any) -> Any:
+    result: Any = x * 0.0
+    for coefficient in p:
+        result = result * x + coefficient
+    return result
+
+
+@rule(np.vander)
+def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:  # noqa: N803
+    count = len(x) if N is None else N
+    powers = [np.ones_like(x)]
+    for _ in range(count - 1):
+        powers.append(powers[-1] * x)
+    columns = powers[:count] if increasing else powers[:count][::-1]
+    return np.stack(columns, axis=1) if columns else np.reshape(x[:0], (len(x), 0))
+
+
+# --- evenly spaced numbers --------------------------------------------------------------------
+
+
+@rule(np.linspace)
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False,
+              dtype: Any = None, axis: int = 0, **kwargs: Any) -> Any:  # fmt: skip
+    tape = tape_of(start, stop)
+    first, last = array_on(tape, start), array_on(tape, stop)
+    parts = num - 1 if endpoint else num
+    step = (last - first) / parts if parts > 0 else (last - first) * np.nan
+    shape = np.broadcast_shapes(first.shape, last.shape)
+    points = np.arange(float(num)).reshape((-1,) + (1,) * len(shape))
+    spaced = points * step + first if parts > 0 else points * 0.0 + first
+    if endpoint and num > 1:
+        spaced[-1] = stop
+    spaced = np.moveaxis(spaced, 0, axis) if axis else spaced
+    return (spaced, step) if retstep else spaced
+
+
+@rule(np.logspace)
+def _logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0,
+              dtype: Any = None, axis: int = 0) -> Any:  # fmt: skip
+    if is_active(start) or is_active(stop):
+        exponents = _linspace(start, stop, num, endpoint, axis=axis)
+    else:
+        exponents = np.linspace(start, stop, num, endpoint, axis=axis)
+    return np.power(base, exponents)
+
+
+@rule(np.geomspace)
+def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None,
+               axis: int = 0) -> Any:  # fmt: skip
+    tape = tape_of(start, stop)
+    first, last = array_on(tape, start), array_on(tape, stop)
+    exponents = _linspace(np.log(abs(first)), np.log(abs(last)), num, endpoint)
+    spaced = np.sign(first) * np.exp(exponents)
+    if num:
+        spaced[0] = start
+    if endpoint and num > 1:
+        spaced[-1] = stop
+    return np.moveaxis(spaced, 0, axis) if axis else spaced

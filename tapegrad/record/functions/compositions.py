@@ -1,0 +1,47 @@
+"""Functions of one number that are made of several operations, or of none."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tapegrad.ops import CODE
+from tapegrad.record.functions.registry import record, rule
+
+
+@rule(np.sinc)
+def _sinc(x: Any) -> Any:
+    t = np.multiply(x, math.pi)
+    square = t * t
+    # The quotient has no derivatives at zero; about it, the series is exact to rounding.
+    series = 1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0))
+    is_small = abs(t) < 0.02
+    safe = np.where(is_small, 1.0, t)
+    return np.where(is_small, series, np.sin(safe) / safe)
+
+
+@rule(np.deg2rad, np.radians)
+def _deg2rad(x: Any) -> Any:
+    return np.multiply(x, math.pi / 180.0)
+
+
+@rule(np.rad2deg, np.degrees)
+def _rad2deg(x: Any) -> Any:
+    return np.multiply(x, 180.0 / math.pi)
+
+
+@rule(np.conjugate, np.real, np.real_if_close)
+def _same(x: Any, *args: Any) -> Any:
+    return x
+
+
+@rule(np.imag)
+def _imag(val: Any) -> Any:
+    return np.zeros_like(val) if np.ndim(val) else 0.0
+
+
+@rule(np.i0)
+def _i0(x: Any) -> Any:
+    return record(CODE["i0"], x)

@@ -1,0 +1,136 @@
+"""`numpy.linalg`: norms, and what Gaussian elimination gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.record.functions.operands import array_on, axes_of, tape_of
+from tapegrad.record.functions.products import matmul
+from tapegrad.record.functions.reductions import maximum, minimum, total
+from tapegrad.record.functions.registry import rule
+
+
+@rule(np.linalg.norm)
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    array = array_on(tape_of(x), x)
+    frobenius = ord in ("fro", "f") and array.ndim == 2
+    if axis is None and (ord is None or frobenius or (ord == 2 and array.ndim == 1)):
+        root = np.sqrt(total(np.square(array.ravel())))
+        return np.reshape(root, (1,) * array.ndim) if keepdims else root
+    axes = normalize_axis_tuple(range(array.ndim) if axis is None else axis, array.ndim)
+    if len(axes) == 1:
+        return _vector_norm(array, ord, axes[0], keepdims)
+    if len(axes) != 2:
+        raise ValueError("Improper number of dimensions to norm.")
+    return _matrix_norm(array, ord, axes, keepdims)
+
+
+def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
+    if order is None or order == 2:
+        return np.sqrt(total(np.square(x), axis, keepdims=keepdims))
+    if isinstance(order, str):
+        raise ValueError(f"Invalid norm order {order!r} for vectors")
+    size = abs(x)
+    if order == np.inf:
+        return maximum(size, axis, keepdims=keepdims)
+    if order == -np.inf:
+        return minimum(size, axis, keepdims=keepdims)
+    if order == 0:
+        return total(x != 0.0, axis, keepdims=keepdims) * 1.0
+    if order == 1:
+        return total(size, axis, keepdims=keepdims)
+    return total(size**order, axis, keepdims=keepdims) ** (1.0 / order)
+
+
+def _matrix_norm(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if order in (None, "fro", "f"):
+        return np.sqrt(total(np.square(x), axes, keepdims=keepdims))
+    if order in (2, -2, "nuc"):
+        raise UnsupportedFunctionError(
+            f"numpy.linalg.norm of a matrix with ord={order!r} needs singular values, which have "
+            "no rule for active arguments; use ord='fro', 1 or inf"
+        )
+    if order not in (1, -1, np.inf, -np.inf):
+        raise ValueError("Invalid norm order for matrices.")
+    summed, kept = axes if abs(order) == 1 else axes[::-1]
+    extremum = maximum if order > 0 else minimum
+    sums = total(abs(x), summed, keepdims=True)
+    norms = extremum(sums, axes_of(sums.ndim, kept), keepdims=True)
+    return norms if keepdims else np.squeeze(norms, axes)
+
+
+def _square(a: Any) -> Any:
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError("Last 2 dimensions of the array must be square")
+    return a
+
+
+def _eliminated(a: Any, b: Any) -> tuple[Any, Any, float]:
+    """Return a matrix made upper triangular, right-hand sides with it, and the sign of the swaps.
+
+    Rows are swapped so that the largest number is the pivot; the choice is guarded.
+    """
+    a, b, sign = a.copy(), b.copy(), 1.0
+    for k in range(len(a)):
+        pivot = k + int(np.argmax(abs(a[k:, k])))
+        if pivot != k:
+            order = [pivot, k]
+            a[[k, pivot]], b[[k, pivot]], sign = a[order], b[order], -sign
+        if k + 1 < len(a) and bool(a[k, k] != 0.0):
+            factor = a[k + 1 :, k : k + 1] / a[k, k]
+            a[k + 1 :, k + 1 :] = a[k + 1 :, k + 1 :] - factor * a[k, k + 1 :]
+            b[k + 1 :] = b[k + 1 :] - factor * b[k]
+    return a, b, sign
+
+
+def _solved(a: Any, b: Any) -> Any:
+    upper, x, _ = _eliminated(a, b)
+    for k in range(len(a) - 1, -1, -1):
+        if bool(upper[k, k] == 0.0):
+            raise np.linalg.LinAlgError("Singular matrix")
+        later = matmul(upper[k, k + 1 :], x[k + 1 :]) if k + 1 < len(a) else 0.0
+        x[k] = (x[k] - later) / upper[k, k]
+    return x
+
+
+def _each(function: Any, a: Any, *others: Any) -> Any:
+    """Apply a function to every matrix of a stack."""
+    if a.ndim == 2:
+        return function(a, *others)
+    parts = [_each(function, a[k], *(x[k] for x in others)) for k in range(len(a))]
+    return np.stack(parts)
+
+
+@rule(np.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    tape = tape_of(a, b)
+    a, b = _square(array_on(tape, a)), array_on(tape, b)
+    is_vector = b.ndim == 1
+    b = b[:, np.newaxis] if is_vector else b
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a = np.broadcast_to(a, stack + a.shape[-2:])
+    b = np.broadcast_to(b, stack + b.shape[-2:])
+    x = _each(_solved, a, b)
+    return x[..., 0] if is_vector else x
+
+
+@rule(np.linalg.inv)
+def _inv(a: Any) -> Any:
+    tape = tape_of(a)
+    a = _square(array_on(tape, a))
+    return _each(lambda matrix: _solved(matrix, array_on(tape, np.eye(len(matrix)))), a)
+
+
+@rule(np.linalg.det)
+def _det(a: Any) -> Any:
+    tape = tape_of(a)
+
+    def determinant(matrix: Any) -> Any:
+        upper, _, sign = _eliminated(matrix, array_on(tape, np.zeros((len(matrix), 0))))
+        return np.prod(np.diagonal(upper)) * sign
+
+    return _each(determinant, _square(array_on(tape, a)))
