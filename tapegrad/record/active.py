@@ -31,7 +31,7 @@ evaluate = Kernel(_evaluate, float64(int64, float64, float64))
 """An operation's value as the sweeps compute it."""
 
 
-_POWER, _POWI, _SQUARE = CODE["power"], CODE["powi"], CODE["square"]
+_POWER, _POWI, _SQUARE, _NEGATIVE = (CODE[n] for n in ("power", "powi", "square", "negative"))
 
 
 class Active:
@@ -130,7 +130,9 @@ class Active:
     # --- the rest of a float's interface ------------------------------------------------------
 
     def __neg__(self) -> Active:
-        return unary(CODE["negative"], self)
+        tape = self.tape
+        slot = tape.append(_NEGATIVE, self.slot, 0, -self.value)
+        return make(tape, slot, -self.value)
 
     def __pos__(self) -> Active:
         return self
@@ -139,9 +141,16 @@ class Active:
         return unary(CODE["absolute"], self)
 
     def __pow__(self, other: Any, modulo: None = None) -> Any:
-        if other.__class__ is int and other == 2:
+        kind = other.__class__
+        if kind is not int and kind is not float:
+            return power(self, other)
+        if other == 2:
             return operator.mul(self, self)
-        return power(self, other)
+        code = _POWI if kind is int or other.is_integer() else _POWER
+        value = evaluate.run(code, self.value, float(other))
+        tape = self.tape
+        slot = tape.append(code, self.slot, tape.constant(other), value)
+        return make(tape, slot, value)
 
     def __rpow__(self, other: Any) -> Any:
         return power(other, self)

@@ -415,7 +415,8 @@ def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], 
         elif is_power and kind is int and other == 2:
             return self * self
         elif (kind is float or kind is int) and code != _POWER:
-            data = np.array(other, np.float64)
+            result = elementwise.with_number(self.tape, code, self.data, float(other), reflected)
+            return wrap(self.tape, result, is_boolean)
         elif isinstance(other, str | bytes | dict | None.__class__):
             return NotImplemented
         else:

@@ -18,6 +18,7 @@ from numba.extending import overload
 from tapegrad.jit import Kernel, jit_inline
 from tapegrad.memory import advance, columns, counts
 from tapegrad.ops import CODE
+from tapegrad.record.active import make
 from tapegrad.record.native import ACTIVE, ActiveType, active, make_active
 from tapegrad.rules import evaluate_float
 from tapegrad.tape import Tape
@@ -27,15 +28,15 @@ Data = npt.NDArray[Any]
 _ADD, _SUBTRACT, _MULTIPLY = CODE["add"], CODE["subtract"], CODE["multiply"]
 
 
-def _operand(x, constant):
-    """Return a number as an active one: a float as the constant, if it's one on the tape."""
+def _operand(x):
+    """Return a number as an active one."""
 
 
 @overload(_operand, jit_options={"forceinline": True})
-def _(x, constant):
+def _(x):
     if isinstance(x, ActiveType):
-        return lambda x, constant: x
-    return lambda x, constant: make_active(x, constant, 0)
+        return lambda x: x
+    return lambda x: make_active(x, 0, 0)
 
 
 @jit_inline
@@ -85,11 +86,23 @@ def _unary(address, code, x, out):
     advance(address, slot, constant)
 
 
-def _binary(address, code, x, y, shared_x, shared_y, out):
+def _binary(address, code, x, y, out):
     tape = columns(address)
     slot, constant = counts(address)
     for i in range(len(out)):
-        u, v = _operand(x[i], shared_x), _operand(y[i], shared_y)
+        u, v = _operand(x[i]), _operand(y[i])
+        out[i], slot, constant = _append(address, tape, slot, constant, code, u, v)
+    advance(address, slot, constant)
+
+
+def _with_number(address, code, x, number, is_first, out):
+    tape = columns(address)
+    slot, constant = counts(address)
+    tape[4][constant] = number
+    other = make_active(number, ~constant, 0)
+    constant += 1
+    for i in range(len(out)):
+        u, v = (other, x[i]) if is_first else (x[i], other)
         out[i], slot, constant = _append(address, tape, slot, constant, code, u, v)
     advance(address, slot, constant)
 
@@ -107,6 +120,16 @@ def _reduce(address, code, x, out):
                 )
             out[i, j] = result
     advance(address, slot, constant)
+
+
+def _chain(address, code, x):
+    tape = columns(address)
+    slot, constant = counts(address)
+    result = x[0]
+    for k in range(1, len(x)):
+        result, slot, constant = _append(address, tape, slot, constant, code, result, x[k])
+    advance(address, slot, constant)
+    return result.value, result.slot
 
 
 def _matmul(address, x, y, out):
@@ -135,11 +158,15 @@ def _kernel(function: Any, *numbers: Any) -> Kernel:
 
 
 def _binary_kernel(x: Any, y: Any) -> Kernel:
-    return _kernel(_binary, _numbers(x, 1), _numbers(y, 1), int64, int64, _numbers(active, 1))
+    return _kernel(_binary, _numbers(x, 1), _numbers(y, 1), _numbers(active, 1))
 
 
 _unary_kernel = _kernel(_unary, _numbers(active, 1), _numbers(active, 1))
+_number_kernel = _kernel(
+    _with_number, _numbers(active, 1), float64, types.boolean, _numbers(active, 1)
+)
 _reduce_kernel = _kernel(_reduce, _numbers(active, 3), _numbers(active, 2))
+_chain_kernel = Kernel(_chain, types.Tuple((float64, int64))(int64, int64, _numbers(active, 1)))
 _matmul_kernel = Kernel(_matmul, types.void(int64, *[_numbers(active, 2)] * 3))
 _binary_kernels = {
     (True, True): _binary_kernel(active, active),
@@ -187,23 +214,29 @@ def binary(tape: Tape, code: int, x: Data, y: Data) -> Data:
     ValueError
         If the shapes don't broadcast.
     """
+    active_x, active_y = is_active_data(x), is_active_data(y)
     shape = _common_shape(x.shape, y.shape)
+    if not active_y and y.size == 1 and x.shape == shape:
+        return with_number(tape, code, x, y.item(), False)
+    if not active_x and x.size == 1 and y.shape == shape:
+        return with_number(tape, code, y, x.item(), True)
     out = np.empty(shape, ACTIVE)
     flat = out if out.ndim == 1 else out.reshape(-1)
     size = len(flat)
-    active_x, active_y = is_active_data(x), is_active_data(y)
-    shared_x = shared_y = 0
-    if not active_x and x.size == 1:  # one constant, not one for every element
-        shared_x = tape.constant(x.item())
-    if not active_y and y.size == 1:
-        shared_y = tape.constant(y.item())
     tape.prepare(size, 2 * size)
     kernel = _binary_kernels[active_x, active_y]
-    kernel.run(
-        tape.address, code, _flat(x, shape, size), _flat(y, shape, size), shared_x, shared_y, flat
-    )
+    kernel.run(tape.address, code, _flat(x, shape, size), _flat(y, shape, size), flat)
     tape.sync()
     return out
+
+
+def with_number(tape: Tape, code: int, x: Data, number: float, is_first: bool) -> Data:
+    """Record a binary operation of every element and a number, the number as one constant."""
+    out = np.empty(x.size, ACTIVE)
+    tape.prepare(x.size, 1)
+    _number_kernel.run(tape.address, code, _flat(x, x.shape, x.size), number, is_first, out)
+    tape.sync()
+    return out if x.ndim == 1 else out.reshape(x.shape)
 
 
 def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
@@ -215,6 +248,14 @@ def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
     _reduce_kernel.run(tape.address, code, x.reshape(outer, x.shape[axis], inner), out)
     tape.sync()
     return out.reshape(rest)
+
+
+def chain(tape: Tape, code: int, x: Data) -> Any:
+    """Record the chain of a binary operation over all elements, one at least, as one number."""
+    tape.prepare(x.size, 2 * x.size)
+    value, slot = _chain_kernel.run(tape.address, code, _flat(x, x.shape, x.size))
+    tape.sync()
+    return make(tape, slot, value) if slot else np.float64(value)
 
 
 def matmul(tape: Tape, x: Data, y: Data) -> Data:

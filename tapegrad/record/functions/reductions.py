@@ -73,7 +73,7 @@ def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = N
         and not a.is_bool
         and name in _PLAIN
     ):  # the commonest call, without the general walk
-        return wrap(a.tape, elementwise.reduce(a.tape, CODE[name], a.data.reshape(-1), 0))
+        return elementwise.chain(a.tape, CODE[name], a.data)
     initial = None if initial is NO_VALUE else initial
     tape = tape_of(a, initial, out, where)
     data, boolean = chain_data(tape, name, a, dtype)
