@@ -12,6 +12,7 @@ from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
+from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import Place, intercepting
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import recording, slot_on
@@ -168,10 +169,8 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
         operands.append(slot_on(tape, leaf))
         return FLOAT
     if isinstance(leaf, ActiveArray):
-        operands.extend(
-            slot_on(tape, number) if isinstance(number, Active) else tape.constant(float(number))
-            for number in leaf.flat
-        )
+        data = with_constants(tape, as_active_data(tape, leaf))
+        operands.extend(data["slot"].reshape(-1).tolist())
         return leaf.shape
     if isinstance(leaf, float | np.floating):
         operands.append(tape.constant(float(leaf)))
@@ -179,6 +178,6 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
     if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
         return _append_operands(tape, ActiveArray(tape, as_active_data(tape, leaf)), operands)
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
-        operands.extend(tape.constant(float(number)) for number in leaf.flat)
+        operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
         return leaf.shape
     return Fixed(duplicate(leaf))
