@@ -8,10 +8,10 @@ operand is active and nothing otherwise. In NumPy's memory an active is one `ACT
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typeconv import Conversion
@@ -68,10 +68,11 @@ for _name in ACTIVE.names or ():
     make_attribute_wrapper(ActiveType, _name, _name)
 
 
-def _make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
-    number = cgutils.create_struct_proxy(active)(context, builder)
-    number.value, number.slot, number.tape = value, slot, tape
-    return number._getvalue()
+def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
+    """Emit an active number."""
+    struct = cgutils.create_struct_proxy(active)(context, builder)
+    struct.value, struct.slot, struct.tape = value, slot, tape
+    return struct._getvalue()
 
 
 @intrinsic
@@ -79,7 +80,7 @@ def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
     """Return an active number from its three parts."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _make(context, builder, *args)
+        return make(context, builder, *args)
 
     return active(types.float64, types.int64, types.int64), codegen
 
@@ -87,17 +88,18 @@ def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
 @lower_cast(types.Float, ActiveType)
 @lower_cast(types.Integer, ActiveType)
 @lower_cast(types.Boolean, ActiveType)
-def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, number: Any) -> Any:
-    value = context.cast(builder, number, from_type, types.float64)
+def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
+    value = context.cast(builder, x, from_type, types.float64)
     zero = context.get_constant(types.int64, 0)
-    return _make(context, builder, value, zero, zero)
+    return make(context, builder, value, zero, zero)
 
 
 # --- records ----------------------------------------------------------------------------------
 
 
-def _number(builder: Any, kind: Any, x: Any) -> emission.Number:
-    if not isinstance(kind, ActiveType):
+def number(builder: Any, kind: Any, x: Any) -> emission.Number:
+    """Return a number in registers."""
+    if not is_active(kind):
         return emission.Number(x)
     return emission.Number(*(builder.extract_value(x, k) for k in range(3)))
 
@@ -108,8 +110,8 @@ def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         code, x, value = args
-        result = emission.record(builder, code, value, _number(builder, active, x))
-        return _make(context, builder, *result)
+        result = emission.record(builder, code, value, number(builder, active, x))
+        return make(context, builder, *result)
 
     return active(types.int64, active, types.float64), codegen
 
@@ -120,8 +122,8 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         code, x, y, value = args
-        operands = [_number(builder, active, number) for number in (x, y)]
-        return _make(context, builder, *emission.record(builder, code, value, *operands))
+        operands = [number(builder, active, operand) for operand in (x, y)]
+        return make(context, builder, *emission.record(builder, code, value, *operands))
 
     return active(types.int64, active, active, types.float64), codegen
 
@@ -142,48 +144,77 @@ def record_chain(x: Any, y: Any, value: float) -> Any:
     return record2(code, x, y, value)
 
 
-def _is_active(*arguments: Any) -> bool:
+def is_active(*arguments: Any) -> bool:
+    """Whether a Numba type among these is the active number's."""
     return any(isinstance(argument, ActiveType) for argument in arguments)
 
 
-def _is_number(argument: Any) -> bool:
+def is_number(argument: Any) -> bool:
+    """Whether a Numba type is that of a real number, active or not."""
     return isinstance(argument, ActiveType | types.Float | types.Integer | types.Boolean)
 
 
-def _register(key: Callable[..., Any], name: str) -> None:
+_INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
+                 "negative": "fneg"}  # fmt: skip
+
+
+def _value(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
+    """Emit an operation of floats."""
+    if name in _INSTRUCTIONS:
+        return getattr(builder, _INSTRUCTIONS[name])(*values)
+    kind = signature(types.float64, *[types.float64] * len(values))
+    return context.compile_internal(builder, rules.FUNCTIONS[name], kind, values)
+
+
+def register(key: Any, name: str) -> None:
     """Make `key`, in compiled code, record the operation `name` when an argument is active."""
     op = BY_NAME[name]
-    code, function = op.code, rules.FUNCTIONS[name]
-    implementation: Callable[..., Any]
-    if name == "chain":
-        implementation = lambda x, y: record_chain(x, y, function(x.value, y.value))  # noqa: E731
-    elif op.arity == 1:
-        implementation = lambda x: record1(code, x, function(x.value))  # noqa: E731
-    else:
-        implementation = lambda x, y: record2(code, x, y, function(x.value, y.value))  # noqa: E731
+    code = ir.Constant(ir.IntType(64), op.code)
 
     class Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, args: Any, kws: Any) -> Any:
-            fits = len(args) == op.arity and not kws and all(map(_is_number, args))
-            return signature(active, *[active] * op.arity) if fits and _is_active(*args) else None
+            fits = len(args) == op.arity and not kws and all(map(is_number, args))
+            if not fits or not is_active(*args):
+                return None
+            return signature(active, *[x if is_active(x) else types.float64 for x in args])
+
+        def get_impl_key(self, sig: Any) -> Any:
+            return _KEY, name
 
     Template.key = key
     infer_global(key)(Template)
+    if name in _lowered:
+        return
+    _lowered.add(name)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
+        value = _value(context, builder, name, [x.value for x in numbers])
+        return make(context, builder, *emission.record(builder, code, value, *numbers))
+
+    def lower_chain(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        function = rules.FUNCTIONS[name]
+
+        def implementation(x: Any, y: Any) -> Any:
+            u, v = as_active(x), as_active(y)
+            return record_chain(u, v, function(u.value, v.value))
+
         return context.compile_internal(builder, implementation, sig, args)
 
-    lower_builtin(key, *[active] * op.arity)(lower)
+    lower_builtin((_KEY, name), types.VarArg(types.Any))(lower_chain if name == "chain" else lower)
 
+
+_KEY = "tapegrad.operation"
+_lowered: set[str] = set()
 
 for _op in OPS:
     if _op.arity:
-        _register(rules.FUNCTIONS[_op.name], _op.name)
-_register(operator.add, "add")
-_register(operator.sub, "subtract")
-_register(operator.mul, "multiply")
-_register(operator.truediv, "divide")
-_register(operator.neg, "negative")
+        register(rules.FUNCTIONS[_op.name], _op.name)
+register(operator.add, "add")
+register(operator.sub, "subtract")
+register(operator.mul, "multiply")
+register(operator.truediv, "divide")
+register(operator.neg, "negative")
 
 
 is_zero = rules.is_zero
@@ -197,14 +228,14 @@ def as_active(x):
 
 @overload(as_active, jit_options={"forceinline": True})
 def _(x):
-    if _is_active(x):
+    if is_active(x):
         return lambda x: x
     return lambda x: make_active(x, 0, 0)
 
 
 @overload(rules.evaluate, jit_options={"forceinline": True})
 def _(code, x, y):
-    if not _is_active(x, y):
+    if not is_active(x, y):
         return None
 
     def implementation(code, x, y):
@@ -219,22 +250,22 @@ def _(code, x, y):
 
 @overload(rules.is_zero)
 def _(s):
-    return (lambda s: s.slot == 0 and s.value == 0.0) if _is_active(s) else None
+    return (lambda s: s.slot == 0 and s.value == 0.0) if is_active(s) else None
 
 
 @overload(rules.wants_adjoint)
 def _(operand, w):
-    return (lambda operand, w: operand > 0) if _is_active(w) else None
+    return (lambda operand, w: operand > 0) if is_active(w) else None
 
 
 @overload(rules.primal)
 def _(s):
-    return (lambda s: s.value) if _is_active(s) else None
+    return (lambda s: s.value) if is_active(s) else None
 
 
 @overload(rules.accumulate)
 def _(s, t):
-    if not _is_active(s, t):
+    if not is_active(s, t):
         return None
 
     def implementation(s, t):
