@@ -145,6 +145,8 @@ class Tape:
 
     def flush(self) -> None:
         """Move what Python appended to the columns, so that compiled code can go on."""
+        if self._words[FAILED_WORD]:
+            self.sync()
         pending = (self.new_op, self.new_a, self.new_b, self.new_value)
         if self.new_op:
             self._extend(RECORDS, pending)
@@ -183,6 +185,11 @@ class Tape:
             raise TapeMemoryError(
                 f"the tape could not grow beyond {words[_N + 1]:,} records in compiled code"
             )
+        self.take_note()
+
+    def take_note(self) -> None:
+        """Take note of what compiled code appended."""
+        words = self._words
         self.n = words[_N]
         self.next_constant = ~words[_N_CONSTANTS]
 
@@ -248,6 +255,7 @@ class Tape:
     def end(self, outputs: Sequence[int] = ()) -> None:
         """End the recording: trim the columns, make them read-only, refuse further records."""
         self.flush()
+        self._resolve_sites()
         self.inputs = np.array(self._input_slots, np.int32)
         self.outputs = np.array(outputs, np.int32)
         for group, columns in enumerate(GROUPS):
@@ -262,6 +270,13 @@ class Tape:
             operands.flags.writeable = False
             self.head[word : word + 2] = len(operands), operands.ctypes.data
         self.abandon()
+
+    def _resolve_sites(self) -> None:
+        """Give the places of guards in compiled code a number of this tape."""
+        sites = self._columns["guard_site"][: self.head[COUNT_WORD[GUARDS]]]
+        for number in np.unique(sites[sites < 0]).tolist():
+            sites[sites == number] = len(self.sites)
+            self.sites.append(_compiled_sites[-1 - number])
 
     def abandon(self) -> None:
         """Refuse further records: their numbers outlived the recording."""
@@ -315,6 +330,9 @@ class Tape:
     @property
     def guard_site(self) -> npt.NDArray[np.int32]:
         """Indices in `sites` of the places that read them."""
+        if self.is_open:
+            self.flush()
+            self._resolve_sites()
         return self._read(GUARDS, "guard_site")
 
     def __len__(self) -> int:
@@ -390,8 +408,21 @@ def _grow(address: int, group: int) -> None:
         tape.head[COUNT_WORD[group]] = 1
 
 
+_compiled_sites: list[Site] = []
+"""The places of guards in compiled code, by `-1 - number`."""
+
+
+def _number_site(place: bytes) -> int:
+    """Return the number that stands for a place of compiled code in this process."""
+    file, _, line = place.decode().rpartition(":")
+    _compiled_sites.append((file, int(line)))
+    return -len(_compiled_sites)
+
+
+_site_callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)(_number_site)
 _grow_callback = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_grow)
-llvm.add_symbol("tapegrad_grow", ctypes.cast(_grow_callback, ctypes.c_void_p).value)
+for _name, _callback in (("tapegrad_grow", _grow_callback), ("tapegrad_site", _site_callback)):
+    llvm.add_symbol(_name, ctypes.cast(_callback, ctypes.c_void_p).value)
 
 
 def _line_of(code: CodeType, instruction: int) -> int:

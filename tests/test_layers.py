@@ -24,6 +24,7 @@ FLOORS = [
     ["memory", "checking"],
     ["replay"],
     ["record"],
+    ["compiled"],
     ["function"],
     ["derivatives", "drawing"],
     ["testing", "__init__"],
@@ -36,7 +37,7 @@ RECORD_FLOORS = [
     ["active", "elementwise", "scans"],
     ["array", "operators", "sweeping"],
     ["functions"],
-    ["creation", "mathematics"],
+    ["creation", "mathematics", "lists"],
     ["interception"],
 ]
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray
+
 _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
 _NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
@@ -62,6 +65,8 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
     `above` are the identities of the containers the value is in: one of them again stands for
     its depth, so that a list may contain itself.
     """
+    if is_active(value):
+        return _Unknown(value)
     if isinstance(value, float):
         return struct.pack("d", value)
     if isinstance(value, _WORDS):
@@ -109,12 +114,17 @@ def can_change(value: Any) -> bool:
     """Whether the same object can hold other content later."""
     if isinstance(value, tuple):
         return any(map(can_change, value))
-    return isinstance(value, _CHANGING)
+    return isinstance(value, _CHANGING) and not is_active(value)
 
 
 def is_data(value: Any) -> bool:
     """Whether a value has a content that `freeze` knows."""
-    return isinstance(value, _DATA)
+    return isinstance(value, _DATA) and not is_active(value)
+
+
+def is_active(value: Any) -> bool:
+    """Whether a value is an active number or array, which says it is a float or an array."""
+    return isinstance(value, Active | ActiveArray)
 
 
 def duplicate(value: Any) -> Any:

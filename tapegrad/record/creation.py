@@ -152,7 +152,7 @@ class _Float64Type(type):
         return _float64(number, *args)
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, _float64 | Active)
+        return isinstance(instance, _float64)
 
     def __subclasscheck__(cls, kind: type) -> bool:
         return issubclass(kind, _float64)

@@ -7,6 +7,7 @@ multiply the code LLVM has to optimise.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from numba.core import cgutils
 from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
 
 _VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_DOUBLE = ir.DoubleType()
+_DOUBLE, _TEXT = ir.DoubleType(), ir.IntType(8).as_pointer()
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 _N_GUARDS = COUNT_WORD[GUARDS]
 _ROOM = {RECORDS: 1, CONSTANTS: 2, GUARDS: 1}
@@ -162,11 +163,15 @@ def _unary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
 
 
 def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
-    slot, value, site = arguments
+    slot, value, site, text = arguments
+    with builder.if_then(builder.icmp_signed("==", builder.load(site), _I64(0)), likely=False):
+        kind = ir.FunctionType(_I64, [_TEXT])
+        register = cgutils.get_or_insert_function(builder.module, kind, "tapegrad_site")
+        builder.store(builder.call(register, [text]), site)
     index = tape.next(GUARDS)
     tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
     tape.put(_N_GUARDS + 3, _DOUBLE, index, value)
-    tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(site, _I32))
+    tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(builder.load(site), _I32))
     builder.ret_void()
 
 
@@ -174,7 +179,9 @@ _append_binary = _Appender(
     "binary", _I64, [*[_I64] * 4, *[_DOUBLE] * 3], (RECORDS, CONSTANTS), _binary
 )
 _append_unary = _Appender("unary", _I64, [_I64, _I64, _I64, _DOUBLE], (RECORDS,), _unary)
-_append_guard = _Appender("guard", _VOID, [_I64, _I64, _DOUBLE, _I64], (GUARDS,), _guard)
+_append_guard = _Appender(
+    "guard", _VOID, [_I64, _I64, _DOUBLE, _I64.as_pointer(), _TEXT], (GUARDS,), _guard
+)
 
 
 def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
@@ -189,6 +196,20 @@ def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
     return Number(value, _append_binary.call(builder, arguments), tape)
 
 
-def guard(builder: Any, x: Number, site: int) -> None:
-    """State on its tape the value a number had, if it's active."""
-    _append_guard.call(builder, [x.tape, x.slot, x.value, _I64(site)])
+def guard(builder: Any, x: Number, place: str) -> None:
+    """State on its tape the value a number had at a place of the user's code, if it's active.
+
+    The place's number is asked for when it's first passed, and kept in a variable: code that
+    comes from a cache finds other numbers in each process.
+    """
+    name = "tapegrad.site." + hashlib.sha256(place.encode()).hexdigest()[:16]
+    site = builder.module.globals.get(name)
+    if site is None:
+        site = cgutils.add_global_variable(builder.module, _I64, name)
+        site.linkage, site.initializer = "internal", _I64(0)
+    text = cgutils.global_constant(
+        builder.module, f"{name}.text", cgutils.make_bytearray(place.encode() + b"\0")
+    )
+    text.linkage = "internal"
+    arguments = [x.tape, x.slot, x.value, site, builder.bitcast(text, _TEXT)]
+    _append_guard.call(builder, arguments)

@@ -21,7 +21,7 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import typeof_impl
 
-from tapegrad.record import creation, mathematics
+from tapegrad.record import creation, lists, mathematics
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import is_recording
 
@@ -60,7 +60,7 @@ def _key(namespace: Namespace, name: str) -> tuple[int, str]:
 
 def _switch(original: Any, replacement: Any) -> Any:
     """Return a function that is `replacement` in a recording thread, and `original` in others."""
-    if isinstance(original, type):
+    if isinstance(original, type) or not callable(original):
         return replacement
 
     @functools.wraps(original)
@@ -82,6 +82,7 @@ def _add_switches(replacements: Mapping[Any, Any]) -> None:
 
 _add_switches(creation.REPLACEMENTS)
 _add_switches(mathematics.REPLACEMENTS)
+_add_switches(lists.REPLACEMENTS)
 
 
 @functools.cache
@@ -130,7 +131,7 @@ _views: dict[str, _ModuleView] = {}
 def _view_of(module: ModuleType) -> _ModuleView | None:
     """Return the view that stands for a module, or None if nothing in it is replaced."""
     name = module.__name__
-    if name not in ("numpy", "math", "scipy", "scipy.special"):
+    if name not in ("numpy", "numpy.linalg", "math", "scipy", "scipy.special"):
         return None
     if name not in _views:
         replaced = {

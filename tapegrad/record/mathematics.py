@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {}
 def _replace(original: Callable[..., Any], recorded: Callable[..., Any]) -> None:
     @functools.wraps(original)
     def replacement(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(list(x) if isinstance(x, Iterator) else x for x in args)
         if not any(True for _ in tapes_in(*args)):
             return original(*args, **kwargs)
         numbers = [number.item() if isinstance(number, ActiveArray) else number for number in args]

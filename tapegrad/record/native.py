@@ -158,7 +158,7 @@ _INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide"
                  "negative": "fneg"}  # fmt: skip
 
 
-def _value(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
+def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
     """Emit an operation of floats."""
     if name in _INSTRUCTIONS:
         return getattr(builder, _INSTRUCTIONS[name])(*values)
@@ -189,7 +189,7 @@ def register(key: Any, name: str) -> None:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
-        value = _value(context, builder, name, [x.value for x in numbers])
+        value = value_of(context, builder, name, [x.value for x in numbers])
         return make(context, builder, *emission.record(builder, code, value, *numbers))
 
     def lower_chain(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -64,7 +64,7 @@ def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = N
             keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:  # fmt: skip
     """Record the reduction of a binary operation, with NumPy's arguments."""
     if (
-        a.__class__ is ActiveArray
+        type(a) is ActiveArray
         and axis is dtype is out is None
         and (initial is None or initial is NO_VALUE)
         and (where is True or where is NO_VALUE)
