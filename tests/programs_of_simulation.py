@@ -6,8 +6,7 @@ import math
 from math import cos, erf, exp, log, sin, sqrt
 
 import numpy as np
-
-from tests.programs import program
+from programs import program
 
 # --- motion and differential equations ----------------------------------------------------------
 

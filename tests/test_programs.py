@@ -5,12 +5,12 @@ from __future__ import annotations
 import types
 
 import numpy as np
+import programs_of_simulation  # noqa: F401 - adds its programs to the others
 import pytest
+from programs import PROGRAMS
 
 import tapegrad as tg
-import tests.programs_of_simulation  # noqa: F401 - adds its programs to the others
 from tapegrad.testing import check_grads
-from tests.programs import PROGRAMS
 
 AT_EVERY_POINT = [
     pytest.param(program, point, id=f"{name}-{k}")
