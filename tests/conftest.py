@@ -1,4 +1,4 @@
-"""What tests of several files are given."""
+"""Modules that a test writes, and that are forgotten after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of operations: values and partials, inside and at the edges; powers."""
+"""The table of operations: values, partials and conventions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,44 @@ import math
 
 import numpy as np
 import pytest
-from ops_oracles import NUMPY, OPERATIONS, WIDE, as_documented, exactly, points, swept
-from table_of_operations import EDGES, NAMES, TINY, calls, inf, nan, same
+import test_special
+from ops_oracles import MPMATH, NUMPY, OPERATIONS, WIDE, as_documented, exactly, points, swept
 
 import tapegrad as tg
-from tapegrad.ops import BY_NAME, OPS
+from tapegrad.ops import BY_NAME, CODE, OPS, documentation
+from tapegrad.record.active import binary, unary
+
+inf, nan = math.inf, math.nan
+TINY = 5e-324
+EDGES = (0.0, -0.0, inf, -inf, nan, TINY, -TINY, 1e-310, 1.0, -1.0, 0.5, -1.5, 2.0, 3.0, -3.0,
+         750.0, -750.0, 1e16, 1e308, -1e308)  # fmt: skip
+NAMES = [op.name for op in OPERATIONS]
+
+
+def calls(name):
+    """The operation as a function of numbers, active ones or others."""
+    code = CODE[name]
+    if BY_NAME[name].arity == 1:
+        return lambda x: unary(code, x)
+    return lambda x, y: binary(code, x, y)
+
+
+def same(found, wanted, rtol=4e-15, atol=2 * TINY):
+    """Equal as IEEE numbers are, with the sign of zero, or nearly so."""
+    if wanted != wanted or abs(wanted) == inf or wanted == 0.0:
+        return repr(float(found)) == repr(float(wanted)) or 0.0 < abs(found - wanted) <= atol
+    return abs(found - wanted) <= rtol * abs(wanted) + atol
+
+
+def test_every_operation_has_an_oracle():
+    # The rows that have an order are partials of others.
+    orders = {"digamma_rise", "scaled_erfc", "exponential_moment", "iv", "ive"}
+    special = {op.name for op in OPS if {*op.special} & {*test_special.ONE, *test_special.TWO}}
+    assert set(MPMATH) | special | orders == {op.name for op in OPS if op.arity}
+    assert set(WIDE) <= set(NAMES)
+
+
+# --- interior points ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,6 +87,9 @@ def test_second_derivatives_are_those_of_multiple_precision(name):
         for operands in points(op, op.domain, 4):
             exact = float(exactly(op, operands, orders))
             assert second(*operands) == pytest.approx(exact, rel=2e-14, abs=1e-15), (operands, i, j)
+
+
+# --- the edges ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [op.name for op in OPERATIONS if op.ufuncs or op.special])
@@ -154,81 +190,35 @@ def test_the_logarithm_of_gamma_of_a_subnormal_is_finite():
     assert swept("gammaln", TINY)[0] == pytest.approx(-math.log(TINY), rel=1e-15)
 
 
-INFINITE_AT_ZERO = {
-    "sqrt": np.sqrt, "log": np.log, "reciprocal": np.reciprocal, "cbrt": np.cbrt,
-    "power": lambda x: x**0.5, "nan": lambda x: np.sqrt(x - 1.0), "divide": lambda x: x / x,
-    "arccosh": np.arccosh, "product": lambda x: np.log(x) * np.reciprocal(x),
-}  # fmt: skip
+# --- the table itself --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", INFINITE_AT_ZERO)
-def test_a_branch_not_taken_adds_nothing_though_its_partial_is_infinite(name):
-    function = INFINITE_AT_ZERO[name]
-
-    def chosen(x):
-        return np.where(x > 0.0, function(x), 3.0 * x)
-
-    value, gradient = tg.value_and_grad(chosen)(0.0)
-    assert (value, gradient) == (0.0, 3.0)
-    assert tg.jvp(chosen, (0.0,), (1.0,)) == (0.0, 3.0)
-    assert tg.grad(tg.grad(chosen))(0.0) == 0.0
-    array = np.array([0.0, 4.0])
-    with np.errstate(all="ignore"):
-        taken = tg.grad(lambda x: function(x))(4.0)
-    np.testing.assert_allclose(tg.grad(lambda x: np.sum(chosen(x)))(array), [3.0, taken], 1e-14)
+def test_rows_are_numbered_in_order_and_fit_a_byte():
+    assert [op.code for op in OPS] == list(range(len(OPS)))
+    assert len({op.name for op in OPS}) == len(OPS) < 256
+    assert [op.name for op in OPS[-2:]] == ["passive", "input"]
 
 
-def test_a_zero_factor_stops_an_infinite_partial_in_both_directions():
-    def f(x, y):
-        return x * np.sqrt(y)
-
-    assert tg.grad(f, argnums=(0, 1))(0.0, 0.0) == (0.0, 0.0)
-    assert tg.jvp(f, (0.0, 0.0), (1.0, 1.0))[1] == 0.0
-    assert tg.jvp(f, (1.0, 0.0), (1.0, 0.0))[1] == 0.0
+def test_truth_values_have_no_derivative_and_domains_fit_the_operands():
+    for op in OPERATIONS:
+        assert len(op.domain) == op.arity
+        assert not op.boolean or op.is_piecewise_constant
+        assert all(len(kink.at) == len(kink.partials) == op.arity for kink in op.kinks)
 
 
-@pytest.mark.parametrize("n", range(-20, 34))
-def test_whole_powers_of_whole_numbers_are_exact(n):
-    for x in (2.0, -2.0, 0.5, 3.0, -3.0):
-        if n < 0 and abs(x) == 3.0:
-            continue
-        value, gradient = tg.value_and_grad(lambda x: x**n)(x)
-        assert value == x**n == float(x**n)
-        assert gradient == n * x ** (n - 1)
-        vector = tg.value_and_grad(lambda x: np.sum(x**n))(np.array([x]))
-        assert (vector[0], vector[1][0]) == (value, gradient)
+def test_linear_and_constant_rows_are_recognised():
+    linear = {op.name for op in OPERATIONS if op.is_linear and not op.is_piecewise_constant}
+    assert linear == {"add", "subtract", "negative", "positive"}
+    assert all(BY_NAME[name].is_piecewise_constant for name in ("floor", "less", "step", "stop"))
 
 
-def test_whole_powers_at_zero():
-    derivatives = {0: (1.0, 0.0, 0.0), 1: (0.0, 1.0, 0.0), 2: (0.0, 0.0, 2.0), 3: (0.0, 0.0, 0.0)}
-    for n, expected in derivatives.items():
-        for exponent in (n, float(n), np.float64(n), np.int64(n)):
-            f = lambda x: x**exponent  # noqa: B023, E731
-            assert (f(0.0), tg.grad(f)(0.0), tg.grad(tg.grad(f))(0.0)) == expected
-            f = lambda x: np.power(x, exponent)  # noqa: B023, E731
-            assert (f(0.0), tg.grad(f)(0.0), tg.grad(tg.grad(f))(0.0)) == expected
-
-
-def test_negative_whole_powers_at_zero_are_infinite():
-    value, gradient = tg.value_and_grad(lambda x: np.power(x, -1))(0.0)
-    assert value == inf
-    assert gradient == -inf
-    assert tg.grad(lambda x: x**-2)(np.float64(0.0)) == -inf
-
-
-@pytest.mark.parametrize("n", [-3, -2, -1, 1, 2, 3, 5, 9])
-def test_negative_bases_have_whole_powers(n):
-    f = lambda x: x**n  # noqa: E731
-    assert tg.grad(f)(-1.5) == pytest.approx(n * (-1.5) ** (n - 1), rel=1e-15)
-    second = n * (n - 1) * (-1.5) ** (n - 2)
-    assert tg.grad(tg.grad(f))(-1.5) == pytest.approx(second, rel=1e-15, abs=0.0)
-
-
-def test_an_active_exponent_differentiates_by_the_logarithm():
-    power = tg.value_and_grad(lambda y, x: x**y)
-    assert power(3.0, 2.0) == (8.0, pytest.approx(8.0 * math.log(2.0), rel=1e-15))
-    assert power(3.0, 0.0) == (0.0, 0.0)
-    assert power(0.0, 0.0) == (1.0, -inf)
-    assert math.isnan(power(3.0, -2.0)[1])
-    assert tg.grad(lambda x: 0.0**x)(2.0) == 0.0
-    assert tg.grad(lambda x: 2**x)(3.0) == pytest.approx(8.0 * math.log(2.0), rel=1e-15)
+def test_the_documentation_shows_every_operation_with_its_partials():
+    header, *lines = documentation().splitlines()
+    assert header.split() == ["operation", "value", "partials", "NumPy", "math", "scipy.special"]
+    documented = [op for op in OPS if op.arity]
+    assert [line.split()[0] for line in lines] == [op.name for op in documented]
+    for op, line in zip(documented, lines, strict=True):
+        assert f"{op.value} " in line
+        assert ", ".join(op.partials) in line
+    column = header.index("partials")
+    assert all(line[column - 1] == " " != line[column] for line in lines)

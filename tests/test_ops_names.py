@@ -1,4 +1,4 @@
-"""The table of operations: every name an operation has, and the table itself."""
+"""Every name that an operation has in NumPy, math, scipy and Python's operators."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import warnings
 import numpy as np
 import pytest
 import scipy.special
-import test_special
-from ops_oracles import MPMATH, OPERATIONS, WIDE, points, swept
-from table_of_operations import NAMES
+from ops_oracles import OPERATIONS, points, swept
 
 import tapegrad as tg
 from tapegrad.function.recording import _activate
-from tapegrad.ops import BY_NAME, OPS, documentation
+from tapegrad.ops import BY_NAME, OPS
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.nesting import recording
@@ -34,8 +32,6 @@ def operands_of(op):
 
 
 OF_TRUTH_VALUES_ONLY = ("bitwise_and", "bitwise_or", "bitwise_xor", "invert")
-
-
 UFUNCS = [
     (op.name, name) for op in OPERATIONS for name in op.ufuncs if name not in OF_TRUTH_VALUES_ONLY
 ]
@@ -170,42 +166,3 @@ def test_operators_of_active_arrays_keep_the_kind():
         assert isinstance(x + 1.0, ActiveArray)
         assert isinstance(x[0] + 1.0, Active)
         assert (x > 1.0).dtype == np.bool_
-
-
-def test_rows_are_numbered_in_order_and_fit_a_byte():
-    assert [op.code for op in OPS] == list(range(len(OPS)))
-    assert len({op.name for op in OPS}) == len(OPS) < 256
-    assert [op.name for op in OPS[-2:]] == ["passive", "input"]
-
-
-def test_truth_values_have_no_derivative_and_domains_fit_the_operands():
-    for op in OPERATIONS:
-        assert len(op.domain) == op.arity
-        assert not op.boolean or op.is_piecewise_constant
-        assert all(len(kink.at) == len(kink.partials) == op.arity for kink in op.kinks)
-
-
-def test_linear_and_constant_rows_are_recognised():
-    linear = {op.name for op in OPERATIONS if op.is_linear and not op.is_piecewise_constant}
-    assert linear == {"add", "subtract", "negative", "positive"}
-    assert all(BY_NAME[name].is_piecewise_constant for name in ("floor", "less", "step", "stop"))
-
-
-def test_the_documentation_shows_every_operation_with_its_partials():
-    header, *lines = documentation().splitlines()
-    assert header.split() == ["operation", "value", "partials", "NumPy", "math", "scipy.special"]
-    documented = [op for op in OPS if op.arity]
-    assert [line.split()[0] for line in lines] == [op.name for op in documented]
-    for op, line in zip(documented, lines, strict=True):
-        assert f"{op.value} " in line
-        assert ", ".join(op.partials) in line
-    column = header.index("partials")
-    assert all(line[column - 1] == " " != line[column] for line in lines)
-
-
-def test_every_operation_has_an_oracle():
-    # The rows that have an order are partials of others.
-    orders = {"digamma_rise", "scaled_erfc", "exponential_moment", "iv", "ive"}
-    special = {op.name for op in OPS if {*op.special} & {*test_special.ONE, *test_special.TWO}}
-    assert set(MPMATH) | special | orders == {op.name for op in OPS if op.arity}
-    assert set(WIDE) <= set(NAMES)

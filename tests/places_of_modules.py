@@ -1,92 +1,13 @@
-"""Places a number can hide in, by what a function closes over: closures, globals, modules."""
+"""Places of numbers in modules: globals and attributes."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import operator
 import types
 
-MANY = 10**6
-
-
-def new_ticks():
-    return iter(range(MANY))
-
-
-def ran(ticks):
-    return MANY - operator.length_hint(ticks)
-
-
-def fresh(number):
-    """A float equal to `number` that is another object."""
-    return float(repr(number))
-
-
-PLACES = {}
-
-
-REBINDS = set()
-
-
-def place(function):
-    PLACES[function.__name__] = function
-    return function
-
-
-def place_that_rebinds(function):
-    REBINDS.add(function.__name__)
-    return place(function)
-
-
-@place
-def closure_variable(make_module):
-    lam, ticks = 0.1, new_ticks()
-
-    def f(x):
-        next(ticks)
-        return lam * x * x
-
-    def change(value):
-        nonlocal lam
-        lam = value
-
-    return f, change, ticks
-
-
-@place
-def closure_variable_of_an_inner_function(make_module):
-    lam, ticks = 0.1, new_ticks()
-
-    def f(x):
-        next(ticks)
-
-        def inner(y):
-            return lam * y
-
-        return inner(x) * x
-
-    def change(value):
-        nonlocal lam
-        lam = value
-
-    return f, change, ticks
-
-
-@place
-def closure_variable_read_in_a_comprehension(make_module):
-    lam, ticks = 0.1, new_ticks()
-
-    def f(x):
-        next(ticks)
-        return sum([lam * x * y for y in (x,)])
-
-    def change(value):
-        nonlocal lam
-        lam = value
-
-    return f, change, ticks
-
+from places import place
+from ticks import MANY, new_ticks
 
 GLOBALS = """
 import operator

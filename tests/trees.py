@@ -1,22 +1,10 @@
-"""What the tests of derivatives share."""
+"""How the tests compare two trees of numbers."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
-
-
-class Point(NamedTuple):
-    x: float
-    y: np.ndarray
-
-
-@dataclasses.dataclass
-class Params:
-    weights: np.ndarray
-    bias: float
 
 
 def same(found, wanted, rtol=1e-12):
@@ -38,15 +26,3 @@ def same(found, wanted, rtol=1e-12):
     else:
         assert np.shape(found) == np.shape(wanted)
         np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-13)
-
-
-def rosenbrock(x):
-    return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
-
-
-def two(x, y):
-    return x * x * y + np.sin(y)
-
-
-def polynomial(x):
-    return np.sum(x**3) * x[0] + x[1] * x[2]

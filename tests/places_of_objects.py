@@ -1,4 +1,4 @@
-"""Places a number can hide in: defaults, partials, methods and the classes of objects."""
+"""Places of numbers in objects: attributes of instances and of classes."""
 
 from __future__ import annotations
 
@@ -9,99 +9,8 @@ import types
 from typing import ClassVar
 
 import numpy as np
-from closed_over import new_ticks, place
-
-
-@place
-def default(make_module):
-    ticks = new_ticks()
-
-    def f(x, lam=0.1):
-        next(ticks)
-        return lam * x * x
-
-    return f, lambda value: setattr(f, "__defaults__", (value,)), ticks
-
-
-@place
-def keyword_default(make_module):
-    ticks = new_ticks()
-
-    def f(x, *, lam=0.1):
-        next(ticks)
-        return lam * x * x
-
-    return f, lambda value: f.__kwdefaults__.update(lam=value), ticks
-
-
-@place
-def default_of_a_helper(make_module):
-    ticks = new_ticks()
-
-    def helper(x, lam=0.1):
-        return lam * x
-
-    def f(x):
-        next(ticks)
-        return helper(x) * x
-
-    return f, lambda value: setattr(helper, "__defaults__", (value,)), ticks
-
-
-@place
-def mutable_default(make_module):
-    ticks, options = new_ticks(), {"lam": 0.1}
-
-    def f(x, options=options):
-        next(ticks)
-        return options["lam"] * x * x
-
-    return f, lambda value: options.update(lam=value), ticks
-
-
-def scaled(ticks, lam, x):
-    next(ticks)
-    return (lam[0] if isinstance(lam, list | np.ndarray) else lam) * x * x
-
-
-@place
-def list_in_a_partials_arguments(make_module):
-    ticks, lam = new_ticks(), [0.1]
-    return (
-        functools.partial(scaled, ticks, lam),
-        functools.partial(operator.setitem, lam, 0),
-        ticks,
-    )
-
-
-@place
-def partials_keyword(make_module):
-    ticks = new_ticks()
-
-    def f(x, lam):
-        next(ticks)
-        return lam * x * x
-
-    partial = functools.partial(f, lam=0.1)
-    return partial, lambda value: partial.keywords.update(lam=value), ticks
-
-
-@place
-def keyword_of_a_partial_of_a_partial_that_is_a_helper(make_module):
-    ticks = new_ticks()
-
-    def scale(x, y, lam):
-        return lam * x * y
-
-    inner = functools.partial(scale, lam=[0.1])
-    helper = functools.partial(lambda g, x: g(x, 1.0)[0] * x, lambda x, y: [inner(x, y)])
-    inner.keywords["lam"] = 0.1
-
-    def f(x):
-        next(ticks)
-        return helper(x)
-
-    return f, lambda value: inner.keywords.update(lam=value), ticks
+from places import place, place_that_rebinds
+from ticks import new_ticks
 
 
 class Model:
@@ -331,3 +240,123 @@ def times_lam_of(thing, x):
 
 def times_lam_of_inner(thing, x):
     return thing.inner.lam * x
+
+
+@place
+def attribute_of_a_namespace(make_module):
+    thing, ticks = types.SimpleNamespace(lam=0.1), new_ticks()
+
+    def f(x):
+        next(ticks)
+        return thing.lam * x * x
+
+    return f, functools.partial(setattr, thing, "lam"), ticks
+
+
+@place
+def attribute_of_a_namespace_given_to_a_helper(make_module):
+    return object_read_by(times_lam_of)
+
+
+@place
+def attribute_of_a_namespace_in_a_list(make_module):
+    things, ticks = [types.SimpleNamespace(lam=0.1)], new_ticks()
+
+    def f(x):
+        next(ticks)
+        return sum(thing.lam * x for thing in things) * x
+
+    return f, functools.partial(setattr, things[0], "lam"), ticks
+
+
+@place
+def attribute_of_a_dataclass_given_to_a_helper(make_module):
+    return object_read_by(times_lam_of, Settings())
+
+
+@place
+def attribute_of_an_object_of_a_dataclass_given_to_a_helper(make_module):
+    settings = Settings()
+    settings.inner.lam = 0.1
+    f, _, ticks = object_read_by(times_lam_of_inner, settings)
+    return f, functools.partial(setattr, settings.inner, "lam"), ticks
+
+
+@place
+def attribute_of_a_slotted_object_given_to_a_helper(make_module):
+    return object_read_by(times_lam_of, Slotted())
+
+
+@place
+def attribute_that_shadows_the_classes_of_an_object_given_to_a_helper(make_module):
+    return object_read_by(times_lam_of, Plain())
+
+
+@place
+def class_attribute_of_an_object_given_to_a_helper(make_module):
+    class Own:
+        lam = 0.1
+
+    f, _, ticks = object_read_by(times_lam_of, Own())
+    return f, functools.partial(setattr, Own, "lam"), ticks
+
+
+@place
+def class_attribute(make_module):
+    class Own:
+        lam = 0.1
+
+    ticks = new_ticks()
+
+    def f(x):
+        next(ticks)
+        return Own.lam * x * x
+
+    return f, functools.partial(setattr, Own, "lam"), ticks
+
+
+@place
+def class_attribute_of_a_base_of_a_class_made_inside(make_module):
+    class Base:
+        lam = 0.1
+
+    class Derived(Base):
+        pass
+
+    ticks = new_ticks()
+
+    def f(x):
+        next(ticks)
+        return Derived().lam * x * x
+
+    return f, functools.partial(setattr, Base, "lam"), ticks
+
+
+@place_that_rebinds
+def method_replaced_on_the_class(make_module):
+    class Own:
+        def scale(self, x):
+            return 0.1 * x
+
+    own, ticks = Own(), new_ticks()
+
+    def f(x):
+        next(ticks)
+        return own.scale(x) * x
+
+    return f, lambda value: setattr(Own, "scale", lambda self, x: value * x), ticks
+
+
+@place_that_rebinds
+def object_bound_again(make_module):
+    thing, ticks = Settings(), new_ticks()
+
+    def f(x):
+        next(ticks)
+        return times_lam_of(thing, x) * x
+
+    def change(value):
+        nonlocal thing
+        thing = Settings(value)
+
+    return f, change, ticks
