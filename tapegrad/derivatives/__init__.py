@@ -13,7 +13,8 @@ from tapegrad.derivatives.matrices import hessian, jacobian
 from tapegrad.derivatives.products import hvp, jvp, vjp
 from tapegrad.ops import CODE
 from tapegrad.record.active import Active, unary
-from tapegrad.record.array import ActiveArray, apply
+from tapegrad.record.arithmetic import apply
+from tapegrad.record.array import ActiveArray
 from tapegrad.tree import map_leaves
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]

@@ -1,14 +1,14 @@
 """Active arrays: an n-d array of slots and values that behaves like a float64 ndarray.
 
 The elements lie in one structured NumPy array, so that indexing, views and in-place assignment
-are NumPy's own; any of them may be passive. Arithmetic goes to `elementwise`, NumPy's functions
-to the rules in `functions`.
+are NumPy's own; any of them may be passive. Their operators are in `arithmetic`, the rules for
+NumPy's functions in `functions`.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,11 +23,10 @@ from tapegrad.errors import (
 )
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, ActiveBool, guard_all, make, new, power_code
+from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
 from tapegrad.record.native import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.refusals import lost_number
-from tapegrad.rules import IS_BOOLEAN
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -406,76 +405,3 @@ def as_active_data(tape: Tape, operand: Any) -> Data:
     passive = np.zeros(data.shape, ACTIVE)
     passive["value"] = data
     return passive
-
-
-_POWER = CODE["power"]
-
-# --- arithmetic -------------------------------------------------------------------------------
-
-
-def apply(code: int, *operands: Any) -> Any:
-    """Record an operation on arrays and numbers, and return its result."""
-    if len(operands) == 1 and isinstance(operands[0], ActiveArray):
-        (array,) = operands
-        return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
-    tape = innermost(tapes_in(*operands))
-    data = [as_data(tape, operand) for operand in operands]
-    if len(data) == 2:
-        code = power_code(code, operands[1])
-        if code == CODE["square"]:
-            return wrap(tape, elementwise.binary(tape, CODE["multiply"], data[0], data[0]))
-        result = elementwise.binary(tape, code, *data)
-    else:
-        result = elementwise.unary(tape, code, *data)
-    return wrap(tape, result, IS_BOOLEAN[code])
-
-
-def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
-    code = CODE[name]
-    is_boolean = IS_BOOLEAN[code]
-    is_power = name == "power" and not reflected
-
-    def method(self: Any, other: Any) -> Any:
-        kind = type(other)
-        if kind is ActiveArray and other.tape is self.tape:
-            data = other.data
-        elif is_power and kind is int and other == 2:
-            return self * self
-        elif (kind is float or kind is int) and code != _POWER:
-            result = elementwise.with_number(self.tape, code, self.data, float(other), reflected)
-            return wrap(self.tape, result, is_boolean)
-        elif isinstance(other, str | bytes | dict | None.__class__):
-            return NotImplemented
-        else:
-            return apply(code, other, self) if reflected else apply(code, self, other)
-        operands = (data, self.data) if reflected else (self.data, data)
-        result = elementwise.binary(self.tape, code, *operands)
-        return wrap(self.tape, result, is_boolean)
-
-    return method
-
-
-def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def in_place(self: ActiveArray, other: Any) -> Any:
-        self[...] = method(self, other)
-        return self
-
-    return in_place
-
-
-_ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
-               "pow": "power", "floordiv": "floor_divide", "mod": "remainder",
-               "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
-_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-                "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "logical_not"}
-
-for _short, _name in _ARITHMETIC.items():
-    _method = _array_operator(_name)
-    setattr(ActiveArray, f"__{_short}__", _method)
-    setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
-    setattr(ActiveArray, f"__r{_short}__", _array_operator(_name, reflected=True))
-for _short, _name in _COMPARISONS.items():
-    setattr(ActiveArray, f"__{_short}__", _array_operator(_name))
-for _short, _name in _UNARY.items():
-    setattr(ActiveArray, f"__{_short}__", lambda self, code=CODE[_name]: apply(code, self))

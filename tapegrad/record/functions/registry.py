@@ -17,7 +17,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE, OPS
 from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
-from tapegrad.record.array import ActiveArray, apply
+from tapegrad.record.arithmetic import apply
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.tree import flatten, unflatten_all
 
