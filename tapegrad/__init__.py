@@ -1,5 +1,6 @@
 """Exact derivatives of scalar-heavy Python and NumPy code, by recording it on a flat tape."""
 
+from tapegrad import compiled
 from tapegrad.checking import check
 from tapegrad.derivatives import (
     grad,
@@ -18,6 +19,7 @@ from tapegrad.tape import Tape
 __all__ = [
     "Tape",
     "check",
+    "compiled",
     "draw",
     "grad",
     "hessian",

@@ -84,18 +84,23 @@ def jit_inline(function: F) -> F:
 class Symbol:
     """A compiled function that other compiled code calls by name, and doesn't contain.
 
-    For what is too large to be compiled again inside every kernel that may call it.
+    For what is too large to be compiled again inside every kernel that may call it. One that is
+    `on_demand` is compiled when its address is asked for: whoever compiles code that calls it
+    asks first, and keeps that code out of caches, from which it would be loaded without.
 
     Attributes
     ----------
+    name : str
+        What the linker knows it by.
     external : ExternalFunction
         What compiled code calls.
     """
 
     _all: ClassVar[list[Symbol]] = []
 
-    def __init__(self, name: str, function: Callable[..., Any], signature: Any) -> None:
-        self._name = name
+    def __init__(self, name: str, function: Callable[..., Any], signature: Any,
+                 on_demand: bool = False) -> None:  # fmt: skip
+        self.name, self._is_on_demand = name, on_demand
         self._python_function = function
         self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
         self.external = types.ExternalFunction(name, signature)
@@ -104,12 +109,19 @@ class Symbol:
     @classmethod
     @functools.cache
     def provide(cls) -> None:
-        """Compile or load every symbol, so that code that names them can be linked."""
+        """Compile or load the symbols that any code may name, so that it can be linked."""
         for symbol in cls._all:
-            with contextlib.suppress(RuntimeError):  # no writable directory
-                symbol._function._cache = _StampedCache(symbol._python_function)
-            symbol._function.compile()
-            llvm.add_symbol(symbol._name, symbol._function.address)
+            if not symbol._is_on_demand:
+                symbol.address()
+
+    @functools.cache  # noqa: B019  # a symbol is never freed
+    def address(self) -> int:
+        """Compile or load the function, and return where it is."""
+        with contextlib.suppress(RuntimeError):  # no writable directory
+            self._function._cache = _StampedCache(self._python_function)
+        self._function.compile()
+        llvm.add_symbol(self.name, self._function.address)
+        return int(self._function.address)
 
 
 class Kernel:

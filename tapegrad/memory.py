@@ -24,7 +24,8 @@ def pointer(typing_context: Any, address: Any, dtype: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
-    return types.CPointer(dtype.dtype)(int64, dtype), codegen
+    kind = dtype.instance_type if isinstance(dtype, types.TypeRef) else dtype.dtype
+    return types.CPointer(kind)(int64, dtype), codegen
 
 
 @extending.intrinsic

@@ -40,7 +40,9 @@ _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 FAILED_WORD = 14
 # Set when the recording has ended: count and address of the inputs' slots, of the outputs.
 INPUTS_WORD, OUTPUTS_WORD = 15, 17
-HEAD_WORDS = 19
+# Whether compiled code owns the memory; then address and length of its workspace.
+OWNER_WORD = 19
+HEAD_WORDS = 22
 
 INPUT = CODE["input"]
 

@@ -24,6 +24,7 @@ FLOORS = [
     ["memory", "checking"],
     ["replay"],
     ["record"],
+    ["compiled"],
     ["function"],
     ["derivatives", "drawing"],
     ["testing", "__init__"],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from tapegrad.derivatives.selection import Argnums, Selection
+from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.arguments import Call, sort_arguments
 from tapegrad.function.recorded import MOST_SIGNATURES, RecordedFunction
 
@@ -51,6 +52,65 @@ class Derivative:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
         raise TypeError("a derivative is made by one of tapegrad's functions, such as grad")
+
+    # What makes the form for compiled code of a function, for derivatives that have one.
+    _make_form: ClassVar[Callable[[Any], Any] | None] = None
+
+    @property
+    def has_compiled_form(self) -> bool:
+        """Whether there is a form of the derivative for compiled code."""
+        return self._make_form is not None
+
+    @functools.cached_property
+    def njit(self) -> Any:
+        """The derivative for the user's own compiled code, where the function is compiled too.
+
+        It records the function at `x`, a float64 array, sweeps the tape and fills `out`; no
+        Python runs. Several threads may call it at once. The tape's memory is used again by
+        the next call. Inside a compiled function `derivative.njit` is written as it is here.
+
+        - `value_and_grad(f).njit(x, *args, out)` returns the value; `out` is of `x`'s shape.
+        - `grad(f).njit(x, *args, out)` is the same.
+        - `jacobian(f).njit(x, *args, out)`: `out` is of shape (outputs, inputs).
+        - `hessian(f).njit(x, *args, out)`: `out` is of shape (inputs, inputs).
+        - `hvp(f).njit(x, v, *args, out)`: `v` and `out` are of `x`'s shape.
+
+        A derivative along a vector is `tapegrad.compiled.jvp`.
+
+        Raises
+        ------
+        UnsupportedFunctionError
+            If the function isn't compiled, or with `argnums` or `has_aux`.
+
+        Examples
+        --------
+        >>> import numba, numpy as np, tapegrad as tg
+        >>> @numba.njit
+        ... def bowl(x):
+        ...     return x[0] ** 2 + 3.0 * x[1] ** 2
+        >>> gradient = tg.value_and_grad(bowl)
+        >>> @numba.njit
+        ... def descend(x, steps):
+        ...     out = np.empty_like(x)
+        ...     for _ in range(steps):
+        ...         gradient.njit(x, out)
+        ...         x = x - 0.1 * out
+        ...     return x
+        >>> descend(np.array([1.0, 1.0]), 100).round(6)
+        array([0., 0.])
+        """
+        return self._compiled(type(self)._make_form)
+
+    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+        """Return what `make` makes of the function for compiled code."""
+        if make is None:
+            raise UnsupportedFunctionError(f"{self!r} has no form for compiled code")
+        if self._argnums != 0:
+            raise UnsupportedFunctionError(
+                "in compiled code a derivative is by the first argument: leave argnums out, and "
+                "put what else is differentiated in that array"
+            )
+        return make(self.recorded.function)
 
     def __repr__(self) -> str:
         name = getattr(self.recorded.function, "__qualname__", repr(self.recorded.function))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.selection import Argnums, Selection
-from tapegrad.errors import NotScalarError
+from tapegrad.errors import NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed
 from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace
@@ -48,6 +50,28 @@ class ValueAndGrad(Derivative):
         recording.give_back(workspace)
         return value, selection.split(gradient)
 
+    _make_form = embedding.value_and_gradient
+
+    @functools.cached_property
+    def cfunc(self) -> Any:
+        """The derivative as a C function, `double f(double *x, double *gradient, int64_t n)`.
+
+        For a compiled function of one array of length `n`; returns the value and fills
+        `gradient`. If the function raises, all of them are NaN. It has the attributes of what
+        `numba.cfunc` returns, among them `address`, `ctypes` and `native_name`.
+        """
+        return self._compiled(embedding.c_function)
+
+    @property
+    def address(self) -> int:
+        """The address of `cfunc`."""
+        return int(self.cfunc.address)
+
+    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+        if self._has_aux:
+            raise UnsupportedFunctionError("in compiled code has_aux is not possible")
+        return super()._compiled(make)
+
     def _in_steps(self, call: Call, selection: Selection) -> Any:
         point = at(self.recorded, call)
         recording = point.recording
@@ -85,6 +109,15 @@ class Grad(ValueAndGrad):
         """Return the derivative at a point."""
         value, gradient = super().__call__(*args, **kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
+
+    @functools.cached_property
+    def cfunc(self) -> Any:
+        """The derivative by `x[0]` as a C function, `double f(int n, double *x)`.
+
+        For a compiled function of one array of length `n`; NaN if the function raises. This is
+        an integrand that `scipy.integrate` takes as `scipy.LowLevelCallable(g.cfunc.ctypes)`.
+        """
+        return self._compiled(embedding.c_integrand)
 
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0,

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.gradients import grad
+from tapegrad.derivatives.gradients import Grad, grad
 from tapegrad.derivatives.selection import Argnums, shape_of
 from tapegrad.function.arguments import Fixed
 from tapegrad.function.points import at, join
@@ -16,6 +17,12 @@ from tapegrad.function.recording import Vector
 from tapegrad.tree import unflatten_all
 
 Mode = Literal["auto", "forward", "reverse"]
+
+
+def _form_for_compiled_code(function: Any) -> Any:
+    if type(function) is Grad:
+        return embedding.hessian(function.recorded.function)
+    return embedding.jacobian(function)
 
 
 class Jacobian(Derivative):
@@ -27,6 +34,8 @@ class Jacobian(Derivative):
         if mode not in ("auto", "forward", "reverse"):
             raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
         self._mode = mode
+
+    _make_form = _form_for_compiled_code
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""

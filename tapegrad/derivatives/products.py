@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import grad
 from tapegrad.derivatives.selection import Selection, check_shape, shape_of
@@ -127,11 +128,17 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     return (value, pullback, *aux)
 
 
+def _form_for_compiled_code(gradient: Any) -> Any:
+    return embedding.hessian_product(gradient.recorded.function)
+
+
 class HessianProduct(Derivative):
     """What `hvp` returns."""
 
     def __init__(self, function: Callable[..., Any], argnums: int = 0) -> None:
         super().__init__(grad(function, argnums), argnums)
+
+    _make_form = _form_for_compiled_code
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""

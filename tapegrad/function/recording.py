@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba.core.errors import NumbaError
 
+from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
 from tapegrad.record.active import Active, make
@@ -132,7 +134,12 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
             for leaf, spec in zip(call.leaves, call.specs, strict=True)
         ]
         args, kwargs = unflatten_all(call.structure, leaves)
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except NumbaError as error:
+            if is_about_active_numbers(error):
+                raise explained(error) from error
+            raise
         results: list[Any] = []
         structure = flatten(result, results)
         specs: list[Spec] = []

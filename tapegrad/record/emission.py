@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
+from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, OWNER_WORD, RECORDS
 
 _VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _DOUBLE, _TEXT = ir.DoubleType(), ir.IntType(8).as_pointer()
@@ -53,10 +53,15 @@ class _Tape:
         return self.builder.icmp_signed(">", after, self.load(count + 1))
 
     def grow(self, group: int) -> None:
-        """Make room in a group."""
+        """Make room in a group, by Python or, of a tape that isn't Python's, without it."""
         kind = ir.FunctionType(_VOID, [_I64, _I64])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, "tapegrad_grow")
-        self.builder.call(function, [self.address, _I64(group)])
+        builder = self.builder
+        is_native = builder.icmp_signed("!=", self.load(OWNER_WORD), _I64(0))
+        with builder.if_else(is_native) as (then, otherwise):
+            for branch, name in ((then, "tapegrad_grow_native"), (otherwise, "tapegrad_grow")):
+                with branch:
+                    function = cgutils.get_or_insert_function(builder.module, kind, name)
+                    builder.call(function, [self.address, _I64(group)])
 
     def next(self, group: int) -> Any:
         """Return the index of a group's next entry, and count it."""
@@ -164,6 +169,8 @@ def _unary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
 
 def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
     slot, value, site, text = arguments
+    with builder.if_then(builder.icmp_signed("!=", tape.load(OWNER_WORD), _I64(0))):
+        builder.ret_void()  # it's recorded afresh at each point
     with builder.if_then(builder.icmp_signed("==", builder.load(site), _I64(0)), likely=False):
         kind = ir.FunctionType(_I64, [_TEXT])
         register = cgutils.get_or_insert_function(builder.module, kind, "tapegrad_site")

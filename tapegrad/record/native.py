@@ -27,7 +27,7 @@ from numba.extending import (
 )
 
 from tapegrad import rules
-from tapegrad.jit import jit
+from tapegrad.jit import jit, source_stamp
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
 
@@ -38,10 +38,25 @@ _CHAIN, _MULTIPLY, _INPUT = CODE["chain"], CODE["multiply"], CODE["input"]
 
 
 class ActiveType(types.Type):  # type: ignore[misc]  # numba is untyped
-    """The Numba type of an active number; floats and integers convert to passive ones."""
+    """The Numba type of an active number; floats and integers convert to passive ones.
+
+    Two of them are one type only where the library's sources are the same: what a user's cache
+    holds was compiled for the tapes of one version.
+    """
 
     def __init__(self) -> None:
+        self._stamp = source_stamp()
         super().__init__(name="active")
+
+    @property
+    def key(self) -> Any:
+        """What types are compared by."""
+        return self.name, self._stamp
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether Numba may fuse it into loops over arrays."""
+        return True
 
     def can_convert_from(self, typing_context: Any, other: Any) -> Any:
         """Say how a type converts to this one, or None."""

@@ -1,0 +1,163 @@
+"""NumPy's choices and linear equations in compiled code, of arrays with active numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+from tapegrad.compiled.arrays import holds_actives
+from tapegrad.compiled.stand_ins import stand_in
+from tapegrad.record.native import active, as_active, is_active
+
+
+def _element(x: Any, index: Any) -> Any:
+    """Return an array's element, or a number itself."""
+    raise NotImplementedError
+
+
+@overload(_element, strict=False)
+def _(x: Any, index: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x, index: as_active(x[index])
+    return lambda x, index: as_active(x)
+
+
+def _shape(x: Any) -> Any:
+    raise NotImplementedError
+
+
+@overload(_shape, strict=False)
+def _(x: Any) -> Any:
+    return (lambda x: x.shape) if isinstance(x, types.Array) else lambda x: ()
+
+
+def _broadcast(x: Any, shape: Any) -> Any:
+    raise NotImplementedError
+
+
+@overload(_broadcast, strict=False)
+def _(x: Any, shape: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x, shape: np.broadcast_to(x, shape)
+    return lambda x, shape: x
+
+
+@stand_in(np.where)
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if x is None or isinstance(x, types.Omitted):
+        return lambda condition, x=None, y=None: np.where(condition)
+    operands = (condition, x, y)
+    if not any(is_active(kind) or holds_actives(kind) for kind in operands):
+        return lambda condition, x=None, y=None: np.where(condition, x, y)
+    if not any(isinstance(kind, types.Array) for kind in operands):
+        return lambda condition, x=None, y=None: as_active(x) if condition else as_active(y)
+
+    def implementation(condition: Any, x: Any = None, y: Any = None) -> Any:
+        shape = np.broadcast_shapes(_shape(condition), _shape(x), _shape(y))
+        test, u, v = (_broadcast(condition, shape), _broadcast(x, shape), _broadcast(y, shape))
+        out = np.zeros(shape, active)
+        for index in np.ndindex(shape):
+            holds = _truth(test, index)
+            out[index] = _element(u, index) if holds else _element(v, index)
+        return out
+
+    return implementation
+
+
+def _truth(x: Any, index: Any) -> Any:
+    raise NotImplementedError
+
+
+@overload(_truth, strict=False)
+def _(x: Any, index: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x, index: bool(x[index])
+    return lambda x, index: bool(x)
+
+
+@stand_in(np.clip)
+def _clip(a: Any, a_min: Any, a_max: Any) -> Any:
+    if not any(is_active(kind) or holds_actives(kind) for kind in (a, a_min, a_max)):
+        return lambda a, a_min, a_max: np.clip(a, a_min, a_max)
+    if isinstance(a_min, types.NoneType):
+        return lambda a, a_min, a_max: np.minimum(a, a_max)
+    if isinstance(a_max, types.NoneType):
+        return lambda a, a_min, a_max: np.maximum(a, a_min)
+    return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
+
+
+# --- linear equations -------------------------------------------------------------------------
+
+
+@register_jitable
+def _eliminate(a: Any, b: Any) -> Any:
+    """Make a matrix upper triangular, right-hand sides with it; return the sign of the swaps."""
+    n = len(a)
+    sign = 1.0
+    for k in range(n):
+        pivot = k
+        for i in range(k + 1, n):
+            if abs(a[i, k]) > abs(a[pivot, k]):
+                pivot = i
+        if pivot != k:
+            sign = -sign
+            for j in range(n):
+                a[k, j], a[pivot, j] = a[pivot, j], a[k, j]
+            for j in range(b.shape[1]):
+                b[k, j], b[pivot, j] = b[pivot, j], b[k, j]
+        for i in range(k + 1, n):
+            factor = a[i, k] / a[k, k]
+            for j in range(k + 1, n):
+                a[i, j] -= factor * a[k, j]
+            for j in range(b.shape[1]):
+                b[i, j] -= factor * b[k, j]
+    return sign
+
+
+@register_jitable
+def _solve(a: Any, b: Any) -> Any:
+    n = len(a)
+    upper, x = np.zeros(a.shape, active), np.zeros(b.shape, active)
+    upper[...] = a
+    x[...] = b
+    _eliminate(upper, x)
+    for k in range(n - 1, -1, -1):
+        for j in range(x.shape[1]):
+            for i in range(k + 1, n):
+                x[k, j] -= upper[k, i] * x[i, j]
+            x[k, j] /= upper[k, k]
+    return x
+
+
+@stand_in(np.linalg.solve)
+def _solve_choice(a: Any, b: Any) -> Any:
+    if not holds_actives(a) and not holds_actives(b):
+        return lambda a, b: np.linalg.solve(a, b)
+    if b.ndim == 1:
+        return lambda a, b: _solve(a, b.reshape((-1, 1)))[:, 0].copy()
+    return lambda a, b: _solve(a, b)
+
+
+@stand_in(np.linalg.inv)
+def _inv(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: np.linalg.inv(a)
+    return lambda a: _solve(a, np.eye(len(a)))
+
+
+@stand_in(np.linalg.det)
+def _det(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: np.linalg.det(a)
+
+    def implementation(a: Any) -> Any:
+        upper = a.copy()
+        result = as_active(_eliminate(upper, np.zeros((len(a), 0), active)))
+        for k in range(len(a)):
+            result = result * upper[k, k]
+        return result
+
+    return implementation

@@ -1,0 +1,211 @@
+"""NumPy's array-making functions in compiled code that is given active numbers.
+
+What would be an array of floats can hold active numbers. All memory is cleared: an active number
+left as it was found would name a tape that isn't there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import literal_unroll, types
+from numba.extending import overload, register_jitable
+
+from tapegrad.compiled.stand_ins import stand_in
+from tapegrad.record.native import active, is_active, is_number
+
+
+def is_omitted(kind: Any) -> bool:
+    """Whether an argument of a Numba type was not given."""
+    return kind is None or isinstance(kind, types.NoneType | types.Omitted)
+
+
+def _is_float(dtype: Any) -> bool:
+    """Whether an array of a `dtype=` argument holds floats or active numbers."""
+    if is_omitted(dtype):
+        return True
+    if isinstance(dtype, types.Function):
+        return dtype.typing_key is float
+    return getattr(dtype, "dtype", getattr(dtype, "instance_type", None)) in (types.float64, active)
+
+
+@stand_in(np.zeros, np.empty)
+def _zeros(shape: Any, dtype: Any = None) -> Any:
+    if _is_float(dtype):
+        return lambda shape, dtype=None: np.zeros(shape, active)
+    return lambda shape, dtype=None: np.zeros(shape, dtype)
+
+
+@register_jitable
+def _filled(shape: Any, value: Any) -> Any:
+    array = np.zeros(shape, active)
+    array[...] = value
+    return array
+
+
+@stand_in(np.ones)
+def _ones(shape: Any, dtype: Any = None) -> Any:
+    if _is_float(dtype):
+        return lambda shape, dtype=None: _filled(shape, 1.0)
+    return lambda shape, dtype=None: np.ones(shape, dtype)
+
+
+@stand_in(np.full)
+def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    is_whole = isinstance(fill_value, types.Integer | types.Boolean)
+    if _is_float(dtype) and not (is_omitted(dtype) and is_whole):
+        return lambda shape, fill_value, dtype=None: _filled(shape, fill_value)
+    if is_omitted(dtype):
+        return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
+    return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
+
+
+@stand_in(np.eye, np.identity)
+def _eye(n: Any) -> Any:
+    def implementation(n: Any) -> Any:
+        array = np.zeros((n, n), active)
+        for i in range(n):
+            array[i, i] = 1.0
+        return array
+
+    return implementation
+
+
+# --- like another -----------------------------------------------------------------------------
+
+
+def _is_float_like(a: Any, dtype: Any) -> bool:
+    if not is_omitted(dtype):
+        return _is_float(dtype)
+    return getattr(a, "dtype", a) in (types.float64, active)
+
+
+@stand_in(np.zeros_like, np.empty_like)
+def _zeros_like(a: Any, dtype: Any = None) -> Any:
+    if _is_float_like(a, dtype):
+        return lambda a, dtype=None: np.zeros(np.shape(a), active)
+    if is_omitted(dtype):
+        return lambda a, dtype=None: np.zeros_like(a)
+    return lambda a, dtype=None: np.zeros_like(a, dtype)
+
+
+@stand_in(np.ones_like)
+def _ones_like(a: Any, dtype: Any = None) -> Any:
+    if _is_float_like(a, dtype):
+        return lambda a, dtype=None: _filled(np.shape(a), 1.0)
+    if is_omitted(dtype):
+        return lambda a, dtype=None: np.ones_like(a)
+    return lambda a, dtype=None: np.ones_like(a, dtype)
+
+
+@stand_in(np.full_like)
+def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+    if _is_float_like(a, dtype):
+        return lambda a, fill_value, dtype=None: _filled(np.shape(a), fill_value)
+    if is_omitted(dtype):
+        return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
+    return lambda a, fill_value, dtype=None: np.full_like(a, fill_value, dtype)
+
+
+# --- of other things --------------------------------------------------------------------------
+
+
+def _holds_floats(kind: Any) -> bool:
+    """Whether what `numpy.array` makes of a type's values can hold active numbers."""
+    if isinstance(kind, types.BaseTuple):
+        return any(map(_holds_floats, kind.types))
+    if isinstance(kind, types.List | types.Array):
+        return _holds_floats(kind.dtype)
+    return is_active(kind) or isinstance(kind, types.Float)
+
+
+def _depth(kind: Any) -> int:
+    if isinstance(kind, types.Array):
+        return int(kind.ndim)
+    if isinstance(kind, types.BaseTuple):
+        return 1 + max((_depth(part) for part in kind.types), default=0)
+    return 1 + _depth(kind.dtype) if isinstance(kind, types.List) else 0
+
+
+def _shape_of(thing: Any) -> Any:
+    raise NotImplementedError
+
+
+@overload(_shape_of, strict=False)
+def _(thing: Any) -> Any:
+    if isinstance(thing, types.Array):
+        return lambda thing: thing.shape
+    if is_number(thing):
+        return lambda thing: ()
+    return lambda thing: (len(thing), *_shape_of(thing[0]))
+
+
+def _copy_into(array: Any, thing: Any) -> None:
+    raise NotImplementedError
+
+
+@overload(_copy_into, strict=False)
+def _(array: Any, thing: Any) -> Any:
+    if isinstance(thing, types.Array) or is_number(thing):
+
+        def whole(array: Any, thing: Any) -> None:
+            array[...] = thing
+
+        return whole
+    if isinstance(thing, types.BaseTuple) and not isinstance(thing, types.UniTuple):
+
+        def unequal(array: Any, thing: Any) -> None:
+            i = -1
+            for part in literal_unroll(thing):
+                i += 1
+                array[i] = part
+
+        return unequal
+    if _depth(thing) == 1:
+
+        def numbers(array: Any, thing: Any) -> None:
+            for i in range(len(thing)):
+                array[i] = thing[i]
+
+        return numbers
+
+    def nested(array: Any, thing: Any) -> None:
+        for i in range(len(thing)):
+            _copy_into(array[i], thing[i])
+
+    return nested
+
+
+@register_jitable
+def _array_of(thing: Any) -> Any:
+    array = np.zeros(_shape_of(thing), active)
+    _copy_into(array, thing)
+    return array
+
+
+@stand_in(np.array)
+def _array(object: Any, dtype: Any = None) -> Any:
+    if _holds_floats(object) if is_omitted(dtype) else _is_float(dtype):
+        return lambda object, dtype=None: _array_of(object)
+    if is_omitted(dtype):
+        return lambda object, dtype=None: np.array(object)
+    return lambda object, dtype=None: np.array(object, dtype)
+
+
+@stand_in(np.asarray, np.ascontiguousarray)
+def _asarray(a: Any, dtype: Any = None) -> Any:
+    if isinstance(a, types.Array) and is_active(a.dtype):
+        return lambda a, dtype=None: a
+    if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
+        return lambda a, dtype=None: _array_of(a)
+    if is_omitted(dtype):
+        return lambda a, dtype=None: np.asarray(a)
+    return lambda a, dtype=None: np.asarray(a, dtype)
+
+
+@stand_in(np.float64)
+def _float64(x: Any = 0.0) -> Any:
+    if is_active(x) or isinstance(x, types.Array):
+        return lambda x=0.0: x
+    return lambda x=0.0: np.float64(x)

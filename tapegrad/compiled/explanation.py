@@ -1,0 +1,64 @@
+"""What to say where Numba can't compile a user's function for active numbers."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+
+from tapegrad.errors import UnsupportedFunctionError
+
+_PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
+                    r"(?:at (?P<path>\S+?\.py) \((?P<number>\d+)\))")  # fmt: skip
+_CALL = re.compile(r">>> (?P<call>.*active.*)")
+_REMEDIES = (
+    (r"parallel=True", "record it without parallel=True: a tape is written in one order; run "
+     "independent points in parallel with value_and_grad(f).njit instead"),
+    (r"complex(64|128)", "complex numbers are not supported: compute the real and the imaginary "
+     "part as two real numbers"),
+    (r"setitem\(array\((float|int|bool)", "an array made outside the function, or of another type "
+     "than float64, can't hold active numbers: make it in the function with np.zeros(n)"),
+    (r"jitclass|Record\(|instance\.", "active numbers can't be stored in a structure made "
+     "outside: keep them in arrays, tuples or named tuples made in the function"),
+    (r"[Oo]bject mode|objmode|pyobject", "active numbers can't enter object mode: keep what "
+     "depends on the input in compiled code"),
+    (r"unify|Cannot unify", "a variable is an active number in one branch and something else in "
+     "another: give it one kind, for instance 0.0 rather than None"),
+)  # fmt: skip
+_OTHERWISE = (
+    "write it with what has a rule (loops over elements always have), or differentiate the plain "
+    "Python function, f.py_func"
+)
+
+
+def is_about_active_numbers(error: Exception) -> bool:
+    """Whether a compilation failed because of active numbers."""
+    return "active" in str(error)
+
+
+def explained(error: Exception) -> UnsupportedFunctionError:
+    """Return the error to raise instead of Numba's, which names the user's line and a remedy."""
+    text = str(error)
+    remedy = next((advice for sign, advice in _REMEDIES if re.search(sign, text)), _OTHERWISE)
+    call = _CALL.search(text)
+    what = f"{call['call'].strip()} can't be recorded" if call else _first_reason(text)
+    return UnsupportedFunctionError(f"{what}{_where(text)}\n{remedy}")
+
+
+def _first_reason(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines()]
+    reasons = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    return reasons[0] if reasons else "Numba can't compile it for active numbers"
+
+
+def _where(text: str) -> str:
+    """Return the user's line that Numba names last, with its text."""
+    places = [
+        (found["file"] or found["path"], int(found["line"] or found["number"]))
+        for found in _PLACE.finditer(text)
+    ]
+    readable = [place for place in places if linecache.getline(*place).strip()]
+    if not readable:
+        return ""
+    file, line = readable[0]
+    return f", at {os.path.abspath(file)}:{line}\n    {linecache.getline(file, line).strip()}"

@@ -1,0 +1,319 @@
+"""NumPy's reductions, running results and products in compiled code, of arrays with actives."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin, register_jitable
+
+from tapegrad.compiled.arrays import holds_actives, is_operand
+from tapegrad.compiled.creation import is_omitted
+from tapegrad.compiled.stand_ins import stand_in
+from tapegrad.record.native import active, as_active
+
+
+@register_jitable
+def _add(x: Any, y: Any) -> Any:
+    return x + y
+
+
+@register_jitable
+def _multiply(x: Any, y: Any) -> Any:
+    return x * y
+
+
+@register_jitable
+def _greater(x: Any, y: Any) -> Any:
+    return np.maximum(x, y)
+
+
+@register_jitable
+def _less(x: Any, y: Any) -> Any:
+    return np.minimum(x, y)
+
+
+@register_jitable
+def _chain(operation: Any, a: Any, start: Any) -> Any:
+    """Return the chain of an operation over all elements; `start` if there are none."""
+    result = start
+    first = True
+    for number in a.flat:
+        result = number if first else operation(result, number)
+        first = False
+    return result
+
+
+@register_jitable
+def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
+    """Return the chains along an axis, flattened."""
+    axis = axis % a.ndim
+    outer = inner = 1
+    for k in range(axis):
+        outer *= a.shape[k]
+    for k in range(axis + 1, a.ndim):
+        inner *= a.shape[k]
+    parts = a.copy().reshape((outer, a.shape[axis], inner))
+    out = np.zeros(outer * inner, active)
+    for i in range(outer):
+        for j in range(inner):
+            out[i * inner + j] = _chain(operation, parts[i, :, j], start)
+    return out
+
+
+@register_jitable
+def _two_others(shape: Any, axis: Any) -> Any:
+    axis = axis % 3
+    return (shape[1 if axis == 0 else 0], shape[1 if axis == 2 else 2])
+
+
+def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
+    """Return the implementation of a reduction of an array with actives."""
+    if is_omitted(axis) or a.ndim == 1:
+        return lambda a, axis=None: _chain(operation, a, as_active(start))
+    if a.ndim == 2:
+        return lambda a, axis=None: _along(operation, a, axis, as_active(start))
+    return lambda a, axis=None: _along(operation, a, axis, as_active(start)).reshape(
+        _two_others(a.shape, axis)
+    )
+
+
+@stand_in(np.sum, method="sum")
+def _sum(a: Any, axis: Any = None) -> Any:
+    if holds_actives(a):
+        return _reduction(_add, 0.0, a, axis)
+    if is_omitted(axis):
+        return lambda a, axis=None: a.sum()
+    return lambda a, axis=None: a.sum(axis)
+
+
+@stand_in(np.prod, method="prod")
+def _prod(a: Any, axis: Any = None) -> Any:
+    if holds_actives(a):
+        return _reduction(_multiply, 1.0, a, axis)
+    return lambda a, axis=None: a.prod()
+
+
+@stand_in(np.max, np.amax, method="max")
+def _max(a: Any, axis: Any = None) -> Any:
+    if holds_actives(a):
+        return _reduction(_greater, np.nan, a, axis)
+    return lambda a, axis=None: a.max()
+
+
+@stand_in(np.min, np.amin, method="min")
+def _min(a: Any, axis: Any = None) -> Any:
+    if holds_actives(a):
+        return _reduction(_less, np.nan, a, axis)
+    return lambda a, axis=None: a.min()
+
+
+@stand_in(np.mean, method="mean")
+def _mean(a: Any, axis: Any = None) -> Any:
+    if not holds_actives(a):
+        return lambda a, axis=None: a.mean()
+    if is_omitted(axis):
+        return lambda a, axis=None: _sum(a) / a.size
+    return lambda a, axis=None: _sum(a, axis) / a.shape[axis]
+
+
+@stand_in(np.var, method="var")
+def _var(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: a.var()
+    return lambda a: _sum((a - _sum(a) / a.size) ** 2) / a.size
+
+
+@stand_in(np.std, method="std")
+def _std(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: a.std()
+    return lambda a: np.sqrt(_sum((a - _sum(a) / a.size) ** 2) / a.size)
+
+
+@stand_in(np.ptp)
+def _ptp(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: np.ptp(a)
+    return lambda a: _chain(_greater, a, as_active(0.0)) - _chain(_less, a, as_active(0.0))
+
+
+def _first_that_beats(is_better: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        flat = a.ravel()
+        best = 0
+        for i in range(1, len(flat)):
+            if is_better(flat[i], flat[best]):
+                best = i
+        return best
+
+    return implementation
+
+
+@register_jitable
+def _is_greater(x: Any, y: Any) -> Any:
+    return x > y
+
+
+@register_jitable
+def _is_less(x: Any, y: Any) -> Any:
+    return x < y
+
+
+@stand_in(np.argmax, method="argmax")
+def _argmax(a: Any) -> Any:
+    return _first_that_beats(_is_greater) if holds_actives(a) else lambda a: a.argmax()
+
+
+@stand_in(np.argmin, method="argmin")
+def _argmin(a: Any) -> Any:
+    return _first_that_beats(_is_less) if holds_actives(a) else lambda a: a.argmin()
+
+
+# --- running results --------------------------------------------------------------------------
+
+
+@register_jitable
+def _running(operation: Any, a: Any) -> Any:
+    out = a.ravel().copy()
+    for i in range(1, len(out)):
+        out[i] = operation(out[i - 1], out[i])
+    return out
+
+
+@stand_in(np.cumsum, method="cumsum")
+def _cumsum(a: Any) -> Any:
+    return (lambda a: _running(_add, a)) if holds_actives(a) else lambda a: a.cumsum()
+
+
+@stand_in(np.cumprod, method="cumprod")
+def _cumprod(a: Any) -> Any:
+    return (lambda a: _running(_multiply, a)) if holds_actives(a) else lambda a: a.cumprod()
+
+
+@stand_in(np.diff)
+def _diff(a: Any, n: Any = 1) -> Any:
+    if not holds_actives(a):
+        return lambda a, n=1: np.diff(a, n)
+
+    def implementation(a: Any, n: Any = 1) -> Any:
+        for _ in range(n):
+            a = a[..., 1:] - a[..., :-1]
+        return a
+
+    return implementation
+
+
+# --- products ---------------------------------------------------------------------------------
+
+
+@register_jitable
+def _inner(x: Any, y: Any) -> Any:
+    if len(x) != len(y):
+        raise ValueError("incompatible array sizes for a product of vectors")
+    result = as_active(0.0)
+    for i in range(len(x)):
+        result = x[i] * y[i] if i == 0 else result + x[i] * y[i]
+    return result
+
+
+def _vector_by_vector(a: Any, b: Any) -> Any:
+    return _inner(a, b)
+
+
+def _matrix_by_vector(a: Any, b: Any) -> Any:
+    out = np.zeros(a.shape[0], active)
+    for i in range(a.shape[0]):
+        out[i] = _inner(a[i], b)
+    return out
+
+
+def _vector_by_matrix(a: Any, b: Any) -> Any:
+    out = np.zeros(b.shape[1], active)
+    for j in range(b.shape[1]):
+        out[j] = _inner(a, b[:, j])
+    return out
+
+
+def _matrix_by_matrix(a: Any, b: Any) -> Any:
+    out = np.zeros((a.shape[0], b.shape[1]), active)
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = _inner(a[i], b[:, j])
+    return out
+
+
+_PRODUCTS = {(1, 1): _vector_by_vector, (2, 1): _matrix_by_vector, (1, 2): _vector_by_matrix,
+             (2, 2): _matrix_by_matrix}  # fmt: skip
+
+
+def _product(a: Any, b: Any) -> Any:
+    """Return the implementation of a product of arrays of which one holds actives."""
+    are_arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
+    if not are_arrays or not (holds_actives(a) or holds_actives(b)):
+        return None
+    return _PRODUCTS.get((a.ndim, b.ndim)) if is_operand(a) and is_operand(b) else None
+
+
+@stand_in(np.dot, method="dot")
+def _dot(a: Any, b: Any) -> Any:
+    return _product(a, b) or (lambda a, b: np.dot(a, b))
+
+
+@stand_in(np.vdot, np.inner)
+def _vdot(a: Any, b: Any) -> Any:
+    return _product(a, b) or (lambda a, b: np.vdot(a, b))
+
+
+@stand_in(np.outer)
+def _outer(a: Any, b: Any) -> Any:
+    if not holds_actives(a) and not holds_actives(b):
+        return lambda a, b: np.outer(a, b)
+    return lambda a, b: a.ravel().reshape((-1, 1)) * b.ravel().reshape((1, -1))
+
+
+@stand_in(np.trace)
+def _trace(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: np.trace(a)
+
+    def implementation(a: Any) -> Any:
+        result = as_active(0.0)
+        for i in range(min(a.shape)):
+            result = a[i, i] if i == 0 else result + a[i, i]
+        return result
+
+    return implementation
+
+
+@stand_in(np.linalg.norm)
+def _norm(x: Any) -> Any:
+    if not holds_actives(x):
+        return lambda x: np.linalg.norm(x)
+    return lambda x: np.sqrt(_chain(_add, x * x, as_active(0.0)))
+
+
+class _MatMul(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if kws or len(args) != 2 or _product(*args) is None:
+            return None
+        ndim = args[0].ndim + args[1].ndim - 2
+        return signature(types.Array(active, ndim, "C") if ndim else active, *args)
+
+    def get_impl_key(self, sig: Any) -> Any:
+        return _MATMUL
+
+
+_MATMUL = "tapegrad.matmul"
+
+
+def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.compile_internal(builder, _product(*sig.args), sig, args)
+
+
+lower_builtin(_MATMUL, types.Array, types.Array)(_lower_matmul)
+for _key in (operator.matmul, np.matmul):
+    infer_global(_key)(type("_MatMul", (_MatMul,), {"key": _key}))

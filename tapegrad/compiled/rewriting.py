@@ -1,0 +1,223 @@
+"""Before Numba infers types: names in a function that is given active numbers.
+
+In such a function `np.zeros` makes an array that can hold active numbers, as it does in Python,
+and a helper it calls is one in which it does too, whatever its own arguments are.
+"""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, types
+from numba.core import ir
+from numba.core.dispatcher import Dispatcher
+from numba.core.errors import UnsupportedError
+from numba.core.ir_utils import get_definition, guard
+from numba.core.rewrites import Rewrite, register_rewrite
+
+from tapegrad.compiled import stand_ins
+from tapegrad.record.interception import original_of
+from tapegrad.record.native import ActiveType
+
+_twins: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_twin_functions: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def contains_active(kind: Any) -> bool:
+    """Whether values of a Numba type may hold active numbers."""
+    if isinstance(kind, ActiveType):
+        return True
+    if isinstance(kind, types.BaseTuple):
+        return any(map(contains_active, kind.types))
+    inner = getattr(kind, "dtype", None) or getattr(kind, "type", None)
+    return isinstance(inner, types.Type) and contains_active(inner)
+
+
+def twin(dispatcher: Any) -> Any:
+    """Return a compiled function's twin, whose arrays can hold active numbers."""
+    if dispatcher.py_func in _twin_functions:
+        return dispatcher
+    if dispatcher not in _twins:
+        original = dispatcher.py_func
+        function = FunctionType(original.__code__, original.__globals__, original.__name__,
+                                original.__defaults__, original.__closure__)  # fmt: skip
+        function.__kwdefaults__ = original.__kwdefaults__
+        function.__module__ = original.__module__
+        function.__qualname__ = f"{original.__qualname__}.active"  # its name in Numba's cache
+        _twin_functions.add(function)
+        options = {k: v for k, v in dispatcher.targetoptions.items() if k != "nopython"}
+        copy = njit(**options)(function)
+        if type(dispatcher._cache).__name__ != "NullCache":
+            copy.enable_caching()
+        _twins[dispatcher] = copy
+    return _twins[dispatcher]
+
+
+def _stand_in(thing: Any) -> Any:
+    """Return what stands for a function of NumPy or the user in such functions, or None."""
+    if isinstance(thing, Dispatcher):
+        other = twin(thing)
+        return None if other is thing else other
+    try:
+        return stand_ins.FUNCTIONS.get(original_of(thing))
+    except TypeError:  # unhashable
+        return None
+
+
+_INTERNAL = (str(Path(numba.__file__ or "").parent), str(Path(__file__).parent.parent))
+
+
+forms: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The compiled forms of derivatives."""
+
+
+@register_rewrite("before-inference")
+class DerivativeForms(Rewrite):  # type: ignore[misc]
+    """Replaces a derivative, and its attribute `njit`, by its compiled form."""
+
+    def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
+        """Find the derivatives that a function names."""
+        self._ir, self._block = func_ir, block
+        self._found = {}
+        for instruction in block.find_insts(ir.Assign):
+            form = self._form(instruction.value)
+            if form is not None:
+                self._found[id(instruction)] = ir.Global("njit", form, instruction.loc)
+        return bool(self._found)
+
+    def _form(self, value: Any) -> Any:
+        if isinstance(value, ir.Global | ir.FreeVar):
+            return value.value.njit if getattr(value.value, "has_compiled_form", False) else None
+        if isinstance(value, ir.Expr) and value.op == "getattr" and value.attr == "njit":
+            owner = guard(get_definition, self._ir, value.value)
+            if isinstance(owner, ir.Global) and owner.value in forms:
+                return owner.value
+        return None
+
+    def apply(self) -> Any:
+        """Return the block with the forms."""
+        block = self._block.copy()
+        block.clear()
+        for instruction in self._block.body:
+            form = self._found.get(id(instruction))
+            new = instruction if form is None else _assign(instruction, form)
+            if form is not None:
+                self._ir._definitions[new.target.name] = [form]
+            block.append(new)
+        return block
+
+
+@register_rewrite("before-inference")
+class ActiveNames(Rewrite):  # type: ignore[misc]
+    """Replaces functions by their stand-ins, and methods of arrays by functions."""
+
+    def __init__(self, state: Any) -> None:
+        # What is inlined has no identity of its own: it's rewritten as part of its caller.
+        identity = getattr(state, "func_id", None)
+        self._applies = identity is not None and (
+            identity.func in _twin_functions
+            or (
+                any(map(contains_active, state.args))
+                and not identity.func.__code__.co_filename.startswith(_INTERNAL)
+            )
+        )
+
+        if self._applies and state.flags.auto_parallel.enabled:
+            raise UnsupportedError("parallel=True is not possible with active numbers")
+
+    def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
+        """Find the assignments to replace."""
+        self._ir, self._block = func_ir, block
+        self._found: dict[int, list[Any]] = {}
+        if self._applies:
+            for instruction in block.find_insts(ir.Assign):
+                replacement = self._replacement(instruction)
+                if replacement:
+                    self._found.setdefault(id(instruction), replacement)
+        return bool(self._found)
+
+    def apply(self) -> Any:
+        """Return the block with the replacements."""
+        block = self._block.copy()
+        block.clear()
+        for instruction in self._block.body:
+            for new in self._found.get(id(instruction), [instruction]):
+                block.append(new)
+                if new is not instruction:
+                    self._ir._definitions[new.target.name] = [new.value]
+        return block
+
+    def _replacement(self, instruction: Any) -> list[Any]:
+        """Return the instructions that replace an assignment; none if it stays."""
+        value = instruction.value
+        is_name = isinstance(value, ir.Global | ir.FreeVar)
+        is_attribute = isinstance(value, ir.Expr) and value.op == "getattr"
+        if is_name or is_attribute:
+            other = _stand_in(self._constant(value))
+            if other is None:
+                return []
+            name = value.name if is_name else value.attr
+            return [_assign(instruction, ir.Global(name, other, value.loc))]
+        if isinstance(value, ir.Expr) and value.op == "call":
+            return self._rows(instruction, value) or self._function_call(instruction, value)
+        return []
+
+    def _rows(self, instruction: Any, call: Any) -> list[Any]:
+        """Return `numpy.array` of a tuple of tuples for one of a list of lists.
+
+        Numba's lists of lists need numbers of one type; tuples may hold active ones and others.
+        """
+        if self._constant(call.func) not in (np.array, stand_ins.FUNCTIONS[np.array]):
+            return []
+        outer: Any = guard(get_definition, self._ir, call.args[0]) if call.args else None
+        if not _is_list(outer) or not outer.items:
+            return []
+        rows = [guard(get_definition, self._ir, item) for item in outer.items]
+        if not all(map(_is_list, rows)):
+            return []
+        lists = {id(outer), *map(id, rows)}
+        for old in self._block.find_insts(ir.Assign):
+            if id(old.value) in lists:
+                items = old.value.items
+                self._found[id(old)] = [_assign(old, ir.Expr.build_tuple(items, old.loc))]
+        return []
+
+    def _constant(self, value: Any) -> Any:
+        """Return the object that a global name or a module's attribute is, or None."""
+        if isinstance(value, ir.Var):
+            return self._constant(guard(get_definition, self._ir, value))
+        if isinstance(value, ir.Global | ir.FreeVar):
+            return original_of(value.value)
+        if isinstance(value, ir.Expr) and value.op == "getattr":
+            owner = self._constant(value.value)
+            if isinstance(owner, ModuleType):
+                return getattr(owner, value.attr, None)
+        return None
+
+    def _function_call(self, instruction: Any, call: Any) -> list[Any]:
+        """Return the call of a function for one of an array's method of its name."""
+        function = guard(get_definition, self._ir, call.func)
+        if not isinstance(function, ir.Expr) or function.op != "getattr":
+            return []
+        method = stand_ins.METHODS.get(function.attr)
+        if method is None or isinstance(self._constant(function.value), ModuleType):
+            return []
+        name = ir.Var(call.func.scope, f"${function.attr}.{id(call)}", call.loc)
+        arguments = [function.value, *call.args]
+        return [
+            ir.Assign(ir.Global(function.attr, method, call.loc), name, call.loc),
+            _assign(instruction, ir.Expr.call(name, arguments, call.kws, call.loc)),
+        ]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, ir.Expr) and value.op == "build_list"
+
+
+def _assign(instruction: Any, value: Any) -> Any:
+    return ir.Assign(value, instruction.target, instruction.loc)

@@ -1,0 +1,295 @@
+"""Operations of numbers in compiled code where one is active: Python's, `math`'s and NumPy's.
+
+What reads a number, to compare it or to make an integer of it, leaves a guard, as in Python.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import lower_builtin
+
+from tapegrad import rules
+from tapegrad.compiled.sites import place
+from tapegrad.jit import jit
+from tapegrad.ops import BY_NAME, CODE, OPS
+from tapegrad.record import emission
+from tapegrad.record.native import (
+    ActiveType,
+    active,
+    is_active,
+    is_number,
+    make,
+    number,
+    register,
+    value_of,
+)
+
+_I64 = ir.IntType(64)
+
+_OPERATORS: dict[Any, str] = {
+    operator.iadd: "add", operator.isub: "subtract", operator.imul: "multiply",
+    operator.itruediv: "divide", operator.floordiv: "floor_divide",
+    operator.ifloordiv: "floor_divide", operator.mod: "remainder", operator.imod: "remainder",
+    operator.pos: "positive", abs: "absolute",
+}  # fmt: skip
+_POWERS = (operator.pow, operator.ipow, pow, math.pow, np.power, np.float_power)
+_COMPARISONS = {"less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
+                "greater_equal": operator.ge, "equal": operator.eq,
+                "not_equal": operator.ne}  # fmt: skip
+_TO_INTEGER = {int: "trunc", math.floor: "floor", math.ceil: "ceil", math.trunc: "trunc"}
+
+Lowering = Callable[[Any, Any, Any, Any], Any]
+
+
+def define(keys: Any, typing: Callable[..., Any], name: str, lowering: Lowering) -> None:
+    """Make functions of compiled code what `typing` says of argument types, or None."""
+
+    def generic(self: Any, args: Any, kws: Any) -> Any:
+        return None if kws else typing(*args)
+
+    impl_key = ("tapegrad.scalar", name)
+    for key in keys:
+        kind = type(f"Template_{name}", (AbstractTemplate,), {
+            "key": key, "generic": generic, "get_impl_key": lambda self, sig: impl_key,
+            "prefer_literal": name == "power",
+        })  # fmt: skip
+        infer_global(key)(kind)
+    lower_builtin(impl_key, types.VarArg(types.Any))(lowering)
+
+
+def _numbers(builder: Any, sig: Any, args: Any) -> list[emission.Number]:
+    return [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
+
+
+def _fitting(result: Any, arity: int) -> Callable[..., Any]:
+    """Return the typing of functions of `arity` numbers, one of them active."""
+
+    def typing(*args: Any) -> Any:
+        if len(args) != arity or not all(map(is_number, args)) or not is_active(*args):
+            return None
+        return signature(result, *[x if is_active(x) else types.float64 for x in args])
+
+    return typing
+
+
+# --- what the table has -----------------------------------------------------------------------
+
+
+def _keys(name: str) -> list[Any]:
+    """Return what NumPy and `math` call an operation."""
+    op = BY_NAME[name]
+    named = [getattr(np, ufunc, None) for ufunc in op.ufuncs]
+    named.append(getattr(math, op.math, None) if op.math else None)
+    return list(dict.fromkeys(key for key in named if key is not None))
+
+
+for _key, _name in _OPERATORS.items():
+    register(_key, _name)
+for _op in OPS:
+    if _op.arity and not _op.boolean and _op.name != "power":
+        for _key in _keys(_op.name):
+            if _key not in _OPERATORS and _key not in _TO_INTEGER:
+                register(_key, _op.name)
+
+
+# --- what reads -------------------------------------------------------------------------------
+
+
+def _recorded(context: Any, builder: Any, name: str, *numbers: emission.Number) -> emission.Number:
+    """Emit an operation, recorded if an operand is active."""
+    value = value_of(context, builder, name, [x.value for x in numbers])
+    return emission.record(builder, _I64(CODE[name]), value, *numbers)
+
+
+def read(context: Any, builder: Any, name: str, numbers: list[emission.Number]) -> Any:
+    """Emit an operation, and a guard that it has the value it has; return that as a float."""
+    result = _recorded(context, builder, name, *numbers)
+    emission.guard(builder, result, place())
+    return result.value
+
+
+def _define_truth(name: str, keys: list[Any]) -> None:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = read(context, builder, name, _numbers(builder, sig, args))
+        return builder.fcmp_unordered("!=", value, ir.Constant(ir.DoubleType(), 0.0))
+
+    define(keys, _fitting(types.boolean, BY_NAME[name].arity), name, lower)
+
+
+for _op in OPS:
+    if _op.boolean and not _op.name.startswith("logical"):
+        _others = [_COMPARISONS.get(_op.name), getattr(math, _op.name, None)]
+        _define_truth(_op.name, [key for key in _others if key is not None] + _keys(_op.name))
+
+
+def _is_true(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    (x,) = _numbers(builder, sig, args)
+    zero = emission.Number(ir.Constant(ir.DoubleType(), 0.0))
+    value = read(context, builder, "not_equal", [x, zero])
+    return builder.fcmp_unordered("!=", value, zero.value)
+
+
+define([bool], _fitting(types.boolean, 1), "bool", _is_true)
+lower_builtin(bool, ActiveType)(_is_true)
+
+
+def _define_integer(keys: list[Any], name: str) -> None:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = read(context, builder, name, _numbers(builder, sig, args))
+        return builder.fptosi(value, _I64)
+
+    define(keys, _fitting(types.int64, 1), f"integer {name}", lower)
+
+
+for _name in dict.fromkeys(_TO_INTEGER.values()):
+    _define_integer([key for key, name in _TO_INTEGER.items() if name == _name], _name)
+_define_integer([builtins.round], "rint")
+
+
+def _rounded(x: float, digits: int) -> float:
+    return round(x, digits)
+
+
+def _round_to(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    (x,) = _numbers(builder, signature(sig.return_type, sig.args[0]), args[:1])
+    kind = signature(types.float64, types.float64, types.int64)
+    rounded = context.compile_internal(builder, _rounded, kind, [x.value, args[1]])
+    distance = _recorded(context, builder, "subtract", x, emission.Number(rounded))
+    half = context.compile_internal(builder, _half_unit, signature(types.float64, types.int64),
+                                    args[1:])  # fmt: skip
+    size = _recorded(context, builder, "absolute", distance)
+    read(context, builder, "less_equal", [size, emission.Number(half)])
+    return rounded
+
+
+def _half_unit(digits: int) -> float:
+    return 0.5 * 10.0 ** (-digits)
+
+
+define(
+    [builtins.round],
+    lambda *args: (
+        signature(types.float64, active, types.int64)
+        if len(args) == 2 and is_active(args[0]) and isinstance(args[1], types.Integer)
+        else None
+    ),
+    "round to digits",
+    _round_to,
+)
+
+# --- what has no record of its own ------------------------------------------------------------
+
+define([float], _fitting(active, 1), "float", lambda context, builder, sig, args: args[0])
+
+
+def _divmod_type(*args: Any) -> Any:
+    found = _fitting(active, 2)(*args)
+    return None if found is None else signature(types.UniTuple(active, 2), *found.args)
+
+
+def _lower_divmod(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    numbers = _numbers(builder, sig, args)
+    parts = [
+        make(context, builder, *_recorded(context, builder, name, *numbers))
+        for name in ("floor_divide", "remainder")
+    ]
+    return context.make_tuple(builder, sig.return_type, parts)
+
+
+define([divmod, np.divmod], _divmod_type, "divmod", _lower_divmod)
+
+
+def _define_multiple(keys: list[Any], name: str, factor: float) -> None:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        (x,) = _numbers(builder, sig, args)
+        constant = emission.Number(ir.Constant(ir.DoubleType(), factor))
+        return make(context, builder, *_recorded(context, builder, "multiply", x, constant))
+
+    define(keys, _fitting(active, 1), name, lower)
+
+
+_define_multiple([math.radians, np.radians, np.deg2rad], "radians", math.pi / 180.0)
+_define_multiple([math.degrees, np.degrees, np.rad2deg], "degrees", 180.0 / math.pi)
+
+# --- powers -----------------------------------------------------------------------------------
+
+
+def _power_type(*args: Any) -> Any:
+    if len(args) != 2 or not all(map(is_number, args)) or not is_active(*args):
+        return None
+    exponent = args[1]
+    if isinstance(exponent, types.IntegerLiteral | ActiveType):
+        return signature(active, active, exponent)
+    kept = types.int64 if isinstance(exponent, types.Integer) else types.float64
+    return signature(active, args[0] if is_active(args[0]) else types.float64, kept)
+
+
+def _is_whole(n: float) -> bool:
+    return n - n == 0.0 and math.floor(n) == n
+
+
+_whole, _any, _has_no_fraction = rules.FUNCTIONS["powi"], rules.FUNCTIONS["power"], jit(_is_whole)
+
+
+def _power_of_constant(x: float, n: float) -> float:
+    return _whole(x, n) if _has_no_fraction(n) else _any(x, n)
+
+
+def _lower_power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    base, exponent = sig.args
+    x = number(builder, base, args[0])
+    if isinstance(exponent, types.IntegerLiteral):
+        if exponent.literal_value == 2:
+            return make(context, builder, *_recorded(context, builder, "multiply", x, x))
+        y = emission.Number(ir.Constant(ir.DoubleType(), float(exponent.literal_value)))
+    elif isinstance(exponent, types.Integer):
+        y = emission.Number(context.cast(builder, args[1], exponent, types.float64))
+    else:
+        y = number(builder, exponent, args[1])
+    if isinstance(exponent, ActiveType | types.Integer):
+        name = "powi" if isinstance(exponent, types.Integer) else "power"
+        return make(context, builder, *_recorded(context, builder, name, x, y))
+    kind = signature(types.float64, types.float64, types.float64)
+    value = context.compile_internal(builder, _power_of_constant, kind, [x.value, y.value])
+    kind = signature(types.boolean, types.float64)
+    is_whole = context.compile_internal(builder, _is_whole, kind, [y.value])
+    code = builder.select(is_whole, _I64(CODE["powi"]), _I64(CODE["power"]))
+    return make(context, builder, *emission.record(builder, code, value, x, y))
+
+
+define(_POWERS, _power_type, "power", _lower_power)
+
+
+# --- the least and the greatest ---------------------------------------------------------------
+
+
+def _extremum_type(*args: Any) -> Any:
+    if len(args) < 2 or not all(map(is_number, args)) or not is_active(*args):
+        return None
+    return signature(active, *[active] * len(args))
+
+
+def _define_extremum(function: Any, name: str) -> None:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        best, *others = _numbers(builder, sig, args)
+        for x in others:
+            value = read(context, builder, name, [x, best])
+            is_better = builder.fcmp_ordered("!=", value, ir.Constant(ir.DoubleType(), 0.0))
+            pairs = zip(x, best, strict=True)
+            best = emission.Number(*(builder.select(is_better, u, v) for u, v in pairs))
+        return make(context, builder, *best)
+
+    define([function], _extremum_type, function.__name__, lower)
+
+
+_define_extremum(min, "less")
+_define_extremum(max, "greater")
