@@ -7,7 +7,7 @@ from typing import Any
 from numba import extending, float64, int32, int64, types, uint8
 
 from tapegrad.jit import jit_inline
-from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
+from tapegrad.layout import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
 
 _N = COUNT_WORD[RECORDS]
 _OP, _A, _B, _VALUE = _N + 2, _N + 3, _N + 4, _N + 5

@@ -135,6 +135,15 @@ def _push_arms() -> Iterator[list[str]]:
             yield [*arm, "return s"]
 
 
+def _partials() -> Iterator[str]:
+    """Yield a function a row that returns its partials, given the operands and the value."""
+    for op in OPS:
+        if op.arity and not op.is_piecewise_constant:
+            yield f"def {op.name}_partials({', '.join('xy'[: op.arity])}, z):\n"
+            yield from (f"    {line}\n" for line in _needed_names(op))
+            yield f"    return ({', '.join(f'1.0 * ({partial})' for partial in op.partials)},)\n\n"
+
+
 def source() -> str:
     """Return the generated module's source."""
     constants = "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
@@ -146,6 +155,7 @@ def source() -> str:
             *_switch("evaluate_float(code, x, y)", _evaluate_arms(), "return x"),
             *_switch("pull(code, x, y, z, w, a, b, adjoint)", _pull_arms(), "return"),
             *_switch("push(code, x, y, z, t, u, s)", _push_arms(), "return s"),
+            *_partials(),
         ]
     )
 
@@ -154,6 +164,11 @@ _module: Any = generated.load("rules", source())
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
     op.name: getattr(_module, op.name) for op in OPS if op.arity
+}
+PARTIALS: dict[str, Callable[..., Any]] = {
+    op.name: getattr(_module, f"{op.name}_partials")
+    for op in OPS
+    if op.arity and not op.is_piecewise_constant
 }
 evaluate: Callable[..., Any] = _module.evaluate
 accumulate: Callable[..., Any] = _module.accumulate

@@ -20,29 +20,26 @@ import numpy.typing as npt
 from llvmlite import binding as llvm
 
 from tapegrad.errors import TapeEndedError, TapeMemoryError
+from tapegrad.layout import (
+    CONSTANTS,
+    COUNT_WORD,
+    FAILED_WORD,
+    GROUPS,
+    GUARDS,
+    HEAD_WORDS,
+    INPUTS_WORD,
+    MAX_ENTRIES,
+    OUTPUTS_WORD,
+    PYTHON_COLUMNS,
+    RECORDS,
+)
 from tapegrad.listing import listing
 from tapegrad.ops import CODE
 
-MAX_ENTRIES = 2**31 - 1
 MOST_AT_ONCE = 2
 """How many entries of one group compiled code appends before it looks for room again."""
 
-# A growable group of columns: the words of `Tape.head` that hold its count, its capacity and
-# its columns' addresses follow one another in this order.
-RECORDS, CONSTANTS, GUARDS = 0, 1, 2
-GROUPS: tuple[tuple[tuple[str, str], ...], ...] = (
-    (("op", "u1"), ("a", "i4"), ("b", "i4"), ("value", "f8")),
-    (("constants", "f8"),),
-    (("guard_slot", "i4"), ("guard_value", "f8"), ("guard_site", "i4")),
-)
-COUNT_WORD: tuple[int, ...] = (0, 6, 9)
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
-FAILED_WORD = 14
-# Set when the recording has ended: count and address of the inputs' slots, of the outputs.
-INPUTS_WORD, OUTPUTS_WORD = 15, 17
-# Whether compiled code owns the memory; then address and length of its workspace.
-OWNER_WORD = 19
-HEAD_WORDS = 22
 
 INPUT = CODE["input"]
 
@@ -86,7 +83,7 @@ class Tape:
         self._input_slots = array("i")
         self.captured: dict[tuple[int, int], tuple[Any, int]] = {}
         _by_address[self.address] = self
-        for group in range(len(GROUPS)):
+        for group in range(len(PYTHON_COLUMNS)):
             self.reserve(group, 64)
         self._columns["op"][0] = CODE["passive"]
         for name in ("a", "b", "value"):
@@ -260,7 +257,7 @@ class Tape:
         self._resolve_sites()
         self.inputs = np.array(self._input_slots, np.int32)
         self.outputs = np.array(outputs, np.int32)
-        for group, columns in enumerate(GROUPS):
+        for group, columns in enumerate(PYTHON_COLUMNS):
             word = COUNT_WORD[group]
             count = int(self.head[word])
             for offset, (name, _) in enumerate(columns):
@@ -348,7 +345,7 @@ class Tape:
             self.flush()
         return sum(
             int(self.head[word]) * sum(np.dtype(dtype).itemsize for _, dtype in columns)
-            for word, columns in zip(COUNT_WORD, GROUPS, strict=True)
+            for word, columns in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False)
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -359,7 +356,7 @@ class Tape:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
-        for group, columns in enumerate(GROUPS):
+        for group, columns in enumerate(PYTHON_COLUMNS):
             extra = len(state["columns"][columns[0][0]])
             word = COUNT_WORD[group]
             self.head[word] = 0

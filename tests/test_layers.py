@@ -17,7 +17,7 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree", "libraries"],
+    ["errors", "ops", "tree", "libraries", "layout"],
     ["generated", "jit"],
     ["special", "listing"],
     ["tape", "rules"],
@@ -33,7 +33,10 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["nesting", "native", "emission", "frames"],
+    ["kinds", "nesting", "frames"],
+    ["emission"],
+    ["expressions"],
+    ["native"],
     ["active", "elementwise", "scans"],
     ["array", "operators", "sweeping"],
     ["arithmetic"],

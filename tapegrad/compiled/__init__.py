@@ -1,6 +1,15 @@
 """Recording inside functions that Numba compiles, and derivatives for such functions to call."""
 
-from tapegrad.compiled import arrays, boundary, choices, creation, reductions, rewriting, scalars
+from tapegrad.compiled import (
+    arrays,
+    boundary,
+    choices,
+    creation,
+    reductions,
+    rewriting,
+    scalars,
+    statements,
+)
 from tapegrad.compiled.embedding import jvp
 
 __all__ = [
@@ -12,4 +21,5 @@ __all__ = [
     "reductions",
     "rewriting",
     "scalars",
+    "statements",
 ]

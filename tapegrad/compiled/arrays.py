@@ -16,7 +16,14 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import lower_builtin
 
 from tapegrad.ops import OPS
-from tapegrad.record.native import active, is_active, is_number
+from tapegrad.record.kinds import (
+    active,
+    expressions,
+    is_active,
+    is_number,
+    kind_in,
+    linearised,
+)
 
 _OPERATORS: dict[str, tuple[Any, ...]] = {
     "add": (operator.add,), "subtract": (operator.sub,), "multiply": (operator.mul,),
@@ -52,11 +59,12 @@ def _is_elementwise(args: Any, arity: int) -> bool:
     )
 
 
-def _define(key: Any, arity: int, result: Any) -> None:
+def _define(key: Any, arity: int, is_boolean: bool) -> None:
     class Template(AbstractTemplate):  # type: ignore[misc]
         def generic(self, args: Any, kws: Any) -> Any:
             if kws or not _is_elementwise(args, arity):
                 return None
+            result = types.boolean if is_boolean else kind_in(*args)
             return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
 
     Template.key = key
@@ -64,22 +72,21 @@ def _define(key: Any, arity: int, result: Any) -> None:
 
 
 # What Numba takes for a scalar in a loop over arrays.
-types.number_domain |= {active}
+types.number_domain |= {active, linearised, *expressions.values()}
 
 
 def _define_all() -> None:
     for op in OPS:
         if not op.arity or not op.ufuncs:
             continue
-        result = types.boolean if op.boolean else active
         keys = [getattr(np, name, None) for name in op.ufuncs]
         for key in dict.fromkeys([*_OPERATORS.get(op.name, ()), *keys]):
             if key is not None:
-                _define(key, op.arity, result)
+                _define(key, op.arity, op.boolean)
 
 
 _define_all()
-_define(abs, 1, active)
+_define(abs, 1, is_boolean=False)
 
 
 # --- in place ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import Symbol
 from tapegrad.record.active import Active, ActiveBool, make
 from tapegrad.record.array import ActiveArray, as_data
-from tapegrad.record.native import ACTIVE, ActiveType, active, is_active
+from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
 from tapegrad.tape import Tape

@@ -9,8 +9,8 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from tapegrad.compiled.arrays import holds_actives
-from tapegrad.compiled.stand_ins import stand_in
-from tapegrad.record.native import active, as_active, is_active
+from tapegrad.compiled.stand_ins import cleared, stand_in
+from tapegrad.record.kinds import is_active
 
 
 def _element(x: Any, index: Any) -> Any:
@@ -21,8 +21,8 @@ def _element(x: Any, index: Any) -> Any:
 @overload(_element, strict=False)
 def _(x: Any, index: Any) -> Any:
     if isinstance(x, types.Array):
-        return lambda x, index: as_active(x[index])
-    return lambda x, index: as_active(x)
+        return lambda x, index: x[index]
+    return lambda x, index: x
 
 
 def _shape(x: Any) -> Any:
@@ -53,12 +53,12 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if not any(is_active(kind) or holds_actives(kind) for kind in operands):
         return lambda condition, x=None, y=None: np.where(condition, x, y)
     if not any(isinstance(kind, types.Array) for kind in operands):
-        return lambda condition, x=None, y=None: as_active(x) if condition else as_active(y)
+        return lambda condition, x=None, y=None: x if condition else y
 
     def implementation(condition: Any, x: Any = None, y: Any = None) -> Any:
         shape = np.broadcast_shapes(_shape(condition), _shape(x), _shape(y))
         test, u, v = (_broadcast(condition, shape), _broadcast(x, shape), _broadcast(y, shape))
-        out = np.zeros(shape, active)
+        out = cleared(shape, (u, v))
         for index in np.ndindex(shape):
             holds = _truth(test, index)
             out[index] = _element(u, index) if holds else _element(v, index)
@@ -120,7 +120,7 @@ def _eliminate(a: Any, b: Any) -> Any:
 @register_jitable
 def _solve(a: Any, b: Any) -> Any:
     n = len(a)
-    upper, x = np.zeros(a.shape, active), np.zeros(b.shape, active)
+    upper, x = cleared(a.shape, (a, b)), cleared(b.shape, (a, b))
     upper[...] = a
     x[...] = b
     _eliminate(upper, x)
@@ -155,7 +155,7 @@ def _det(a: Any) -> Any:
 
     def implementation(a: Any) -> Any:
         upper = a.copy()
-        result = as_active(_eliminate(upper, np.zeros((len(a), 0), active)))
+        result = _eliminate(upper, cleared((len(a), 0), a))
         for k in range(len(a)):
             result = result * upper[k, k]
         return result

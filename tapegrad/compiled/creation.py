@@ -12,8 +12,10 @@ import numpy as np
 from numba import literal_unroll, types
 from numba.extending import overload, register_jitable
 
-from tapegrad.compiled.stand_ins import stand_in
-from tapegrad.record.native import active, is_active, is_number
+from tapegrad.compiled.stand_ins import maker
+from tapegrad.record.kinds import active, is_active, is_number, linearised
+
+_FLOATS = (types.float64, active, linearised)
 
 
 def is_omitted(kind: Any) -> bool:
@@ -27,44 +29,47 @@ def _is_float(dtype: Any) -> bool:
         return True
     if isinstance(dtype, types.Function):
         return dtype.typing_key is float
-    return getattr(dtype, "dtype", getattr(dtype, "instance_type", None)) in (types.float64, active)
+    return getattr(dtype, "dtype", getattr(dtype, "instance_type", None)) in (
+        types.float64,
+        active,
+        linearised,
+    )
 
 
-@stand_in(np.zeros, np.empty)
-def _zeros(shape: Any, dtype: Any = None) -> Any:
+@maker(np.zeros, np.empty)
+def _zeros(kind: Any, shape: Any, dtype: Any = None) -> Any:
     if _is_float(dtype):
-        return lambda shape, dtype=None: np.zeros(shape, active)
+        return lambda shape, dtype=None: np.zeros(shape, kind)
     return lambda shape, dtype=None: np.zeros(shape, dtype)
 
 
 @register_jitable
-def _filled(shape: Any, value: Any) -> Any:
-    array = np.zeros(shape, active)
+def _filled(array: Any, value: Any) -> Any:
     array[...] = value
     return array
 
 
-@stand_in(np.ones)
-def _ones(shape: Any, dtype: Any = None) -> Any:
+@maker(np.ones)
+def _ones(kind: Any, shape: Any, dtype: Any = None) -> Any:
     if _is_float(dtype):
-        return lambda shape, dtype=None: _filled(shape, 1.0)
+        return lambda shape, dtype=None: _filled(np.zeros(shape, kind), 1.0)
     return lambda shape, dtype=None: np.ones(shape, dtype)
 
 
-@stand_in(np.full)
-def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+@maker(np.full)
+def _full(kind: Any, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     is_whole = isinstance(fill_value, types.Integer | types.Boolean)
     if _is_float(dtype) and not (is_omitted(dtype) and is_whole):
-        return lambda shape, fill_value, dtype=None: _filled(shape, fill_value)
+        return lambda shape, fill_value, dtype=None: _filled(np.zeros(shape, kind), fill_value)
     if is_omitted(dtype):
         return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
     return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
 
 
-@stand_in(np.eye, np.identity)
-def _eye(n: Any) -> Any:
+@maker(np.eye, np.identity)
+def _eye(kind: Any, n: Any) -> Any:
     def implementation(n: Any) -> Any:
-        array = np.zeros((n, n), active)
+        array = np.zeros((n, n), kind)
         for i in range(n):
             array[i, i] = 1.0
         return array
@@ -78,31 +83,31 @@ def _eye(n: Any) -> Any:
 def _is_float_like(a: Any, dtype: Any) -> bool:
     if not is_omitted(dtype):
         return _is_float(dtype)
-    return getattr(a, "dtype", a) in (types.float64, active)
+    return getattr(a, "dtype", a) in _FLOATS
 
 
-@stand_in(np.zeros_like, np.empty_like)
-def _zeros_like(a: Any, dtype: Any = None) -> Any:
+@maker(np.zeros_like, np.empty_like)
+def _zeros_like(kind: Any, a: Any, dtype: Any = None) -> Any:
     if _is_float_like(a, dtype):
-        return lambda a, dtype=None: np.zeros(np.shape(a), active)
+        return lambda a, dtype=None: np.zeros(np.shape(a), kind)
     if is_omitted(dtype):
         return lambda a, dtype=None: np.zeros_like(a)
     return lambda a, dtype=None: np.zeros_like(a, dtype)
 
 
-@stand_in(np.ones_like)
-def _ones_like(a: Any, dtype: Any = None) -> Any:
+@maker(np.ones_like)
+def _ones_like(kind: Any, a: Any, dtype: Any = None) -> Any:
     if _is_float_like(a, dtype):
-        return lambda a, dtype=None: _filled(np.shape(a), 1.0)
+        return lambda a, dtype=None: _filled(np.zeros(np.shape(a), kind), 1.0)
     if is_omitted(dtype):
         return lambda a, dtype=None: np.ones_like(a)
     return lambda a, dtype=None: np.ones_like(a, dtype)
 
 
-@stand_in(np.full_like)
-def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+@maker(np.full_like)
+def _full_like(kind: Any, a: Any, fill_value: Any, dtype: Any = None) -> Any:
     if _is_float_like(a, dtype):
-        return lambda a, fill_value, dtype=None: _filled(np.shape(a), fill_value)
+        return lambda a, fill_value, dtype=None: _filled(np.zeros(np.shape(a), kind), fill_value)
     if is_omitted(dtype):
         return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
     return lambda a, fill_value, dtype=None: np.full_like(a, fill_value, dtype)
@@ -178,34 +183,33 @@ def _(array: Any, thing: Any) -> Any:
 
 
 @register_jitable
-def _array_of(thing: Any) -> Any:
-    array = np.zeros(_shape_of(thing), active)
+def _filled_from(array: Any, thing: Any) -> Any:
     _copy_into(array, thing)
     return array
 
 
-@stand_in(np.array)
-def _array(object: Any, dtype: Any = None) -> Any:
+@maker(np.array)
+def _array(kind: Any, object: Any, dtype: Any = None) -> Any:
     if _holds_floats(object) if is_omitted(dtype) else _is_float(dtype):
-        return lambda object, dtype=None: _array_of(object)
+        return lambda object, dtype=None: _filled_from(np.zeros(_shape_of(object), kind), object)
     if is_omitted(dtype):
         return lambda object, dtype=None: np.array(object)
     return lambda object, dtype=None: np.array(object, dtype)
 
 
-@stand_in(np.asarray, np.ascontiguousarray)
-def _asarray(a: Any, dtype: Any = None) -> Any:
+@maker(np.asarray, np.ascontiguousarray)
+def _asarray(kind: Any, a: Any, dtype: Any = None) -> Any:
     if isinstance(a, types.Array) and is_active(a.dtype):
         return lambda a, dtype=None: a
     if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
-        return lambda a, dtype=None: _array_of(a)
+        return lambda a, dtype=None: _filled_from(np.zeros(_shape_of(a), kind), a)
     if is_omitted(dtype):
         return lambda a, dtype=None: np.asarray(a)
     return lambda a, dtype=None: np.asarray(a, dtype)
 
 
-@stand_in(np.float64)
-def _float64(x: Any = 0.0) -> Any:
+@maker(np.float64)
+def _float64(kind: Any, x: Any = 0.0) -> Any:
     if is_active(x) or isinstance(x, types.Array):
         return lambda x=0.0: x
     return lambda x=0.0: np.float64(x)

@@ -16,51 +16,73 @@ from numba.extending import intrinsic, overload, register_jitable
 from tapegrad.compiled import pool
 from tapegrad.compiled.rewriting import forms, twin
 from tapegrad.compiled.sweeping import (
-    clear,
+    clear_linearised,
+    clear_recorded,
+    lay_out,
     provide,
     record_gradient,
-    sweep_back,
-    sweep_forward,
-    values_of,
+    reverse_linearised,
+    tangent_linearised,
+    tangent_recorded,
+    without_memory,
 )
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.errors import TapeMemoryError, UnsupportedFunctionError
+from tapegrad.layout import COUNT_WORD, FAILED_WORD, RECORDS, STATEMENTS
 from tapegrad.memory import pointer
 from tapegrad.ops import CODE
-from tapegrad.record.native import active, as_active, is_number, make_active
-from tapegrad.tape import COUNT_WORD, FAILED_WORD, RECORDS
+from tapegrad.record.kinds import active, is_number, linearised
+from tapegrad.record.native import as_active, make_active, make_linearised
 
-_N = COUNT_WORD[RECORDS]
+_N, _N_STATEMENTS = COUNT_WORD[RECORDS], COUNT_WORD[STATEMENTS]
 _INPUT = CODE["input"]
 
 # --- what a form does around the user's function ----------------------------------------------
 
 
 @register_jitable
-def _begin(x: Any) -> Any:
-    """Return an empty tape and its inputs, an active array like `x`."""
+def _new_tape() -> int:
     address = pool.take()
     if address == 0:
-        raise MemoryError("there is no memory for a tape")
+        raise TapeMemoryError("there is no memory for a tape")
+    return address
+
+
+@register_jitable
+def _linearised_inputs(address: int, x: Any) -> Any:
+    """Return an array like `x` of inputs of an empty tape."""
+    inputs = np.zeros(x.size, linearised)
+    pool.reserve(address, STATEMENTS, x.size)
+    head = pointer(address, int64)
+    if head[FAILED_WORD] == 0:
+        first = pointer(head[_N_STATEMENTS + 2], int32)
+        for i in range(x.size):
+            first[i + 1] = 0
+            inputs[i] = make_linearised(x.flat[i], i + 1, address)
+        head[_N_STATEMENTS] = x.size + 1
+    return inputs.reshape(x.shape)
+
+
+@register_jitable
+def _recorded_inputs(address: int, x: Any) -> Any:
+    """Return an array like `x` of inputs of an empty tape."""
     inputs = np.zeros(x.size, active)
     pool.reserve(address, RECORDS, x.size)
     head = pointer(address, int64)
     if head[FAILED_WORD] == 0:
         op, a = pointer(head[_N + 2], uint8), pointer(head[_N + 3], int32)
         b, value = pointer(head[_N + 4], int32), pointer(head[_N + 5], float64)
-        i = 0
-        for number in x.flat:
-            i += 1
-            op[i], a[i], b[i], value[i] = _INPUT, i, 0, number
-            inputs[i - 1] = make_active(number, i, address)
-        head[_N] = i + 1
-    return address, inputs.reshape(x.shape)
+        for i in range(x.size):
+            op[i + 1], a[i + 1], b[i + 1], value[i + 1] = _INPUT, i + 1, 0, x.flat[i]
+            inputs[i] = make_active(x.flat[i], i + 1, address)
+        head[_N] = x.size + 1
+    return inputs.reshape(x.shape)
 
 
 @register_jitable
 def _check(address: int) -> None:
     head = pointer(address, int64)
     if head[FAILED_WORD] != 0:
-        raise MemoryError("no memory for a tape of so many entries", head[FAILED_WORD])
+        raise TapeMemoryError("no memory for a tape of this many entries", head[FAILED_WORD])
 
 
 def _number(y: Any) -> Any:
@@ -90,34 +112,32 @@ def _(y: Any) -> Any:
 
 
 @register_jitable
-def _fill(out: Any, count: int, address: int) -> None:
-    """Copy `count` numbers from an address into an array."""
-    if out.size != count:
-        raise ValueError("`out` has another size than the derivative has")
-    numbers = pointer(address, float64)
-    for i in range(count):
-        out.flat[i] = numbers[i]
+def _cleared(address: int) -> int:
+    """Return a cleared workspace of a linearised tape."""
+    swept = clear_linearised(address)
+    if swept == 0:
+        without_memory(pointer(address, int64)[_N_STATEMENTS])
+    return swept
 
 
 @register_jitable
-def _reverse(address: int, values: int, y: Any, n: int, out: Any) -> None:
-    if y.slot == 0:
-        out[...] = 0.0
-    else:
-        _fill(out, n, sweep_back(address, values, y.slot) + 8)
+def _reverse(address: int, y: Any, out: Any) -> None:
+    """Fill `out` with the adjoints of the first slots for that of `y` being one."""
+    out[...] = 0.0
+    if y.slot != 0:
+        swept = _cleared(address)
+        reverse_linearised(address, swept, y.slot)
+        adjoints = pointer(swept, float64)
+        for i in range(out.size):
+            out.flat[i] = adjoints[i + 1]
 
 
 @register_jitable
-def _forward(address: int, values: int, direction: Any, n: int) -> Any:
-    """Return the tangents of all slots."""
-    if direction.size != n:
-        raise ValueError("the direction has another size than the point")
-    tangents = clear(address, values)
-    numbers = pointer(tangents, float64)
-    for i in range(n):
-        numbers[i + 1] = direction.flat[i]
-    sweep_forward(address, values, tangents)
-    return numbers
+def _seed(swept: int, direction: Any) -> Any:
+    tangents = pointer(swept, float64)
+    for i in range(direction.size):
+        tangents[i + 1] = direction.flat[i]
+    return tangents
 
 
 # --- the derivatives --------------------------------------------------------------------------
@@ -127,7 +147,9 @@ def _forward(address: int, values: int, direction: Any, n: int) -> Any:
 def _value_and_gradient(function: Any, args: Any, address: int, out: Any) -> float:
     y = _number(function(*args))
     _check(address)
-    _reverse(address, values_of(address), y, args[0].size, out)
+    if out.size != args[0].size:
+        raise ValueError("`out` has another size than the point")
+    _reverse(address, y, out)
     return y.value
 
 
@@ -135,20 +157,21 @@ def _value_and_gradient(function: Any, args: Any, address: int, out: Any) -> flo
 def _jacobian(function: Any, args: Any, address: int, out: Any) -> None:
     y, n = _numbers(function(*args)), args[0].size
     _check(address)
-    values = values_of(address)
     if out.shape != (len(y), n):
         raise ValueError("`out` has another shape than (outputs, inputs)")
     if n < len(y):
         direction = np.zeros(n)
         for j in range(n):
             direction[j] = 1.0
-            tangents = _forward(address, values, direction, n)
+            swept = _cleared(address)
+            tangents = _seed(swept, direction)
+            tangent_linearised(address, swept)
             direction[j] = 0.0
             for i in range(len(y)):
                 out[i, j] = tangents[as_active(y[i]).slot]
     else:
         for i in range(len(y)):
-            _reverse(address, values, as_active(y[i]), n, out[i])
+            _reverse(address, as_active(y[i]), out[i])
 
 
 @njit(nogil=True)
@@ -158,7 +181,11 @@ def _directional(function: Any, args: Any, address: int, target: Any) -> None:
     direction, out = target
     if out.size != len(y):
         raise ValueError("`out` has another size than the function's result")
-    tangents = _forward(address, values_of(address), direction, args[0].size)
+    if direction.size != args[0].size:
+        raise ValueError("the direction has another size than the point")
+    swept = _cleared(address)
+    tangents = _seed(swept, direction)
+    tangent_linearised(address, swept)
     for i in range(len(y)):
         out[i] = tangents[as_active(y[i]).slot]
 
@@ -169,9 +196,27 @@ def _gradient_slots(y: Any, address: int, n: int) -> Any:
     _check(address)
     slots = np.zeros(n, np.int64)
     if y.slot > 0 and record_gradient(address, y.slot, n, slots.ctypes.data) != 0:
-        raise MemoryError("no memory to sweep a tape of so many slots", y.slot)
+        without_memory(y.slot)
     _check(address)
     return slots
+
+
+@register_jitable
+def _laid_out(address: int) -> int:
+    values = lay_out(address)
+    if values == 0:
+        without_memory(pointer(address, int64)[_N])
+    return values
+
+
+@register_jitable
+def _product(address: int, values: int, slots: Any, direction: Any, out: Any) -> None:
+    """Fill `out` with the tangents of some slots."""
+    swept = clear_recorded(address, values)
+    tangents = _seed(swept, direction)
+    tangent_recorded(address, values, swept)
+    for i in range(out.size):
+        out.flat[i] = tangents[slots[i]]
 
 
 @njit(nogil=True)
@@ -179,11 +224,9 @@ def _hessian_product(function: Any, args: Any, address: int, target: Any) -> Non
     y, n = _number(function(*args)), args[0].size
     slots = _gradient_slots(y, address, n)
     direction, out = target
-    if out.size != n:
-        raise ValueError("`out` has another size than the point")
-    tangents = _forward(address, values_of(address), direction, n)
-    for i in range(n):
-        out.flat[i] = tangents[slots[i]]
+    if out.size != n or direction.size != n:
+        raise ValueError("the direction or `out` has another size than the point")
+    _product(address, _laid_out(address), slots, direction, out)
 
 
 @njit(nogil=True)
@@ -192,13 +235,11 @@ def _hessian(function: Any, args: Any, address: int, out: Any) -> None:
     slots = _gradient_slots(y, address, n)
     if out.shape != (n, n):
         raise ValueError("`out` has another shape than (inputs, inputs)")
-    values, direction = values_of(address), np.zeros(n)
+    values, direction = _laid_out(address), np.zeros(n)
     for j in range(n):
         direction[j] = 1.0
-        tangents = _forward(address, values, direction, n)
+        _product(address, values, slots, direction, out[:, j])
         direction[j] = 0.0
-        for i in range(n):
-            out[i, j] = tangents[slots[i]]
 
 
 @intrinsic
@@ -231,7 +272,8 @@ def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address
 # --- the forms --------------------------------------------------------------------------------
 
 
-def _compiled_function(function: Any, second_order: bool) -> Any:
+def _form(work: Any, function: Any, second_order: bool = False, has_direction: bool = False) -> Any:
+    """Return `form(x, *args, out)`, or `form(x, direction, *args, out)`."""
     if not isinstance(function, Dispatcher):
         name = getattr(function, "__qualname__", repr(function))
         raise UnsupportedFunctionError(
@@ -239,35 +281,25 @@ def _compiled_function(function: Any, second_order: bool) -> Any:
             "decorate it with numba.njit"
         )
     provide(second_order)
-    return twin(function)
-
-
-def _form(work: Any, function: Any, second_order: bool = False) -> Any:
-    """Return `form(x, *args, out)`."""
-    inner = _compiled_function(function, second_order)
+    # A derivative of first order is swept once, so partials are all that its tape need hold.
+    inner = twin(function, active if second_order else linearised)
+    inputs_on = _recorded_inputs if second_order else _linearised_inputs
 
     @njit(nogil=True)
     def form(x: Any, *args: Any) -> Any:
-        address, inputs = _begin(x)
-        all_args = (inputs,) + args[:-1]  # Numba can't put them in one display
+        address = _new_tape()
+        all_args = (inputs_on(address, x),) + args[:-1]  # Numba can't put them in one display
         return _with_tape(work, inner, all_args, address, args[-1])
 
-    forms.add(form)
-    return form
-
-
-def _form_in_direction(work: Any, function: Any, second_order: bool = False) -> Any:
-    """Return `form(x, direction, *args, out)`."""
-    inner = _compiled_function(function, second_order)
-
     @njit(nogil=True)
-    def form(x: Any, direction: Any, *args: Any) -> Any:
-        address, inputs = _begin(x)
-        all_args = (inputs,) + args[:-1]
+    def form_in_direction(x: Any, direction: Any, *args: Any) -> Any:
+        address = _new_tape()
+        all_args = (inputs_on(address, x),) + args[:-1]
         return _with_tape(work, inner, all_args, address, (direction, args[-1]))
 
-    forms.add(form)
-    return form
+    chosen = form_in_direction if has_direction else form
+    forms.add(chosen)
+    return chosen
 
 
 def value_and_gradient(function: Any) -> Any:
@@ -282,12 +314,12 @@ def jacobian(function: Any) -> Any:
 
 def jvp(function: Any) -> Any:
     """Return `form(x, v, *args, out)` for compiled code, which fills a derivative along `v`."""
-    return _form_in_direction(_directional, function)
+    return _form(_directional, function, has_direction=True)
 
 
 def hessian_product(function: Any) -> Any:
     """Return `form(x, v, *args, out)` for compiled code, which fills the Hessian times `v`."""
-    return _form_in_direction(_hessian_product, function, second_order=True)
+    return _form(_hessian_product, function, second_order=True, has_direction=True)
 
 
 def hessian(function: Any) -> Any:

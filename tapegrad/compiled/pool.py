@@ -14,24 +14,28 @@ from typing import Any
 import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
-from numba import int64, types, uint8
+from numba import int32, int64, types, uint8
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tapegrad.jit import Symbol, jit
-from tapegrad.memory import pointer
-from tapegrad.ops import CODE
-from tapegrad.tape import (
+from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
+    ENTRIES,
     FAILED_WORD,
     GROUPS,
     GUARDS,
-    HEAD_WORDS,
     MAX_ENTRIES,
+    NATIVE_HEAD_WORDS,
     OWNER_WORD,
     RECORDS,
+    STATEMENTS,
+    WORK_WORD,
 )
+from tapegrad.memory import pointer
+from tapegrad.ops import CODE
+from tapegrad.record.kinds import MOST_TERMS
 
 _LIBRARY = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
 llvm.add_symbol("tapegrad_realloc", ctypes.cast(_LIBRARY.realloc, ctypes.c_void_p).value)
@@ -43,6 +47,7 @@ _WIDTHS = tuple(tuple(np.dtype(dtype).itemsize for _, dtype in group) for group 
 _COLUMNS = np.array([[*widths, 0, 0, 0][:4] for widths in _WIDTHS])
 _COUNT_WORDS = np.array(COUNT_WORD)
 _N, _N_CONSTANTS, _N_GUARDS = (COUNT_WORD[group] for group in (RECORDS, CONSTANTS, GUARDS))
+_N_STATEMENTS, _N_ENTRIES = COUNT_WORD[STATEMENTS], COUNT_WORD[ENTRIES]
 _PASSIVE = CODE["passive"]
 _LEAST = 1024
 
@@ -75,7 +80,7 @@ def reserve(address: int, group: int, extra: int) -> None:
 
 
 def _grow(address: int, group: int) -> None:
-    reserve(address, group, 2)
+    reserve(address, group, MOST_TERMS)
 
 
 grow = Symbol("tapegrad_grow_native", _grow, types.void(int64, int64))
@@ -128,18 +133,20 @@ def take() -> int:
         if address != 0:
             break
     if address == 0:
-        address = reallocate(0, 8 * HEAD_WORDS)
+        address = reallocate(0, 8 * NATIVE_HEAD_WORDS)
         if address == 0:
             return 0
         head = pointer(address, int64)
-        for k in range(HEAD_WORDS):
+        for k in range(NATIVE_HEAD_WORDS):
             head[k] = 0
         head[OWNER_WORD] = 1
-        for group in range(3):
+        for group in range(len(_COUNT_WORDS)):
             reserve(address, group, _LEAST)
     head = pointer(address, int64)
     head[_N], head[_N_CONSTANTS], head[_N_GUARDS], head[FAILED_WORD] = 1, 0, 0, 0
+    head[_N_STATEMENTS], head[_N_ENTRIES] = 1, 0
     pointer(head[_N + 2], uint8)[0] = _PASSIVE
+    pointer(head[_N_STATEMENTS + 2], int32)[0] = 0
     return address
 
 
@@ -149,11 +156,11 @@ def _finish(address: int) -> None:
         if _put_if_empty(k, address):
             return
     head = pointer(address, int64)
-    for group in range(3):
+    for group in range(len(_COUNT_WORDS)):
         for column in range(4):
             if _COLUMNS[group, column]:
                 free(head[_COUNT_WORDS[group] + 2 + column])
-    free(head[OWNER_WORD + 1])
+    free(head[WORK_WORD])
     free(address)
 
 

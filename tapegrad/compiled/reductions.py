@@ -12,8 +12,8 @@ from numba.extending import lower_builtin, register_jitable
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
-from tapegrad.compiled.stand_ins import stand_in
-from tapegrad.record.native import active, as_active
+from tapegrad.compiled.stand_ins import cleared, stand_in
+from tapegrad.record.kinds import kind_in
 
 
 @register_jitable
@@ -57,7 +57,7 @@ def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
     for k in range(axis + 1, a.ndim):
         inner *= a.shape[k]
     parts = a.copy().reshape((outer, a.shape[axis], inner))
-    out = np.zeros(outer * inner, active)
+    out = cleared(outer * inner, a)
     for i in range(outer):
         for j in range(inner):
             out[i * inner + j] = _chain(operation, parts[i, :, j], start)
@@ -73,10 +73,10 @@ def _two_others(shape: Any, axis: Any) -> Any:
 def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
     """Return the implementation of a reduction of an array with actives."""
     if is_omitted(axis) or a.ndim == 1:
-        return lambda a, axis=None: _chain(operation, a, as_active(start))
+        return lambda a, axis=None: _chain(operation, a, start)
     if a.ndim == 2:
-        return lambda a, axis=None: _along(operation, a, axis, as_active(start))
-    return lambda a, axis=None: _along(operation, a, axis, as_active(start)).reshape(
+        return lambda a, axis=None: _along(operation, a, axis, start)
+    return lambda a, axis=None: _along(operation, a, axis, start).reshape(
         _two_others(a.shape, axis)
     )
 
@@ -138,7 +138,7 @@ def _std(a: Any) -> Any:
 def _ptp(a: Any) -> Any:
     if not holds_actives(a):
         return lambda a: np.ptp(a)
-    return lambda a: _chain(_greater, a, as_active(0.0)) - _chain(_less, a, as_active(0.0))
+    return lambda a: _chain(_greater, a, 0.0) - _chain(_less, a, 0.0)
 
 
 def _first_that_beats(is_better: Any) -> Any:
@@ -214,7 +214,7 @@ def _diff(a: Any, n: Any = 1) -> Any:
 def _inner(x: Any, y: Any) -> Any:
     if len(x) != len(y):
         raise ValueError("incompatible array sizes for a product of vectors")
-    result = as_active(0.0)
+    result = 0.0
     for i in range(len(x)):
         result = x[i] * y[i] if i == 0 else result + x[i] * y[i]
     return result
@@ -225,21 +225,21 @@ def _vector_by_vector(a: Any, b: Any) -> Any:
 
 
 def _matrix_by_vector(a: Any, b: Any) -> Any:
-    out = np.zeros(a.shape[0], active)
+    out = cleared(a.shape[0], (a, b))
     for i in range(a.shape[0]):
         out[i] = _inner(a[i], b)
     return out
 
 
 def _vector_by_matrix(a: Any, b: Any) -> Any:
-    out = np.zeros(b.shape[1], active)
+    out = cleared(b.shape[1], (a, b))
     for j in range(b.shape[1]):
         out[j] = _inner(a, b[:, j])
     return out
 
 
 def _matrix_by_matrix(a: Any, b: Any) -> Any:
-    out = np.zeros((a.shape[0], b.shape[1]), active)
+    out = cleared((a.shape[0], b.shape[1]), (a, b))
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
             out[i, j] = _inner(a[i], b[:, j])
@@ -281,7 +281,7 @@ def _trace(a: Any) -> Any:
         return lambda a: np.trace(a)
 
     def implementation(a: Any) -> Any:
-        result = as_active(0.0)
+        result = 0.0
         for i in range(min(a.shape)):
             result = a[i, i] if i == 0 else result + a[i, i]
         return result
@@ -293,7 +293,7 @@ def _trace(a: Any) -> Any:
 def _norm(x: Any) -> Any:
     if not holds_actives(x):
         return lambda x: np.linalg.norm(x)
-    return lambda x: np.sqrt(_chain(_add, x * x, as_active(0.0)))
+    return lambda x: np.sqrt(_chain(_add, x * x, 0.0))
 
 
 class _MatMul(AbstractTemplate):  # type: ignore[misc]
@@ -301,7 +301,8 @@ class _MatMul(AbstractTemplate):  # type: ignore[misc]
         if kws or len(args) != 2 or _product(*args) is None:
             return None
         ndim = args[0].ndim + args[1].ndim - 2
-        return signature(types.Array(active, ndim, "C") if ndim else active, *args)
+        kind = kind_in(*args)
+        return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
 
     def get_impl_key(self, sig: Any) -> Any:
         return _MATMUL

@@ -13,7 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import njit
 from numba.core import ir
 from numba.core.dispatcher import Dispatcher
 from numba.core.errors import UnsupportedError
@@ -22,49 +22,42 @@ from numba.core.rewrites import Rewrite, register_rewrite
 
 from tapegrad.compiled import stand_ins
 from tapegrad.record.interception import original_of
-from tapegrad.record.native import ActiveType
+from tapegrad.record.kinds import kind_in
 
-_twins: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-_twin_functions: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def contains_active(kind: Any) -> bool:
-    """Whether values of a Numba type may hold active numbers."""
-    if isinstance(kind, ActiveType):
-        return True
-    if isinstance(kind, types.BaseTuple):
-        return any(map(contains_active, kind.types))
-    inner = getattr(kind, "dtype", None) or getattr(kind, "type", None)
-    return isinstance(inner, types.Type) and contains_active(inner)
+_twins: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
+_kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-def twin(dispatcher: Any) -> Any:
-    """Return a compiled function's twin, whose arrays can hold active numbers."""
-    if dispatcher.py_func in _twin_functions:
+def twin(dispatcher: Any, kind: Any) -> Any:
+    """Return a compiled function's twin, whose arrays can hold active numbers of a type."""
+    if dispatcher.py_func in _kind_of_twin:
         return dispatcher
-    if dispatcher not in _twins:
+    twins = _twins.setdefault(dispatcher, {})
+    if kind not in twins:
         original = dispatcher.py_func
         function = FunctionType(original.__code__, original.__globals__, original.__name__,
                                 original.__defaults__, original.__closure__)  # fmt: skip
         function.__kwdefaults__ = original.__kwdefaults__
         function.__module__ = original.__module__
-        function.__qualname__ = f"{original.__qualname__}.active"  # its name in Numba's cache
-        _twin_functions.add(function)
+        # Its name in Numba's cache.
+        function.__qualname__ = f"{original.__qualname__}.{kind.name.rpartition(' ')[2]}"
+        _kind_of_twin[function] = kind
         options = {k: v for k, v in dispatcher.targetoptions.items() if k != "nopython"}
         copy = njit(**options)(function)
         if type(dispatcher._cache).__name__ != "NullCache":
             copy.enable_caching()
-        _twins[dispatcher] = copy
-    return _twins[dispatcher]
+        twins[kind] = copy
+    return twins[kind]
 
 
-def _stand_in(thing: Any) -> Any:
+def _stand_in(thing: Any, kind: Any) -> Any:
     """Return what stands for a function of NumPy or the user in such functions, or None."""
     if isinstance(thing, Dispatcher):
-        other = twin(thing)
+        other = twin(thing, kind)
         return None if other is thing else other
     try:
-        return stand_ins.FUNCTIONS.get(original_of(thing))
+        original = original_of(thing)
+        return stand_ins.MAKERS[kind].get(original) or stand_ins.FUNCTIONS.get(original)
     except TypeError:  # unhashable
         return None
 
@@ -112,29 +105,46 @@ class DerivativeForms(Rewrite):  # type: ignore[misc]
         return block
 
 
+def constant_of(func_ir: Any, value: Any) -> Any:
+    """Return the object that a global name or a module's attribute is, or None."""
+    if isinstance(value, ir.Var):
+        return constant_of(func_ir, guard(get_definition, func_ir, value))
+    if isinstance(value, ir.Global | ir.FreeVar):
+        return original_of(value.value)
+    if isinstance(value, ir.Expr) and value.op == "getattr":
+        owner = constant_of(func_ir, value.value)
+        if isinstance(owner, ModuleType):
+            return getattr(owner, value.attr, None)
+    return None
+
+
+def kind_to_record(state: Any) -> Any:
+    """Return the type of active number that a function being compiled works on, or None."""
+    identity = getattr(state, "func_id", None)
+    if identity is None:
+        return None
+    if identity.func in _kind_of_twin:
+        return _kind_of_twin[identity.func]
+    if identity.func.__code__.co_filename.startswith(_INTERNAL):
+        return None
+    return kind_in(*state.args)
+
+
 @register_rewrite("before-inference")
 class ActiveNames(Rewrite):  # type: ignore[misc]
     """Replaces functions by their stand-ins, and methods of arrays by functions."""
 
     def __init__(self, state: Any) -> None:
         # What is inlined has no identity of its own: it's rewritten as part of its caller.
-        identity = getattr(state, "func_id", None)
-        self._applies = identity is not None and (
-            identity.func in _twin_functions
-            or (
-                any(map(contains_active, state.args))
-                and not identity.func.__code__.co_filename.startswith(_INTERNAL)
-            )
-        )
-
-        if self._applies and state.flags.auto_parallel.enabled:
+        self._kind = kind_to_record(state)
+        if self._kind is not None and state.flags.auto_parallel.enabled:
             raise UnsupportedError("parallel=True is not possible with active numbers")
 
     def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
         """Find the assignments to replace."""
         self._ir, self._block = func_ir, block
         self._found: dict[int, list[Any]] = {}
-        if self._applies:
+        if self._kind is not None:
             for instruction in block.find_insts(ir.Assign):
                 replacement = self._replacement(instruction)
                 if replacement:
@@ -158,7 +168,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         is_name = isinstance(value, ir.Global | ir.FreeVar)
         is_attribute = isinstance(value, ir.Expr) and value.op == "getattr"
         if is_name or is_attribute:
-            other = _stand_in(self._constant(value))
+            other = _stand_in(self._constant(value), self._kind)
             if other is None:
                 return []
             name = value.name if is_name else value.attr
@@ -172,7 +182,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
 
         Numba's lists of lists need numbers of one type; tuples may hold active ones and others.
         """
-        if self._constant(call.func) not in (np.array, stand_ins.FUNCTIONS[np.array]):
+        if self._constant(call.func) not in (np.array, stand_ins.MAKERS[self._kind][np.array]):
             return []
         outer: Any = guard(get_definition, self._ir, call.args[0]) if call.args else None
         if not _is_list(outer) or not outer.items:
@@ -188,16 +198,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         return []
 
     def _constant(self, value: Any) -> Any:
-        """Return the object that a global name or a module's attribute is, or None."""
-        if isinstance(value, ir.Var):
-            return self._constant(guard(get_definition, self._ir, value))
-        if isinstance(value, ir.Global | ir.FreeVar):
-            return original_of(value.value)
-        if isinstance(value, ir.Expr) and value.op == "getattr":
-            owner = self._constant(value.value)
-            if isinstance(owner, ModuleType):
-                return getattr(owner, value.attr, None)
-        return None
+        return constant_of(self._ir, value)
 
     def _function_call(self, instruction: Any, call: Any) -> list[Any]:
         """Return the call of a function for one of an array's method of its name."""

@@ -22,16 +22,17 @@ from tapegrad.compiled.sites import place
 from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
-from tapegrad.record.native import (
+from tapegrad.record.expressions import combine, expression_signature
+from tapegrad.record.kinds import (
     ActiveType,
+    ExpressionType,
     active,
     is_active,
     is_number,
-    make,
-    number,
-    register,
-    value_of,
+    kind_in,
+    linearised,
 )
+from tapegrad.record.native import make, number, register, value_of
 
 _I64 = ir.IntType(64)
 
@@ -70,15 +71,30 @@ def _numbers(builder: Any, sig: Any, args: Any) -> list[emission.Number]:
     return [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
 
 
+def _are_fitting(args: Any, arity: int) -> bool:
+    return len(args) == arity and all(map(is_number, args)) and is_active(*args)
+
+
 def _fitting(result: Any, arity: int) -> Callable[..., Any]:
     """Return the typing of functions of `arity` numbers, one of them active."""
 
     def typing(*args: Any) -> Any:
-        if len(args) != arity or not all(map(is_number, args)) or not is_active(*args):
+        if not _are_fitting(args, arity):
             return None
         return signature(result, *[x if is_active(x) else types.float64 for x in args])
 
     return typing
+
+
+def _result(context: Any, builder: Any, sig: Any, args: Any, name: str, numbers: Any = None) -> Any:
+    """Emit an operation whose result is a number, recorded if an operand is active."""
+    if numbers is None:
+        numbers = _numbers(builder, sig, args)
+    values = [x.value for x in numbers]
+    value = value_of(context, builder, name, values)
+    if kind_in(*sig.args) is linearised:
+        return combine(context, builder, name, sig.args, args, values, value)
+    return make(context, builder, *emission.record(builder, _I64(CODE[name]), value, *numbers))
 
 
 # --- what the table has -----------------------------------------------------------------------
@@ -139,7 +155,8 @@ def _is_true(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 
 define([bool], _fitting(types.boolean, 1), "bool", _is_true)
-lower_builtin(bool, ActiveType)(_is_true)
+for _kind in (ActiveType, ExpressionType):
+    lower_builtin(bool, _kind)(_is_true)
 
 
 def _define_integer(keys: list[Any], name: str) -> None:
@@ -178,7 +195,7 @@ def _half_unit(digits: int) -> float:
 define(
     [builtins.round],
     lambda *args: (
-        signature(types.float64, active, types.int64)
+        signature(types.float64, args[0], types.int64)
         if len(args) == 2 and is_active(args[0]) and isinstance(args[1], types.Integer)
         else None
     ),
@@ -188,20 +205,25 @@ define(
 
 # --- what has no record of its own ------------------------------------------------------------
 
-define([float], _fitting(active, 1), "float", lambda context, builder, sig, args: args[0])
+define(
+    [float],
+    lambda *args: signature(args[0], args[0]) if _are_fitting(args, 1) else None,
+    "float",
+    lambda context, builder, sig, args: args[0],
+)
 
 
 def _divmod_type(*args: Any) -> Any:
-    found = _fitting(active, 2)(*args)
-    return None if found is None else signature(types.UniTuple(active, 2), *found.args)
+    if not _are_fitting(args, 2):
+        return None
+    if kind_in(*args) is linearised:
+        remainder = expression_signature("remainder", args)
+        return signature(types.Tuple([types.float64, remainder.return_type]), *remainder.args)
+    return signature(types.UniTuple(active, 2), *_fitting(active, 2)(*args).args)
 
 
 def _lower_divmod(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    numbers = _numbers(builder, sig, args)
-    parts = [
-        make(context, builder, *_recorded(context, builder, name, *numbers))
-        for name in ("floor_divide", "remainder")
-    ]
+    parts = [_result(context, builder, sig, args, name) for name in ("floor_divide", "remainder")]
     return context.make_tuple(builder, sig.return_type, parts)
 
 
@@ -209,12 +231,19 @@ define([divmod, np.divmod], _divmod_type, "divmod", _lower_divmod)
 
 
 def _define_multiple(keys: list[Any], name: str, factor: float) -> None:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        (x,) = _numbers(builder, sig, args)
-        constant = emission.Number(ir.Constant(ir.DoubleType(), factor))
-        return make(context, builder, *_recorded(context, builder, "multiply", x, constant))
+    def typing(*args: Any) -> Any:
+        if not _are_fitting(args, 1):
+            return None
+        if kind_in(*args) is linearised:
+            return signature(expression_signature("positive", args).return_type, *args)
+        return signature(active, *args)
 
-    define(keys, _fitting(active, 1), name, lower)
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        constant = ir.Constant(ir.DoubleType(), factor)
+        with_factor = signature(sig.return_type, *sig.args, types.float64)
+        return _result(context, builder, with_factor, [*args, constant], "multiply")
+
+    define(keys, typing, name, lower)
 
 
 _define_multiple([math.radians, np.radians, np.deg2rad], "radians", math.pi / 180.0)
@@ -224,13 +253,19 @@ _define_multiple([math.degrees, np.degrees, np.rad2deg], "degrees", 180.0 / math
 
 
 def _power_type(*args: Any) -> Any:
-    if len(args) != 2 or not all(map(is_number, args)) or not is_active(*args):
+    if not _are_fitting(args, 2):
         return None
-    exponent = args[1]
+    base, exponent = args
+    if kind_in(*args) is linearised:
+        if isinstance(exponent, types.IntegerLiteral):
+            return signature(expression_signature("square", [base]).return_type, base, exponent)
+        if isinstance(exponent, types.Integer):
+            return signature(expression_signature("square", [base]).return_type, base, types.int64)
+        return expression_signature("power", args)
     if isinstance(exponent, types.IntegerLiteral | ActiveType):
         return signature(active, active, exponent)
     kept = types.int64 if isinstance(exponent, types.Integer) else types.float64
-    return signature(active, args[0] if is_active(args[0]) else types.float64, kept)
+    return signature(active, base if is_active(base) else types.float64, kept)
 
 
 def _is_whole(n: float) -> bool:
@@ -246,24 +281,30 @@ def _power_of_constant(x: float, n: float) -> float:
 
 def _lower_power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     base, exponent = sig.args
-    x = number(builder, base, args[0])
-    if isinstance(exponent, types.IntegerLiteral):
-        if exponent.literal_value == 2:
-            return make(context, builder, *_recorded(context, builder, "multiply", x, x))
-        y = emission.Number(ir.Constant(ir.DoubleType(), float(exponent.literal_value)))
-    elif isinstance(exponent, types.Integer):
-        y = emission.Number(context.cast(builder, args[1], exponent, types.float64))
-    else:
-        y = number(builder, exponent, args[1])
-    if isinstance(exponent, ActiveType | types.Integer):
-        name = "powi" if isinstance(exponent, types.Integer) else "power"
-        return make(context, builder, *_recorded(context, builder, name, x, y))
+    if isinstance(exponent, types.IntegerLiteral) and exponent.literal_value == 2:
+        return _square(context, builder, signature(sig.return_type, base), args[:1])
+    if isinstance(exponent, types.Integer):
+        if isinstance(exponent, types.IntegerLiteral):
+            y = ir.Constant(ir.DoubleType(), float(exponent.literal_value))
+        else:
+            y = context.cast(builder, args[1], exponent, types.float64)
+        as_float = signature(sig.return_type, base, types.float64)
+        return _result(context, builder, as_float, [args[0], y], "powi")
+    if is_active(exponent) or kind_in(base) is linearised:
+        return _result(context, builder, sig, args, "power")
+    x, y = _numbers(builder, sig, args)
     kind = signature(types.float64, types.float64, types.float64)
     value = context.compile_internal(builder, _power_of_constant, kind, [x.value, y.value])
     kind = signature(types.boolean, types.float64)
     is_whole = context.compile_internal(builder, _is_whole, kind, [y.value])
     code = builder.select(is_whole, _I64(CODE["powi"]), _I64(CODE["power"]))
     return make(context, builder, *emission.record(builder, code, value, x, y))
+
+
+def _square(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    if kind_in(*sig.args) is linearised:
+        return _result(context, builder, sig, args, "square")
+    return _result(context, builder, signature(active, active, active), [*args, *args], "multiply")
 
 
 define(_POWERS, _power_type, "power", _lower_power)
@@ -273,20 +314,21 @@ define(_POWERS, _power_type, "power", _lower_power)
 
 
 def _extremum_type(*args: Any) -> Any:
-    if len(args) < 2 or not all(map(is_number, args)) or not is_active(*args):
+    if len(args) < 2 or not _are_fitting(args, len(args)):
         return None
-    return signature(active, *[active] * len(args))
+    kind = kind_in(*args)
+    return signature(kind, *[kind] * len(args))
 
 
 def _define_extremum(function: Any, name: str) -> None:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        best, *others = _numbers(builder, sig, args)
+        kind, (best, *others) = sig.return_type, args
         for x in others:
-            value = read(context, builder, name, [x, best])
+            pair = [number(builder, kind, x), number(builder, kind, best)]
+            value = read(context, builder, name, pair)
             is_better = builder.fcmp_ordered("!=", value, ir.Constant(ir.DoubleType(), 0.0))
-            pairs = zip(x, best, strict=True)
-            best = emission.Number(*(builder.select(is_better, u, v) for u, v in pairs))
-        return make(context, builder, *best)
+            best = builder.select(is_better, x, best)
+        return best
 
     define([function], _extremum_type, function.__name__, lower)
 

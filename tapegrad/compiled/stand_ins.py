@@ -6,18 +6,34 @@ NumPy's own.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba.extending import overload
+
+from tapegrad.record.kinds import active, kind_in, linearised
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """By the function they stand for."""
+
+MAKERS: dict[Any, dict[Any, Callable[..., Any]]] = {active: {}, linearised: {}}
+"""The same for functions that make arrays of a type of active numbers, by that type."""
 
 METHODS: dict[str, Callable[..., Any]] = {}
 """What stands for a method of arrays, by its name."""
 
 Choose = Callable[..., Any]
+
+
+def _overloaded(name: str, choose: Choose) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    function.__name__ = function.__qualname__ = name.strip("_")
+    overload(function, strict=False)(choose)
+    return function
 
 
 def stand_in(*originals: Any, method: str = "") -> Callable[[Choose], Choose]:
@@ -28,14 +44,38 @@ def stand_in(*originals: Any, method: str = "") -> Callable[[Choose], Choose]:
     """
 
     def register(choose: Choose) -> Choose:
-        def function(*args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError
-
-        function.__name__ = function.__qualname__ = choose.__name__.strip("_")
-        overload(function, strict=False)(choose)
+        function = _overloaded(choose.__name__, choose)
         FUNCTIONS.update(dict.fromkeys(originals, function))
         if method:
             METHODS[method] = function
         return function
 
     return register
+
+
+def maker(*originals: Any) -> Callable[[Choose], Choose]:
+    """Have functions stand for NumPy's that make arrays.
+
+    The decorated function is given the type of active number first, then what `stand_in` gives.
+    """
+
+    def register(choose: Choose) -> Choose:
+        for kind, functions in MAKERS.items():
+            chosen = functools.partial(choose, kind)
+            chosen.__name__ = chosen.__qualname__ = choose.__name__  # type: ignore[attr-defined]
+            chosen.__module__ = choose.__module__
+            functions.update(dict.fromkeys(originals, _overloaded(choose.__name__, chosen)))
+        return choose
+
+    return register
+
+
+def cleared(shape: Any, like: Any) -> Any:
+    """Return an array of passive zeros that can hold the active numbers there are in `like`."""
+    raise NotImplementedError
+
+
+@overload(cleared, strict=False)
+def _(shape: Any, like: Any) -> Any:
+    kind = kind_in(like)
+    return lambda shape, like: np.zeros(shape, kind)

@@ -1,27 +1,110 @@
 """The sweeps of tapes that compiled code owns.
 
-A tape's workspace has two vectors, each with an entry a constant and an entry a slot: the
-values, and what is swept. They are given and returned as addresses of the entry of slot 0.
+What is swept is in the tape's workspace, given and returned as the address of slot 0's entry. A
+linearised tape needs no more; of another one the workspace also has the values, with an entry a
+constant and an entry a slot.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from numba import float64, int64, types
+from numba import float64, int32, int64, types
 from numba.extending import register_jitable
 
 from tapegrad.compiled import pool
+from tapegrad.errors import TapeMemoryError
 from tapegrad.jit import Symbol, jit
+from tapegrad.layout import (
+    CONSTANTS,
+    COUNT_WORD,
+    ENTRIES,
+    HEAD_WORDS,
+    RECORDS,
+    STATEMENTS,
+    WORK_WORD,
+)
 from tapegrad.memory import pointer, records, shift
-from tapegrad.record.native import active, make_active
+from tapegrad.record.kinds import active
+from tapegrad.record.native import make_active
 from tapegrad.replay.sweeps import reverse, tangent
-from tapegrad.tape import CONSTANTS, COUNT_WORD, HEAD_WORDS, OWNER_WORD, RECORDS
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
-_WORK = OWNER_WORD + 1
+_N_STATEMENTS, _N_ENTRIES = COUNT_WORD[STATEMENTS], COUNT_WORD[ENTRIES]
 _BYTES_OF_COPY = 1 + 4 + 4
 _ACTIVE_BYTES = 24
+
+
+@jit
+def _workspace(head: Any, length: int) -> int:
+    """Return the address of a workspace of so many numbers, or 0 without memory for it."""
+    if head[WORK_WORD + 1] < length:
+        memory = pool.reallocate(head[WORK_WORD], 2 * 8 * length)
+        if memory == 0:
+            return 0
+        head[WORK_WORD], head[WORK_WORD + 1] = memory, 2 * length
+    return head[WORK_WORD]
+
+
+@jit
+def _clear(numbers: Any, first: int, stop: int) -> None:
+    for i in range(first, stop):
+        numbers[i] = 0.0
+
+
+# --- of linearised tapes ----------------------------------------------------------------------
+
+
+@jit
+def _statements(head: Any) -> Any:
+    """Return the number of statements, their first entries, and the entries' columns."""
+    return (
+        head[_N_STATEMENTS],
+        pointer(head[_N_STATEMENTS + 2], int32),
+        pointer(head[_N_ENTRIES + 2], int32),
+        pointer(head[_N_ENTRIES + 3], float64),
+    )
+
+
+def _clear_linearised(address: int) -> int:
+    """Return a cleared workspace for what is swept, or 0 without memory for it."""
+    head = pointer(address, int64)
+    swept = _workspace(head, head[_N_STATEMENTS])
+    if swept != 0:
+        _clear(pointer(swept, float64), 0, head[_N_STATEMENTS])
+    return swept
+
+
+def _reverse_linearised(address: int, swept: int, last: int) -> None:
+    head = pointer(address, int64)
+    adjoint = pointer(swept, float64)
+    n, first, slot, partial = _statements(head)
+    adjoint[last] = 1.0
+    stop = first[last + 1] if last + 1 < n else head[_N_ENTRIES]
+    for i in range(last, 0, -1):
+        w, start = adjoint[i], first[i]
+        if w != 0.0:
+            for k in range(start, stop):
+                if partial[k] != 0.0:
+                    adjoint[slot[k]] += w * partial[k]
+        stop = start
+
+
+def _tangent_linearised(address: int, swept: int) -> None:
+    head = pointer(address, int64)
+    tangents = pointer(swept, float64)
+    n, first, slot, partial = _statements(head)
+    start = first[1] if n > 1 else 0
+    for i in range(1, n):
+        stop = first[i + 1] if i + 1 < n else head[_N_ENTRIES]
+        for k in range(start, stop):
+            t = tangents[slot[k]]
+            if t != 0.0 and partial[k] != 0.0:
+                tangents[i] += t * partial[k]
+        start = stop
+
+
+# --- of records -------------------------------------------------------------------------------
 
 
 @jit
@@ -37,40 +120,20 @@ def _copy_values(head: Any, values: Any) -> None:
 def _lay_out(address: int) -> int:
     """Copy a tape's values into its workspace; return where they are, or 0 without memory."""
     head = pointer(address, int64)
-    length = head[_N_CONSTANTS] + head[_N]
-    if head[_WORK + 1] < length:
-        memory = pool.reallocate(head[_WORK], 2 * 8 * 2 * length)
-        if memory == 0:
-            return 0
-        head[_WORK], head[_WORK + 1] = memory, 2 * length
-    values = head[_WORK] + 8 * head[_N_CONSTANTS]
+    memory = _workspace(head, 2 * (head[_N_CONSTANTS] + head[_N]))
+    if memory == 0:
+        return 0
+    values = memory + 8 * head[_N_CONSTANTS]
     _copy_values(head, pointer(values, float64))
     return values
 
 
-@jit
-def _cleared(head: Any, values: int) -> int:
-    """Return the second vector, all zero."""
-    length = head[_N_CONSTANTS] + head[_N]
-    swept = values + 8 * length
-    entries = pointer(swept, float64)
-    for i in range(-head[_N_CONSTANTS], head[_N]):
-        entries[i] = 0.0
-    return swept
-
-
-def _reverse(address: int, values: int, slot: int) -> int:
-    """Return the adjoints of all slots for that of `slot` being one."""
+def _clear_recorded(address: int, values: int) -> int:
+    """Return the second half of the workspace, all zero."""
     head = pointer(address, int64)
-    swept = _cleared(head, values)
-    adjoints = pointer(swept, float64)
-    adjoints[slot] = 1.0
-    reverse(head, pointer(values, float64), adjoints, slot)
+    swept = values + 8 * (head[_N_CONSTANTS] + head[_N])
+    _clear(pointer(swept, float64), -head[_N_CONSTANTS], head[_N])
     return swept
-
-
-def _clear(address: int, values: int) -> int:
-    return _cleared(pointer(address, int64), values)
 
 
 def _tangent(address: int, values: int, tangents: int) -> None:
@@ -117,36 +180,33 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
     return 0
 
 
-_SWEEPS = [
-    Symbol("tapegrad_lay_out", _lay_out, int64(int64), on_demand=True),
-    Symbol("tapegrad_clear", _clear, int64(int64, int64), on_demand=True),
-    Symbol("tapegrad_reverse", _reverse, int64(int64, int64, int64), on_demand=True),
-    Symbol("tapegrad_tangent", _tangent, types.void(int64, int64, int64), on_demand=True),
+def _symbol(function: Any, signature: Any) -> Symbol:
+    return Symbol(f"tapegrad{function.__name__}", function, signature, on_demand=True)
+
+
+_OF_LINEARISED = [
+    _symbol(_clear_linearised, int64(int64)),
+    _symbol(_reverse_linearised, types.void(int64, int64, int64)),
+    _symbol(_tangent_linearised, types.void(int64, int64)),
 ]
-_RECORDED_SWEEP = Symbol(
-    "tapegrad_record_gradient", _record_gradient, int64(int64, int64, int64, int64), on_demand=True
-)
-lay_out, clear, sweep_back, sweep_forward = (symbol.external for symbol in _SWEEPS)
-record_gradient = _RECORDED_SWEEP.external
+_OF_RECORDED = [
+    _symbol(_lay_out, int64(int64)),
+    _symbol(_clear_recorded, int64(int64, int64)),
+    _symbol(_tangent, types.void(int64, int64, int64)),
+    _symbol(_record_gradient, int64(int64, int64, int64, int64)),
+]
+clear_linearised, reverse_linearised, tangent_linearised = (x.external for x in _OF_LINEARISED)
+lay_out, clear_recorded, tangent_recorded, record_gradient = (x.external for x in _OF_RECORDED)
 
 
 def provide(second_order: bool) -> None:
     """Compile or load the sweeps, for code that calls them."""
     Symbol.provide()
-    for symbol in [*_SWEEPS, _RECORDED_SWEEP] if second_order else _SWEEPS:
+    for symbol in _OF_RECORDED if second_order else _OF_LINEARISED:
         symbol.address()
 
 
 @register_jitable
-def values_of(address: int) -> int:
-    """Lay a tape out for sweeps.
-
-    Raises
-    ------
-    MemoryError
-        Without memory for it.
-    """
-    values = lay_out(address)
-    if values == 0:
-        raise MemoryError("no memory to sweep a tape of so many slots", pointer(address, int64)[_N])
-    return values
+def without_memory(n: int) -> None:
+    """Raise the error of a sweep that has no memory."""
+    raise TapeMemoryError("no memory to sweep a tape of this many slots", n)

@@ -16,7 +16,7 @@ from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import Place, intercepting
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import recording, slot_on
 from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape

@@ -24,7 +24,7 @@ from tapegrad.errors import (
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.refusals import lost_number
 from tapegrad.tape import Tape

@@ -19,7 +19,8 @@ from tapegrad.jit import Kernel, jit_inline
 from tapegrad.memory import advance, columns, counts
 from tapegrad.ops import CODE
 from tapegrad.record.active import make
-from tapegrad.record.native import ACTIVE, ActiveType, active, make_active
+from tapegrad.record.kinds import ACTIVE, ActiveType, active
+from tapegrad.record.native import make_active
 from tapegrad.rules import evaluate_float
 from tapegrad.tape import Tape
 

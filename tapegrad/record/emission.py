@@ -2,7 +2,7 @@
 
 Whether an operand is active is known when the code runs. So the caller does no more than join
 the operands' tapes (a passive number has none) and call: a branch at every operation would
-multiply the code LLVM has to optimise.
+multiply the code LLVM has to optimise. Statements, which are fewer, are inlined.
 """
 
 from __future__ import annotations
@@ -14,14 +14,27 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from tapegrad.tape import CONSTANTS, COUNT_WORD, GUARDS, OWNER_WORD, RECORDS
+from tapegrad.layout import (
+    CONSTANTS,
+    COUNT_WORD,
+    ENTRIES,
+    GUARDS,
+    OWNER_WORD,
+    RECORDS,
+    STATEMENTS,
+)
+from tapegrad.record.kinds import MOST_TERMS
 
 _VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _DOUBLE, _TEXT = ir.DoubleType(), ir.IntType(8).as_pointer()
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 _N_GUARDS = COUNT_WORD[GUARDS]
-_ROOM = {RECORDS: 1, CONSTANTS: 2, GUARDS: 1}
+_N_STATEMENTS, _N_ENTRIES = COUNT_WORD[STATEMENTS], COUNT_WORD[ENTRIES]
+_ROOM = {RECORDS: 1, CONSTANTS: 2, GUARDS: 1, STATEMENTS: 1, ENTRIES: MOST_TERMS}
 """How many entries one operation may append."""
+
+
+_NO_TAPE = _I64(0)
 
 
 class Number(NamedTuple):
@@ -29,7 +42,7 @@ class Number(NamedTuple):
 
     value: Any
     slot: Any = _I64(0)
-    tape: Any = _I64(0)
+    tape: Any = _NO_TAPE
 
 
 class _Tape:
@@ -44,7 +57,19 @@ class _Tape:
 
     def load(self, index: int) -> Any:
         """Return a word of the head."""
-        return self.builder.load(self._word(index))
+        return self._apart(self.builder.load(self._word(index)), "head")
+
+    def _apart(self, access: Any, part: str) -> Any:
+        m = self.builder.module
+        domain = m.add_metadata(["tapegrad"])
+        scopes = {n: m.add_metadata([m.add_metadata([n, domain])]) for n in ("head", "columns")}
+        access.set_metadata("alias.scope", scopes[part])
+        access.set_metadata("noalias", scopes["columns" if part == "head" else "head"])
+        return access
+
+    def store(self, index: int, value: Any) -> None:
+        """Change a word of the head."""
+        self._apart(self.builder.store(value, self._word(index)), "head")
 
     def is_full(self, group: int) -> Any:
         """Return whether a group may have no room for what one operation appends."""
@@ -66,13 +91,13 @@ class _Tape:
     def next(self, group: int) -> Any:
         """Return the index of a group's next entry, and count it."""
         index = self.load(COUNT_WORD[group])
-        self.builder.store(self.builder.add(index, _I64(1)), self._word(COUNT_WORD[group]))
+        self.store(COUNT_WORD[group], self.builder.add(index, _I64(1)))
         return index
 
     def put(self, column: int, kind: Any, index: Any, value: Any) -> None:
         """Store into the column whose address a word of the head holds."""
         pointer = self.builder.inttoptr(self.load(column), kind.as_pointer())
-        self.builder.store(value, self.builder.gep(pointer, [index]))
+        self._apart(self.builder.store(value, self.builder.gep(pointer, [index])), "columns")
 
 
 class _Appender:
@@ -83,24 +108,28 @@ class _Appender:
     """
 
     def __init__(self, name: str, result: Any, arguments: list[Any], groups: tuple[int, ...],
-                 body: Callable[[Any, Any, list[Any]], None]) -> None:  # fmt: skip
+                 body: Callable[[Any, Any, list[Any]], None],
+                 is_inlined: bool = False) -> None:  # fmt: skip
         self._name, self._groups, self._body = f"tapegrad.{name}", groups, body
+        self._is_inlined = is_inlined
         self._kind = ir.FunctionType(result, arguments)
 
     def call(self, builder: Any, arguments: list[Any]) -> Any:
         """Emit a call, and the function if the module hasn't got it."""
         return builder.call(self._function(builder.module), arguments, cconv="fastcc")
 
-    def _declare(self, module: Any, name: str) -> Any:
+    def _declare(self, module: Any, name: str, is_inlined: bool = False) -> Any:
         function = cgutils.get_or_insert_function(module, self._kind, name)
         function.linkage = "internal"
         function.calling_convention = "fastcc"
-        function.attributes.add("noinline")
+        function.attributes.add(
+            "alwaysinline" if "statement" in name and not name.endswith("growing") else "noinline"
+        )
         function.attributes.add("nounwind")
         return function
 
     def _function(self, module: Any) -> Any:
-        function = self._declare(module, self._name)
+        function = self._declare(module, self._name, self._is_inlined)
         if function.is_declaration:
             growing = self._declare(module, f"{self._name}.growing")
             self._write(function, growing)
@@ -191,8 +220,36 @@ _append_guard = _Appender(
 )
 
 
+def _statement(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+    n_terms = len(arguments) // 2
+    slot, entry = tape.next(STATEMENTS), tape.load(_N_ENTRIES)
+    tape.put(_N_STATEMENTS + 2, _I32, slot, builder.trunc(entry, _I32))
+    for k in range(n_terms):
+        index = builder.add(entry, _I64(k))
+        tape.put(_N_ENTRIES + 2, _I32, index, builder.trunc(arguments[k], _I32))
+        tape.put(_N_ENTRIES + 3, _DOUBLE, index, arguments[n_terms + k])
+    tape.store(_N_ENTRIES, builder.add(entry, _I64(n_terms)))
+    builder.ret(slot)
+
+
+_append_statement = {
+    n: _Appender(
+        f"statement{n}", _I64, [_I64, *[_I64] * n, *[_DOUBLE] * n], (STATEMENTS, ENTRIES),
+        _statement, is_inlined=True,
+    )
+    for n in range(1, MOST_TERMS + 1)
+}  # fmt: skip
+
+
+def statement(builder: Any, tape: Any, slots: list[Any], partials: list[Any]) -> Any:
+    """Append a statement to a linearised tape, if there is one, and return its slot."""
+    return _append_statement[len(slots)].call(builder, [tape, *slots, *partials])
+
+
 def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
     """Append a record if an operand is active, and return the operation's result."""
+    if all(x.tape is _NO_TAPE for x in operands):
+        return Number(value)
     if len(operands) == 1:
         (x,) = operands
         slot = _append_unary.call(builder, [x.tape, code, x.slot, value])
@@ -209,6 +266,8 @@ def guard(builder: Any, x: Number, place: str) -> None:
     The place's number is asked for when it's first passed, and kept in a variable: code that
     comes from a cache finds other numbers in each process.
     """
+    if x.tape is _NO_TAPE:
+        return
     name = "tapegrad.site." + hashlib.sha256(place.encode()).hexdigest()[:16]
     site = builder.module.globals.get(name)
     if site is None:

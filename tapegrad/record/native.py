@@ -1,8 +1,6 @@
-"""Active numbers as a Numba type: whatever Numba compiles for them records itself.
+"""Operations of active numbers: whatever Numba compiles for them records itself.
 
-An `active` is a value, the slot that holds it and the address of its tape; slot 0 is passive,
-so zero-filled memory is an array of passive zeros. An operation appends one record if an
-operand is active and nothing otherwise. In NumPy's memory an active is one `ACTIVE` element.
+An operation appends one record if an operand is active and nothing otherwise.
 """
 
 from __future__ import annotations
@@ -14,73 +12,30 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import (
     intrinsic,
     lower_builtin,
     lower_cast,
-    make_attribute_wrapper,
-    models,
     overload,
-    register_model,
 )
 
 from tapegrad import rules
-from tapegrad.jit import jit, source_stamp
+from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
-
-ACTIVE = np.dtype([("value", np.float64), ("slot", np.int64), ("tape", np.int64)])
-"""An active number in NumPy's memory, laid out as the compiled type is."""
+from tapegrad.record.expressions import combine, expression_signature
+from tapegrad.record.kinds import (
+    ActiveType,
+    ExpressionType,
+    active,
+    is_active,
+    is_number,
+    kind_in,
+    linearised,
+)
 
 _CHAIN, _MULTIPLY, _INPUT = CODE["chain"], CODE["multiply"], CODE["input"]
-
-
-class ActiveType(types.Type):  # type: ignore[misc]  # numba is untyped
-    """The Numba type of an active number; floats and integers convert to passive ones.
-
-    Two of them are one type only where the library's sources are the same: what a user's cache
-    holds was compiled for the tapes of one version.
-    """
-
-    def __init__(self) -> None:
-        self._stamp = source_stamp()
-        super().__init__(name="active")
-
-    @property
-    def key(self) -> Any:
-        """What types are compared by."""
-        return self.name, self._stamp
-
-    @property
-    def is_internal(self) -> bool:
-        """Whether Numba may fuse it into loops over arrays."""
-        return True
-
-    def can_convert_from(self, typing_context: Any, other: Any) -> Any:
-        """Say how a type converts to this one, or None."""
-        if isinstance(other, types.Float | types.Integer | types.Boolean):
-            return Conversion.promote
-        return None
-
-    def unify(self, typing_context: Any, other: Any) -> Any:
-        """Return the type that holds this and another, or None."""
-        return self if isinstance(other, types.Float | types.Integer | types.Boolean) else None
-
-
-active = ActiveType()
-
-
-@register_model(ActiveType)
-class _ActiveModel(models.StructModel):  # type: ignore[misc]
-    def __init__(self, manager: Any, numba_type: Any) -> None:
-        members = [("value", types.float64), ("slot", types.int64), ("tape", types.int64)]
-        super().__init__(manager, numba_type, members)
-
-
-for _name in ACTIVE.names or ():
-    make_attribute_wrapper(ActiveType, _name, _name)
 
 
 def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
@@ -90,14 +45,20 @@ def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
     return struct._getvalue()
 
 
+def _make_from_parts(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return make(context, builder, *args)
+
+
 @intrinsic
 def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
     """Return an active number from its three parts."""
+    return active(types.float64, types.int64, types.int64), _make_from_parts
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return make(context, builder, *args)
 
-    return active(types.float64, types.int64, types.int64), codegen
+@intrinsic
+def make_linearised(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
+    """Return a linearised number from its three parts."""
+    return linearised(types.float64, types.int64, types.int64), _make_from_parts
 
 
 @lower_cast(types.Float, ActiveType)
@@ -113,9 +74,11 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -
 
 
 def number(builder: Any, kind: Any, x: Any) -> emission.Number:
-    """Return a number in registers."""
+    """Return a number in registers; of one that leaves no records, its value alone."""
     if not is_active(kind):
         return emission.Number(x)
+    if kind != active:
+        return emission.Number(builder.extract_value(x, 0))
     return emission.Number(*(builder.extract_value(x, k) for k in range(3)))
 
 
@@ -159,16 +122,6 @@ def record_chain(x: Any, y: Any, value: float) -> Any:
     return record2(code, x, y, value)
 
 
-def is_active(*arguments: Any) -> bool:
-    """Whether a Numba type among these is the active number's."""
-    return any(isinstance(argument, ActiveType) for argument in arguments)
-
-
-def is_number(argument: Any) -> bool:
-    """Whether a Numba type is that of a real number, active or not."""
-    return isinstance(argument, ActiveType | types.Float | types.Integer | types.Boolean)
-
-
 _INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
                  "negative": "fneg"}  # fmt: skip
 
@@ -191,6 +144,8 @@ def register(key: Any, name: str) -> None:
             fits = len(args) == op.arity and not kws and all(map(is_number, args))
             if not fits or not is_active(*args):
                 return None
+            if kind_in(*args) is linearised:
+                return expression_signature(name, args)
             return signature(active, *[x if is_active(x) else types.float64 for x in args])
 
         def get_impl_key(self, sig: Any) -> Any:
@@ -204,7 +159,10 @@ def register(key: Any, name: str) -> None:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
-        value = value_of(context, builder, name, [x.value for x in numbers])
+        values = [x.value for x in numbers]
+        value = value_of(context, builder, name, values)
+        if kind_in(*sig.args) is linearised:
+            return combine(context, builder, name, sig.args, args, values, value)
         return make(context, builder, *emission.record(builder, code, value, *numbers))
 
     def lower_chain(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -243,9 +201,19 @@ def as_active(x):
 
 @overload(as_active, jit_options={"forceinline": True})
 def _(x):
+    if isinstance(x, ExpressionType):
+        return lambda x: _recorded(x)
     if is_active(x):
         return lambda x: x
     return lambda x: make_active(x, 0, 0)
+
+
+@intrinsic
+def _recorded(typing_context: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], sig.args[0], linearised)
+
+    return linearised(x), codegen
 
 
 @overload(rules.evaluate, jit_options={"forceinline": True})

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import int64, types
 
 from tapegrad.jit import Kernel
-from tapegrad.record.native import ACTIVE, active
+from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.rules import evaluate
 from tapegrad.tape import Tape
 

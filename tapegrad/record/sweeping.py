@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.record.native import ACTIVE, active
+from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.replay.programs import Programs, workspace_length
 from tapegrad.tape import Tape
 

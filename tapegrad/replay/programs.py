@@ -14,10 +14,11 @@ import numpy.typing as npt
 from numba import float64, int32, int64, types
 
 from tapegrad.jit import Kernel, jit, jit_inline
+from tapegrad.layout import CONSTANTS, COUNT_WORD, INPUTS_WORD, OUTPUTS_WORD, RECORDS
 from tapegrad.memory import data, pointer, shift
 from tapegrad.replay.sweeps import forward, reverse, tangent
 from tapegrad.rules import accumulate
-from tapegrad.tape import CONSTANTS, COUNT_WORD, INPUTS_WORD, OUTPUTS_WORD, RECORDS, Tape
+from tapegrad.tape import Tape
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 

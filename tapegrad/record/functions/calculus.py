@@ -11,7 +11,7 @@ from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import NO_VALUE, array_on, is_active, tape_of, truth
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 
 
 def _slices(ndim: int, axis: int, *args: Any) -> tuple[slice, ...]:

@@ -23,7 +23,7 @@ from tapegrad.record.functions.operands import (
     truth,
 )
 from tapegrad.record.functions.registry import RULES, rule, store
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 from tapegrad.tape import Tape
 

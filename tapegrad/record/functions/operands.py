@@ -13,7 +13,7 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 from tapegrad.tape import Tape
 

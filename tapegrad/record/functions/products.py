@@ -13,7 +13,7 @@ from tapegrad.record.array import as_data, tapes_in, wrap
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
-from tapegrad.record.native import ACTIVE
+from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 
 

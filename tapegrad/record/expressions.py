@@ -1,0 +1,139 @@
+"""Operations of linearised numbers: partial derivatives are computed beside the value.
+
+An operation's result is an expression: nothing is recorded. Where it's stored, returned or used
+as a number, one statement goes to the tape, with the slots it depends on and the derivatives by
+them; the sweep then need not know what was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import signature
+from numba.extending import lower_cast
+
+from tapegrad import rules
+from tapegrad.ops import BY_NAME
+from tapegrad.record import emission
+from tapegrad.record.kinds import (
+    MOST_TERMS,
+    ActiveType,
+    ExpressionType,
+    expressions,
+    is_active,
+    linearised,
+)
+
+_ONE, _MINUS_ONE, _ZERO = (ir.Constant(ir.DoubleType(), x) for x in (1.0, -1.0, 0.0))
+
+
+class _Term(NamedTuple):
+    slot: Any
+    partial: Any
+
+
+def count_terms(kind: Any) -> int:
+    """Return how many slots a number of a type depends on."""
+    if isinstance(kind, ExpressionType):
+        return int(kind.n_terms)
+    return int(isinstance(kind, ActiveType))
+
+
+def expression_signature(name: str, args: Sequence[Any]) -> Any:
+    """Return the signature of an operation of numbers of which one is linearised.
+
+    What would have too many terms is made of recorded operands.
+    """
+    if BY_NAME[name].is_piecewise_constant:
+        return signature(types.float64, *[x if is_active(x) else types.float64 for x in args])
+    if sum(map(count_terms, args)) > MOST_TERMS:
+        args = [linearised if is_active(x) else x for x in args]
+    kept = [x if is_active(x) else types.float64 for x in args]
+    return signature(expressions[sum(map(count_terms, kept))], *kept)
+
+
+def _terms(builder: Any, kind: Any, x: Any) -> list[_Term]:
+    if isinstance(kind, ActiveType):
+        return [_Term(builder.extract_value(x, 1), _ONE)]
+    count = 2 + 2 * count_terms(kind)
+    return [
+        _Term(builder.extract_value(x, k), builder.extract_value(x, k + 1))
+        for k in range(2, count, 2)
+    ]
+
+
+def _tape(builder: Any, kind: Any, x: Any) -> Any:
+    return builder.extract_value(x, 2 if isinstance(kind, ActiveType) else 1)
+
+
+def _chain(builder: Any, factor: Any, partial: Any) -> Any:
+    """Emit a product that is zero as soon as either factor is."""
+    if factor is _ONE:
+        return partial
+    if partial in (_ONE, _MINUS_ONE):
+        return factor if partial is _ONE else builder.fneg(factor)
+    is_zero = builder.or_(
+        builder.fcmp_ordered("==", factor, _ZERO), builder.fcmp_ordered("==", partial, _ZERO)
+    )
+    return builder.select(is_zero, _ZERO, builder.fmul(factor, partial))
+
+
+def _partials(context: Any, builder: Any, name: str, values: list[Any], result: Any) -> list[Any]:
+    """Emit an operation's derivatives by its operands."""
+    if name in ("add", "subtract"):
+        return [_ONE, _ONE if name == "add" else _MINUS_ONE]
+    if name == "multiply":
+        return values[::-1]
+    if name == "square":
+        return [builder.fadd(values[0], values[0])]
+    if name in ("negative", "positive"):
+        return [_MINUS_ONE if name == "negative" else _ONE]
+    if name == "divide":
+        inverse = builder.fdiv(_ONE, values[1])
+        return [inverse, builder.fneg(builder.fmul(result, inverse))]
+    kind = signature(
+        types.UniTuple(types.float64, len(values)), *[types.float64] * (len(values) + 1)
+    )
+    both = context.compile_internal(builder, rules.PARTIALS[name], kind, [*values, result])
+    return cgutils.unpack_tuple(builder, both)
+
+
+def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: Sequence[Any],
+            values: list[Any], result: Any) -> Any:  # fmt: skip
+    """Emit an operation's result, an expression in all its operands' terms."""
+    if BY_NAME[name].is_piecewise_constant:
+        return result
+    terms: list[_Term] = []
+    tape: Any = ir.IntType(64)(0)
+    partials = _partials(context, builder, name, values, result)
+    for kind, x, factor in zip(kinds, args, partials, strict=True):
+        if is_active(kind):
+            tape = builder.or_(tape, _tape(builder, kind, x))
+            terms += [
+                _Term(slot, _chain(builder, factor, partial))
+                for slot, partial in _terms(builder, kind, x)
+            ]
+    return _make(context, builder, result, tape, terms)
+
+
+def _make(context: Any, builder: Any, value: Any, tape: Any, terms: list[_Term]) -> Any:
+    struct = cgutils.create_struct_proxy(expressions[len(terms)])(context, builder)
+    struct.value, struct.tape = value, tape
+    for k, term in enumerate(terms):
+        setattr(struct, f"slot{k}", term.slot)
+        setattr(struct, f"partial{k}", term.partial)
+    return struct._getvalue()
+
+
+@lower_cast(ExpressionType, ActiveType)
+def _record(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
+    struct = cgutils.create_struct_proxy(linearised)(context, builder)
+    struct.value, struct.tape = builder.extract_value(x, 0), builder.extract_value(x, 1)
+    terms = _terms(builder, from_type, x)
+    slots, partials = ([*column] for column in zip(*terms, strict=True))
+    struct.slot = emission.statement(builder, struct.tape, slots, partials)
+    return struct._getvalue()
