@@ -188,18 +188,34 @@ def _is_float(*numbers: Any) -> bool:
     return all(isinstance(number, types.Float | types.Integer) for number in numbers)
 
 
+def calling(function: Callable[..., Any], arity: int) -> Callable[..., Any]:
+    """Return a function for Numba to compile that calls one of the rules' functions.
+
+    What compiles it may have another error model; a call keeps that of the rules.
+    """
+    if arity == 1:
+        return lambda x: function(x)
+    return (lambda x, y: function(x, y)) if arity == 2 else lambda x, y, z: function(x, y, z)
+
+
 def _overload_for_floats(function: Callable[..., Any], arity: int) -> None:
     if arity == 1:
         overload(function, jit_options=_FLOAT_OPTIONS)(lambda x: function if _is_float(x) else None)
+    elif arity == 2:
+        overload(function, jit_options=_FLOAT_OPTIONS, strict=False)(
+            lambda x, y: function if _is_float(x, y) else None
+        )
     else:
         overload(function, jit_options=_FLOAT_OPTIONS)(
-            lambda x, y: function if _is_float(x, y) else None
+            lambda x, y, z: function if _is_float(x, y, z) else None
         )
 
 
 for _op in OPS:
     if _op.arity:
         _overload_for_floats(FUNCTIONS[_op.name], _op.arity)
+    if _op.name in PARTIALS:
+        _overload_for_floats(PARTIALS[_op.name], _op.arity + 1)
 
 
 @overload(evaluate, jit_options=_FLOAT_OPTIONS)

@@ -11,12 +11,14 @@ from tapegrad.compiled import (
     statements,
 )
 from tapegrad.compiled.embedding import jvp
+from tapegrad.compiled.pool import free_tapes
 
 __all__ = [
     "arrays",
     "boundary",
     "choices",
     "creation",
+    "free_tapes",
     "jvp",
     "reductions",
     "rewriting",

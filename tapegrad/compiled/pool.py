@@ -155,6 +155,11 @@ def _finish(address: int) -> None:
     for k in range(_PLACES):
         if _put_if_empty(k, address):
             return
+    _free_tape(address)
+
+
+@jit
+def _free_tape(address: int) -> None:
     head = pointer(address, int64)
     for group in range(len(_COUNT_WORDS)):
         for column in range(4):
@@ -165,3 +170,12 @@ def _finish(address: int) -> None:
 
 
 finish = Symbol("tapegrad_finish", _finish, types.void(int64))
+
+
+@jit
+def free_tapes() -> None:
+    """Free the memory that derivatives in compiled code keep for their next calls."""
+    for k in range(_PLACES):
+        address = _exchange(k, 0)
+        if address != 0:
+            _free_tape(address)

@@ -131,7 +131,8 @@ def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
     if name in _INSTRUCTIONS:
         return getattr(builder, _INSTRUCTIONS[name])(*values)
     kind = signature(types.float64, *[types.float64] * len(values))
-    return context.compile_internal(builder, rules.FUNCTIONS[name], kind, values)
+    call = rules.calling(rules.FUNCTIONS[name], len(values))
+    return context.compile_internal(builder, call, kind, values)
 
 
 def register(key: Any, name: str) -> None:

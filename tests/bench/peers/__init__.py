@@ -34,6 +34,7 @@ class Peer:
 PEERS = {
     "hand": Peer("hand-written adjoint, Numba", "hand", "numba"),
     "tapegrad": Peer("tapegrad", "tapegrad_peer", "tapegrad"),
+    "tapegrad-numba": Peer("tapegrad, in compiled code", "tapegrad_numba", "tapegrad"),
     "jax": Peer("JAX, jit", "jax_peer", "jax"),
     "casadi-gcc": Peer("CasADi, gcc -O3", "casadi_gcc", "casadi"),
     "casadi": Peer("CasADi, virtual machine", "casadi_vm", "casadi"),
