@@ -9,6 +9,7 @@ from tapegrad.compiled import (
     rewriting,
     scalars,
     statements,
+    tuples,
 )
 from tapegrad.compiled.embedding import jvp
 from tapegrad.compiled.pool import free_tapes
@@ -24,4 +25,5 @@ __all__ = [
     "rewriting",
     "scalars",
     "statements",
+    "tuples",
 ]

@@ -86,7 +86,6 @@ def _define_all() -> None:
 
 
 _define_all()
-_define(abs, 1, is_boolean=False)
 
 
 # --- in place ---------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import literal_unroll, types
+from numba import types
 from numba.extending import overload, register_jitable
 
-from tapegrad.compiled.stand_ins import maker
+from tapegrad.compiled.stand_ins import maker, stand_in
 from tapegrad.record.kinds import active, is_active, is_number, linearised
 
 _FLOATS = (types.float64, active, linearised)
@@ -37,10 +37,13 @@ def _is_float(dtype: Any) -> bool:
 
 
 @maker(np.zeros, np.empty)
-def _zeros(kind: Any, shape: Any, dtype: Any = None) -> Any:
-    if _is_float(dtype):
-        return lambda shape, dtype=None: np.zeros(shape, kind)
-    return lambda shape, dtype=None: np.zeros(shape, dtype)
+def _zeros(kind: Any) -> Any:
+    def choose(shape: Any, dtype: Any = None) -> Any:
+        if _is_float(dtype):
+            return lambda shape, dtype=None: np.zeros(shape, kind)
+        return lambda shape, dtype=None: np.zeros(shape, dtype)
+
+    return choose
 
 
 @register_jitable
@@ -50,31 +53,40 @@ def _filled(array: Any, value: Any) -> Any:
 
 
 @maker(np.ones)
-def _ones(kind: Any, shape: Any, dtype: Any = None) -> Any:
-    if _is_float(dtype):
-        return lambda shape, dtype=None: _filled(np.zeros(shape, kind), 1.0)
-    return lambda shape, dtype=None: np.ones(shape, dtype)
+def _ones(kind: Any) -> Any:
+    def choose(shape: Any, dtype: Any = None) -> Any:
+        if _is_float(dtype):
+            return lambda shape, dtype=None: _filled(np.zeros(shape, kind), 1.0)
+        return lambda shape, dtype=None: np.ones(shape, dtype)
+
+    return choose
 
 
 @maker(np.full)
-def _full(kind: Any, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    is_whole = isinstance(fill_value, types.Integer | types.Boolean)
-    if _is_float(dtype) and not (is_omitted(dtype) and is_whole):
-        return lambda shape, fill_value, dtype=None: _filled(np.zeros(shape, kind), fill_value)
-    if is_omitted(dtype):
-        return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
-    return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
+def _full(kind: Any) -> Any:
+    def choose(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+        is_whole = isinstance(fill_value, types.Integer | types.Boolean)
+        if _is_float(dtype) and not (is_omitted(dtype) and is_whole):
+            return lambda shape, fill_value, dtype=None: _filled(np.zeros(shape, kind), fill_value)
+        if is_omitted(dtype):
+            return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
+        return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
+
+    return choose
 
 
 @maker(np.eye, np.identity)
-def _eye(kind: Any, n: Any) -> Any:
-    def implementation(n: Any) -> Any:
-        array = np.zeros((n, n), kind)
-        for i in range(n):
-            array[i, i] = 1.0
-        return array
+def _eye(kind: Any) -> Any:
+    def choose(n: Any) -> Any:
+        def implementation(n: Any) -> Any:
+            array = np.zeros((n, n), kind)
+            for i in range(n):
+                array[i, i] = 1.0
+            return array
 
-    return implementation
+        return implementation
+
+    return choose
 
 
 # --- like another -----------------------------------------------------------------------------
@@ -87,30 +99,41 @@ def _is_float_like(a: Any, dtype: Any) -> bool:
 
 
 @maker(np.zeros_like, np.empty_like)
-def _zeros_like(kind: Any, a: Any, dtype: Any = None) -> Any:
-    if _is_float_like(a, dtype):
-        return lambda a, dtype=None: np.zeros(np.shape(a), kind)
-    if is_omitted(dtype):
-        return lambda a, dtype=None: np.zeros_like(a)
-    return lambda a, dtype=None: np.zeros_like(a, dtype)
+def _zeros_like(kind: Any) -> Any:
+    def choose(a: Any, dtype: Any = None) -> Any:
+        if _is_float_like(a, dtype):
+            return lambda a, dtype=None: np.zeros(np.shape(a), kind)
+        if is_omitted(dtype):
+            return lambda a, dtype=None: np.zeros_like(a)
+        return lambda a, dtype=None: np.zeros_like(a, dtype)
+
+    return choose
 
 
 @maker(np.ones_like)
-def _ones_like(kind: Any, a: Any, dtype: Any = None) -> Any:
-    if _is_float_like(a, dtype):
-        return lambda a, dtype=None: _filled(np.zeros(np.shape(a), kind), 1.0)
-    if is_omitted(dtype):
-        return lambda a, dtype=None: np.ones_like(a)
-    return lambda a, dtype=None: np.ones_like(a, dtype)
+def _ones_like(kind: Any) -> Any:
+    def choose(a: Any, dtype: Any = None) -> Any:
+        if _is_float_like(a, dtype):
+            return lambda a, dtype=None: _filled(np.zeros(np.shape(a), kind), 1.0)
+        if is_omitted(dtype):
+            return lambda a, dtype=None: np.ones_like(a)
+        return lambda a, dtype=None: np.ones_like(a, dtype)
+
+    return choose
 
 
 @maker(np.full_like)
-def _full_like(kind: Any, a: Any, fill_value: Any, dtype: Any = None) -> Any:
-    if _is_float_like(a, dtype):
-        return lambda a, fill_value, dtype=None: _filled(np.zeros(np.shape(a), kind), fill_value)
-    if is_omitted(dtype):
-        return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
-    return lambda a, fill_value, dtype=None: np.full_like(a, fill_value, dtype)
+def _full_like(kind: Any) -> Any:
+    def choose(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+        if _is_float_like(a, dtype):
+            return lambda a, fill_value, dtype=None: _filled(
+                np.zeros(np.shape(a), kind), fill_value
+            )
+        if is_omitted(dtype):
+            return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
+        return lambda a, fill_value, dtype=None: np.full_like(a, fill_value, dtype)
+
+    return choose
 
 
 # --- of other things --------------------------------------------------------------------------
@@ -159,14 +182,7 @@ def _(array: Any, thing: Any) -> Any:
 
         return whole
     if isinstance(thing, types.BaseTuple) and not isinstance(thing, types.UniTuple):
-
-        def unequal(array: Any, thing: Any) -> None:
-            i = -1
-            for part in literal_unroll(thing):
-                i += 1
-                array[i] = part
-
-        return unequal
+        return lambda array, thing: _copy_rest(array, 0, thing)
     if _depth(thing) == 1:
 
         def numbers(array: Any, thing: Any) -> None:
@@ -182,6 +198,30 @@ def _(array: Any, thing: Any) -> Any:
     return nested
 
 
+def _copy_rest(array: Any, i: Any, things: Any) -> None:
+    """Copy the elements of a tuple of unequal types into those of an array from `i` on."""
+    raise NotImplementedError
+
+
+@overload(_copy_rest, strict=False)
+def _(array: Any, i: Any, things: Any) -> Any:
+    if len(things) == 0:
+        return lambda array, i, things: None
+    if is_number(things[0]):
+
+        def number_first(array: Any, i: Any, things: Any) -> None:
+            array[i] = things[0]
+            _copy_rest(array, i + 1, things[1:])
+
+        return number_first
+
+    def nested_first(array: Any, i: Any, things: Any) -> None:
+        _copy_into(array[i], things[0])
+        _copy_rest(array, i + 1, things[1:])
+
+    return nested_first
+
+
 @register_jitable
 def _filled_from(array: Any, thing: Any) -> Any:
     _copy_into(array, thing)
@@ -189,27 +229,42 @@ def _filled_from(array: Any, thing: Any) -> Any:
 
 
 @maker(np.array)
-def _array(kind: Any, object: Any, dtype: Any = None) -> Any:
-    if _holds_floats(object) if is_omitted(dtype) else _is_float(dtype):
-        return lambda object, dtype=None: _filled_from(np.zeros(_shape_of(object), kind), object)
-    if is_omitted(dtype):
-        return lambda object, dtype=None: np.array(object)
-    return lambda object, dtype=None: np.array(object, dtype)
+def _array(kind: Any) -> Any:
+    def choose(object: Any, dtype: Any = None) -> Any:
+        if _holds_floats(object) if is_omitted(dtype) else _is_float(dtype):
+            return lambda object, dtype=None: _filled_from(
+                np.zeros(_shape_of(object), kind), object
+            )
+        if is_omitted(dtype):
+            return lambda object, dtype=None: np.array(object)
+        return lambda object, dtype=None: np.array(object, dtype)
+
+    return choose
 
 
 @maker(np.asarray, np.ascontiguousarray)
-def _asarray(kind: Any, a: Any, dtype: Any = None) -> Any:
-    if isinstance(a, types.Array) and is_active(a.dtype):
-        return lambda a, dtype=None: a
-    if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
-        return lambda a, dtype=None: _filled_from(np.zeros(_shape_of(a), kind), a)
-    if is_omitted(dtype):
-        return lambda a, dtype=None: np.asarray(a)
-    return lambda a, dtype=None: np.asarray(a, dtype)
+def _asarray(kind: Any) -> Any:
+    def choose(a: Any, dtype: Any = None) -> Any:
+        if isinstance(a, types.Array) and is_active(a.dtype):
+            return lambda a, dtype=None: a
+        if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
+            return lambda a, dtype=None: _filled_from(np.zeros(_shape_of(a), kind), a)
+        if is_omitted(dtype):
+            return lambda a, dtype=None: np.asarray(a)
+        return lambda a, dtype=None: np.asarray(a, dtype)
+
+    return choose
 
 
-@maker(np.float64)
-def _float64(kind: Any, x: Any = 0.0) -> Any:
+@stand_in(np.float64, only_called=True)
+def _float64(x: Any = 0.0) -> Any:
     if is_active(x) or isinstance(x, types.Array):
         return lambda x=0.0: x
     return lambda x=0.0: np.float64(x)
+
+
+@stand_in(method="astype")
+def _astype(a: Any, dtype: Any) -> Any:
+    if isinstance(a, types.Array) and is_active(a.dtype) and _is_float(dtype):
+        return lambda a, dtype: a.copy()
+    return lambda a, dtype: a.astype(dtype)

@@ -201,17 +201,20 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         return constant_of(self._ir, value)
 
     def _function_call(self, instruction: Any, call: Any) -> list[Any]:
-        """Return the call of a function for one of an array's method of its name."""
-        function = guard(get_definition, self._ir, call.func)
-        if not isinstance(function, ir.Expr) or function.op != "getattr":
-            return []
-        method = stand_ins.METHODS.get(function.attr)
-        if method is None or isinstance(self._constant(function.value), ModuleType):
-            return []
-        name = ir.Var(call.func.scope, f"${function.attr}.{id(call)}", call.loc)
-        arguments = [function.value, *call.args]
+        """Return a call of what stands for an array's method or for a type that is called."""
+        arguments = call.args
+        function = stand_ins.CALLED.get(self._constant(call.func))
+        if function is None:
+            named = guard(get_definition, self._ir, call.func)
+            if not isinstance(named, ir.Expr) or named.op != "getattr":
+                return []
+            function = stand_ins.METHODS.get(named.attr)
+            if function is None or isinstance(self._constant(named.value), ModuleType):
+                return []
+            arguments = [named.value, *call.args]
+        name = ir.Var(call.func.scope, f"${function.__name__}.{id(call)}", call.loc)
         return [
-            ir.Assign(ir.Global(function.attr, method, call.loc), name, call.loc),
+            ir.Assign(ir.Global(function.__name__, function, call.loc), name, call.loc),
             _assign(instruction, ir.Expr.call(name, arguments, call.kws, call.loc)),
         ]
 

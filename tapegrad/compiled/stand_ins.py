@@ -6,7 +6,6 @@ NumPy's own.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 MAKERS: dict[Any, dict[Any, Callable[..., Any]]] = {active: {}, linearised: {}}
 """The same for functions that make arrays of a type of active numbers, by that type."""
+
+CALLED: dict[Any, Callable[..., Any]] = {}
+"""What stands for a type where it's called, and not where it's the type of an array."""
 
 METHODS: dict[str, Callable[..., Any]] = {}
 """What stands for a method of arrays, by its name."""
@@ -36,7 +38,9 @@ def _overloaded(name: str, choose: Choose) -> Callable[..., Any]:
     return function
 
 
-def stand_in(*originals: Any, method: str = "") -> Callable[[Choose], Choose]:
+def stand_in(
+    *originals: Any, method: str = "", only_called: bool = False
+) -> Callable[[Choose], Choose]:
     """Have a function stand for NumPy's, and for an array's method.
 
     The decorated function is given the arguments' Numba types and returns an implementation, as
@@ -45,7 +49,7 @@ def stand_in(*originals: Any, method: str = "") -> Callable[[Choose], Choose]:
 
     def register(choose: Choose) -> Choose:
         function = _overloaded(choose.__name__, choose)
-        FUNCTIONS.update(dict.fromkeys(originals, function))
+        (CALLED if only_called else FUNCTIONS).update(dict.fromkeys(originals, function))
         if method:
             METHODS[method] = function
         return function
@@ -53,19 +57,16 @@ def stand_in(*originals: Any, method: str = "") -> Callable[[Choose], Choose]:
     return register
 
 
-def maker(*originals: Any) -> Callable[[Choose], Choose]:
+def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
     """Have functions stand for NumPy's that make arrays.
 
-    The decorated function is given the type of active number first, then what `stand_in` gives.
+    The decorated function is given a type of active number, and returns what `stand_in` takes.
     """
 
-    def register(choose: Choose) -> Choose:
+    def register(choose_for: Callable[[Any], Choose]) -> None:
         for kind, functions in MAKERS.items():
-            chosen = functools.partial(choose, kind)
-            chosen.__name__ = chosen.__qualname__ = choose.__name__  # type: ignore[attr-defined]
-            chosen.__module__ = choose.__module__
-            functions.update(dict.fromkeys(originals, _overloaded(choose.__name__, chosen)))
-        return choose
+            function = _overloaded(choose_for.__name__, choose_for(kind))
+            functions.update(dict.fromkeys(originals, function))
 
     return register
 
