@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.core.typing import npydecl
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin
+from numba.extending import lower_builtin, overload
 
 from tapegrad.ops import OPS
 from tapegrad.record.kinds import (
@@ -91,38 +91,67 @@ _define_all()
 # --- in place ---------------------------------------------------------------------------------
 
 
+def store(array: Any, values: Any) -> None:
+    """Copy the elements of an array into another one of its shape.
+
+    Faster to compile than a slice assignment, which is ready to print both shapes.
+    """
+    raise NotImplementedError
+
+
+@overload(store, strict=False)
+def _(array: Any, values: Any) -> Any:
+    if array.ndim == 1:
+
+        def elements(array: Any, values: Any) -> None:
+            if array.shape != values.shape:
+                raise ValueError("operands could not be broadcast together")
+            for i in range(array.shape[0]):
+                array[i] = values[i]
+
+        return elements
+
+    def rows(array: Any, values: Any) -> None:
+        if array.shape != values.shape:
+            raise ValueError("operands could not be broadcast together")
+        for i in range(array.shape[0]):
+            store(array[i], values[i])
+
+    return rows
+
+
 def _add(a: Any, b: Any) -> Any:
-    a[...] = a + b
+    store(a, a + b)
     return a
 
 
 def _subtract(a: Any, b: Any) -> Any:
-    a[...] = a - b
+    store(a, a - b)
     return a
 
 
 def _multiply(a: Any, b: Any) -> Any:
-    a[...] = a * b
+    store(a, a * b)
     return a
 
 
 def _divide(a: Any, b: Any) -> Any:
-    a[...] = a / b
+    store(a, a / b)
     return a
 
 
 def _floor_divide(a: Any, b: Any) -> Any:
-    a[...] = a // b
+    store(a, a // b)
     return a
 
 
 def _remainder(a: Any, b: Any) -> Any:
-    a[...] = a % b
+    store(a, a % b)
     return a
 
 
 def _power(a: Any, b: Any) -> Any:
-    a[...] = a**b
+    store(a, a**b)
     return a
 
 

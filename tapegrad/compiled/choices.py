@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tapegrad.compiled.arrays import holds_actives
+from tapegrad.compiled.arrays import holds_actives, store
 from tapegrad.compiled.stand_ins import cleared, stand_in
 from tapegrad.record.kinds import is_active
 
@@ -121,8 +121,8 @@ def _eliminate(a: Any, b: Any) -> Any:
 def _solve(a: Any, b: Any) -> Any:
     n = len(a)
     upper, x = cleared(a.shape, (a, b)), cleared(b.shape, (a, b))
-    upper[...] = a
-    x[...] = b
+    store(upper, a)
+    store(x, b)
     _eliminate(upper, x)
     for k in range(n - 1, -1, -1):
         for j in range(x.shape[1]):
