@@ -10,6 +10,8 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
 
+pytestmark = pytest.mark.xdist_group("readme")  # one example uses what another defined
+
 
 @pytest.fixture(scope="module")
 def names():

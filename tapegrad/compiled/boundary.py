@@ -101,7 +101,8 @@ def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
 
 def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
     def cleanup() -> None:
-        c.pyapi.decref(_call(c, _leave, obj))
+        with c.pyapi.err_push():  # an exception may be on its way
+            c.pyapi.decref(_call(c, _leave, obj))
 
     return cleanup
 
