@@ -4,6 +4,7 @@ import compiled_programs_of_algebra  # noqa: F401 - adds its programs to the oth
 import numpy as np
 import pytest
 from compiled_programs import PROGRAMS
+from numba import njit
 
 import tapegrad as tg
 from tapegrad.testing import check_grads
@@ -46,3 +47,18 @@ def test_the_form_for_compiled_code_finds_the_same(name):
         value, expected = derivative(point)
         assert derivative.njit(point, out) == pytest.approx(value, rel=1e-14)
         np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-13)
+
+
+@njit
+def with_a_constant_part(x):
+    return x[0] * tg.stop_gradient(x[1]) + np.sum(tg.stop_gradient(x * 2.0) * x)
+
+
+def test_a_derivative_is_stopped_in_compiled_code():
+    x, out = np.array([0.7, 1.9]), np.empty(2)
+    value, gradient = tg.value_and_grad(with_a_constant_part)(x)
+    assert value == with_a_constant_part(x)
+    expected = [x[1] + 2.0 * x[0], 2.0 * x[1]]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-15)
+    tg.value_and_grad(with_a_constant_part).njit(x, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-15)

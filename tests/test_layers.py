@@ -40,6 +40,7 @@ RECORD_FLOORS = [
     ["active", "elementwise", "scans"],
     ["array", "operators", "sweeping"],
     ["arithmetic"],
+    ["stopping"],
     ["functions"],
     ["creation", "mathematics", "lists"],
     ["interception"],

@@ -11,6 +11,8 @@ from numba.extending import overload, register_jitable
 from tapegrad.compiled.arrays import holds_actives, store
 from tapegrad.compiled.stand_ins import cleared, stand_in
 from tapegrad.record.kinds import is_active
+from tapegrad.record.native import register
+from tapegrad.record.stopping import stop_gradient
 
 
 def _element(x: Any, index: Any) -> Any:
@@ -87,6 +89,25 @@ def _clip(a: Any, a_min: Any, a_max: Any) -> Any:
     if isinstance(a_max, types.NoneType):
         return lambda a, a_min, a_max: np.maximum(a, a_min)
     return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
+
+
+register(stop_gradient, "stop")
+
+
+@overload(stop_gradient, strict=False)
+def _(x: Any) -> Any:
+    if is_active(x):
+        return None
+    if not holds_actives(x):
+        return lambda x: x
+
+    def implementation(x: Any) -> Any:
+        stopped = x.copy()
+        for index in np.ndindex(x.shape):
+            stopped[index] = stop_gradient(x[index])
+        return stopped
+
+    return implementation
 
 
 # --- linear equations -------------------------------------------------------------------------

@@ -6,43 +6,9 @@ recording these are themselves recorded, so a derivative of any order is again a
 
 from __future__ import annotations
 
-from typing import Any
-
 from tapegrad.derivatives.gradients import grad, value_and_grad
 from tapegrad.derivatives.matrices import hessian, jacobian
 from tapegrad.derivatives.products import hvp, jvp, vjp
-from tapegrad.ops import CODE
-from tapegrad.record.active import Active, unary
-from tapegrad.record.arithmetic import apply
-from tapegrad.record.array import ActiveArray
-from tapegrad.tree import map_leaves
+from tapegrad.record.stopping import stop_gradient
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
-
-
-def stop_gradient(x: Any) -> Any:
-    """Return `x` with a derivative of zero, to every order.
-
-    Its value is still that of the point: a replay computes it anew.
-
-    Parameters
-    ----------
-    x : float, array or structure of them
-
-    Returns
-    -------
-    Of the structure of `x`.
-
-    Examples
-    --------
-    >>> import tapegrad as tg
-    >>> tg.grad(lambda x: x * tg.stop_gradient(x))(3.0)
-    3.0
-    """
-    return map_leaves(_stop, x)
-
-
-def _stop(leaf: Any) -> Any:
-    if isinstance(leaf, Active):
-        return unary(CODE["stop"], leaf)
-    return apply(CODE["stop"], leaf) if isinstance(leaf, ActiveArray) else leaf

@@ -10,11 +10,9 @@ import numpy as np
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import Grad, grad
-from tapegrad.derivatives.selection import Argnums, shape_of
-from tapegrad.function.arguments import Fixed
+from tapegrad.derivatives.selection import Argnums, output_tree
 from tapegrad.function.points import at, join
 from tapegrad.function.recording import Vector
-from tapegrad.tree import unflatten_all
 
 Mode = Literal["auto", "forward", "reverse"]
 
@@ -57,17 +55,7 @@ class Jacobian(Derivative):
         else:
             rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
             matrix = join(rows).reshape(n_outputs, n_inputs)
-        leaves: list[Any] = []
-        start = 0
-        for spec in point.recording.specs:
-            if isinstance(spec, Fixed):
-                leaves.append(None)
-                continue
-            shape = shape_of(spec)
-            stop = start + int(np.prod(shape))
-            leaves.append(selection.split(matrix[start:stop], shape))
-            start = stop
-        return unflatten_all(point.recording.structure, leaves)
+        return output_tree(point, lambda part, shape: selection.split(matrix[part], shape))
 
 
 def _unit(length: int, index: int) -> Vector:

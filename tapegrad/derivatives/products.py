@@ -10,12 +10,12 @@ import numpy as np
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import grad
-from tapegrad.derivatives.selection import Selection, check_shape, shape_of
+from tapegrad.derivatives.selection import Selection, check_shape, output_tree, shape_of
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Fixed, sort_arguments
 from tapegrad.function.points import AnyVector, Point, at, join, leaf
 from tapegrad.function.recorded import RecordedFunction
-from tapegrad.tree import flatten, unflatten_all
+from tapegrad.tree import flatten
 
 
 def _seeds(point: Point, cotangent: Any) -> AnyVector:
@@ -34,17 +34,7 @@ def _seeds(point: Point, cotangent: Any) -> AnyVector:
 
 def _output_tree(point: Point, vector: AnyVector) -> Any:
     """Return a vector of the outputs' length in the result's structure, None where fixed."""
-    leaves: list[Any] = []
-    start = 0
-    for spec in point.recording.specs:
-        if isinstance(spec, Fixed):
-            leaves.append(None)
-            continue
-        shape = shape_of(spec)
-        stop = start + int(np.prod(shape))
-        leaves.append(leaf(vector[start:stop].reshape(shape)))
-        start = stop
-    return unflatten_all(point.recording.structure, leaves)
+    return output_tree(point, lambda part, shape: leaf(vector[part].reshape(shape)))
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

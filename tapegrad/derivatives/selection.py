@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,3 +113,21 @@ def _refuse(thing: Any) -> None:
         "b": "truth values have no derivative: pass a float",
     }.get(dtype.kind, "pass a float or an array of floats")
     raise InputTypeError(f"an argument of type {name} can't be differentiated; {advice}")
+
+
+def output_tree(point: Point, part: Callable[[slice, tuple[int, ...]], Any]) -> Any:
+    """Return a tree of the result's structure, None where the result is no number or array.
+
+    `part` is given where a leaf's elements lie among the outputs, and its shape.
+    """
+    leaves: list[Any] = []
+    start = 0
+    for spec in point.recording.specs:
+        if isinstance(spec, Fixed):
+            leaves.append(None)
+            continue
+        shape = shape_of(spec)
+        stop = start + int(np.prod(shape))
+        leaves.append(part(slice(start, stop), shape))
+        start = stop
+    return unflatten_all(point.recording.structure, leaves)
