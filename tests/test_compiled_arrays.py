@@ -15,6 +15,15 @@ ELSEWHERE = np.array([-0.5, 0.3, 1.4, -2.0, 0.8, 0.1])
 FUNCTIONS = {}
 
 
+@njit
+def put(out, k, numbers):
+    """Append numbers to those in `out`: compiled faster than what `np.concatenate` needs."""
+    for number in numbers.flat:
+        out[k] = number
+        k += 1
+    return k
+
+
 def case(function):
     """Collect a function of an array of six that returns an array of one axis."""
     FUNCTIONS[function.__name__] = njit(function)
@@ -38,8 +47,10 @@ def made(x):
     h[0] = x[4] ** 2
     counts = np.zeros(3, np.int64)
     counts[1] = 7
-    first = np.concatenate((a, b.ravel(), c, d, e.ravel(), f.ravel()))
-    return np.concatenate((first, g, h, counts * 1.0))
+    out = np.zeros(40)
+    k = put(out, put(out, put(out, 0, a), b), c)
+    k = put(out, put(out, put(out, k, d), e), f)
+    return out[: put(out, put(out, put(out, k, g), h), counts)]
 
 
 @case
@@ -53,7 +64,9 @@ def made_like(x):
     d[-1] = x[0]
     copy = x.copy()
     copy[0] = 9.0
-    return np.concatenate((a, b.flatten(), c.ravel(), d, copy, x))
+    out = np.zeros(50)
+    k = put(out, put(out, put(out, 0, a), b.flatten()), c.ravel())
+    return out[: put(out, put(out, put(out, k, d), copy), x)]
 
 
 @case
@@ -63,7 +76,8 @@ def made_of_numbers(x):
     c = np.asarray([x[5], x[5] ** 2])
     d = np.array([1.0, 2.0])
     d[0] = x[0]
-    return np.concatenate((a, b.ravel(), c, d))
+    out = np.zeros(20)
+    return out[: put(out, put(out, put(out, put(out, 0, a), b), c), d)]
 
 
 @case
@@ -72,10 +86,12 @@ def moved(x):
     cube = x.reshape((1, 2, 3))
     swapped = block.T.copy()
     swapped[0, :] += 1.0
-    part = block[:, 1:]
+    part = block[:, 1:].copy()
     part[1, 0] = x[0] * x[1]
-    return np.concatenate((swapped.ravel(), x[::-1], x[1:5:2], block[1], block[:, 0],
-                           np.transpose(block).flatten(), cube[0, 1], part.ravel()))  # fmt: skip
+    out = np.zeros(50)
+    k = put(out, put(out, put(out, 0, swapped), x[::-1]), x[1:5:2])
+    k = put(out, put(out, put(out, k, block[1]), block[:, 0]), np.transpose(block))
+    return out[: put(out, put(out, put(out, k, cube[0, 1]), part), x.astype(np.float64))]
 
 
 @case
@@ -90,7 +106,8 @@ def assigned(x):
     b[0], b[5] = b[5], b[0]
     view = a[1]
     view[2] = x[0] ** 2
-    return np.concatenate((a.ravel(), b))
+    out = np.zeros(20)
+    return out[: put(out, put(out, 0, a), b)]
 
 
 @case
@@ -111,7 +128,7 @@ def walked(x):
 
 @case
 def computed(x):
-    row, column = x[:3], x[3:].reshape(3, 1)
+    row, column = x[:3], x[3:].copy().reshape(3, 1)
     table = row * column + 0.5 - row / 2.0
     table **= 2
     table -= column
@@ -120,33 +137,40 @@ def computed(x):
     powers = 2.0**row + np.abs(column[:, 0]) ** 1.5 - (-row)
     parts = np.exp(-row) * np.sin(x[:3]) + np.tanh(row) - np.sqrt(row * row + 1.0)
     chosen = np.maximum(row, 0.5) + np.minimum(column[:, 0], row) + np.abs(row)
-    return np.concatenate((table.ravel(), powers, parts, chosen, np.arctan2(row, column[:, 0])))
+    out = np.zeros(30)
+    k = put(out, put(out, put(out, 0, table), powers), parts)
+    return out[: put(out, put(out, k, chosen), np.arctan2(row, column[:, 0]))]
 
 
 @case
 def reduced(x):
     block = x.reshape(2, 3)
-    numbers = [np.sum(x), x.sum(), np.mean(x), x.mean(), np.max(x), x.min(), np.prod(x), x.prod(),
-               np.var(x), x.std(), np.ptp(x), np.linalg.norm(x), np.trace(block[:, :2]),
-               np.dot(x, x), x @ x[::-1].copy()]  # fmt: skip
-    by_axis = np.concatenate((np.sum(block, axis=0), block.sum(axis=1), np.sum(block, axis=-1)))
-    running = np.concatenate((np.cumsum(x), x.cumsum(), np.cumprod(x), np.diff(x)))
-    return np.concatenate((np.array(numbers), by_axis, running))
+    out = np.zeros(50)
+    out[0], out[1], out[2], out[3] = np.sum(x), x.sum(), np.mean(x), x.mean()
+    out[4], out[5], out[6], out[7] = np.max(x), x.min(), np.prod(x), x.prod()
+    out[8], out[9], out[10] = np.var(x), x.std(), np.ptp(x)
+    out[11], out[12] = np.linalg.norm(x), np.trace(block)
+    k = put(out, put(out, 13, np.sum(block, axis=0)), block.sum(axis=1))
+    k = put(out, put(out, k, np.sum(block, axis=-1)), np.cumsum(x))
+    return out[: put(out, put(out, k, np.cumprod(x)), np.diff(x))]
 
 
 @case
 def multiplied(x):
     a, b = x[:4].reshape(2, 2), x[2:].reshape(2, 2)
     plain = np.array([[1.0, 2.0], [0.5, -1.0]])
-    return np.concatenate(((a @ b).ravel(), (a @ plain).ravel(), plain @ x[:2], x[:2] @ a,
-                           np.dot(a, x[4:]), np.outer(x[:2], x[4:]).ravel()))  # fmt: skip
+    out = np.zeros(30)
+    out[0], out[1] = np.dot(x, x), x @ x
+    k = put(out, put(out, put(out, 2, a @ b), a @ plain), plain @ x[:2])
+    return out[: put(out, put(out, put(out, k, x[:2] @ a), np.dot(a, x[4:])), np.outer(x[:2], x))]
 
 
 @case
 def solved(x):
     a = x[:4].reshape(2, 2) + 3.0 * np.eye(2)
-    numbers = np.array([np.linalg.det(a), 1.0])
-    return np.concatenate((np.linalg.solve(a, x[4:]), np.linalg.inv(a).ravel(), numbers))
+    out = np.zeros(10)
+    out[0] = np.linalg.det(a)
+    return out[: put(out, put(out, 1, np.linalg.solve(a, x[4:])), np.linalg.inv(a))]
 
 
 @case
@@ -155,23 +179,27 @@ def chosen(x):
     y[x > 0.5] = 0.25
     y[x < -1.0] *= 3.0
     positive = x[x > 0.0]
-    parts = (np.where(x > 0.0, x, -0.1 * x), np.clip(x, -0.5, 1.0), y, positive * positive)
-    order = np.array([x[np.argmax(x)] * 2.0, x[x.argmin()], np.sum(x > 0.0) * 1.0])
-    return np.concatenate((np.concatenate(parts), order))
+    out = np.zeros(40)
+    out[0], out[1] = x[np.argmax(x)] * 2.0, x[x.argmin()]
+    out[2] = np.sum(x > 0.0) * 1.0 + np.where(x[0] > 0.0, x[1], 2.0)
+    k = put(out, put(out, 3, np.where(x > 0.0, x, -0.1 * x)), np.clip(x, -0.5, 1.0))
+    return out[: put(out, put(out, k, y), positive * positive)]
 
 
 @case
 def sorted_and_joined(x):
-    a = np.sort(x)
-    return np.concatenate((a * np.arange(6.0), x[np.argsort(x)][:2], np.hstack((x[:2], x[4:]))))
+    out = np.zeros(30)
+    k = put(out, put(out, 0, np.sort(x) * np.arange(6.0)), x[np.argsort(x)][:2])
+    return out[: put(out, k, np.concatenate((x[:2], x[4:], x[:1] * 2.0)))]
 
 
 @case
 def of_nothing(x):
     empty = x[:0]
     total = np.sum(empty) + np.sum(empty * 2.0)
-    out = np.zeros(0)
-    return np.concatenate((out, np.array([total + x[0]])))
+    out = np.zeros(1)
+    out[0] = total + x[0]
+    return out[: put(out, 1, empty)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -180,19 +208,21 @@ def test_values_and_derivatives(name):
     jacobian = tg.jacobian(function)
     for x in (X, ELSEWHERE, X):
         given = x.copy()
-        expected = function(x.copy())
-        x = given.copy()
-        derivative = jacobian(x)
-        out = np.full((len(expected), 6), np.nan)
-        if not np.array_equal(x, given):  # the function writes to its argument
-            pytest.fail("the point was written to")
-        np.testing.assert_allclose(
-            derivative, tg.jacobian(function.py_func)(x), rtol=1e-12, atol=1e-13
-        )
+        of_python = tg.jacobian(function.py_func)(x)
+        np.testing.assert_allclose(jacobian(x), of_python, rtol=1e-12, atol=1e-13)
         value, _ = tg.jvp(function, (x,), (np.ones(6),))
-        np.testing.assert_allclose(value, expected, rtol=1e-13, atol=1e-15)
+        np.testing.assert_allclose(value, function(x.copy()), rtol=1e-13, atol=1e-15)
+        np.testing.assert_array_equal(x, given)
+
+
+@pytest.mark.parametrize("name", ["made_of_numbers", "assigned", "computed", "reduced", "chosen"])
+def test_derivatives_in_compiled_code(name):
+    jacobian = tg.jacobian(FUNCTIONS[name])
+    for x in (X, ELSEWHERE):
+        expected = jacobian(x)
+        out = np.full(expected.shape, np.nan)
         jacobian.njit(x, out)
-        np.testing.assert_allclose(out, derivative, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["computed", "reduced", "multiplied", "solved"])
