@@ -85,7 +85,8 @@ class DerivativeForms(Rewrite):  # type: ignore[misc]
 
     def _form(self, value: Any) -> Any:
         if isinstance(value, ir.Global | ir.FreeVar):
-            return value.value.njit if getattr(value.value, "has_compiled_form", False) else None
+            is_derivative = hasattr(type(value.value), "has_compiled_form")
+            return value.value.njit if is_derivative and value.value.has_compiled_form else None
         if isinstance(value, ir.Expr) and value.op == "getattr" and value.attr == "njit":
             owner = guard(get_definition, self._ir, value.value)
             if isinstance(owner, ir.Global) and owner.value in forms:
