@@ -13,9 +13,11 @@ import numpy as np
 from llvmlite import binding as llvm
 from numba import types
 from numba.core import boxing, cgutils
+from numba.core.errors import UnsupportedError
 from numba.core.pythonapi import _boxers, _unboxers
 from numba.extending import NativeValue, box, typeof_impl, unbox
 
+from tapegrad.compiled.sites import enters_object_mode
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import Symbol
 from tapegrad.record.active import Active, ActiveBool, make
@@ -120,8 +122,14 @@ def _unbox_number(typ: Any, obj: Any, c: Any) -> Any:
     return NativeValue(c.builder.load(result), is_error=is_error, cleanup=_cleanup(c, obj))
 
 
+def _stay_compiled() -> None:
+    if enters_object_mode():
+        raise UnsupportedError("active numbers can't enter object mode")
+
+
 @box(ActiveType)
 def _box_number(typ: Any, val: Any, c: Any) -> Any:
+    _stay_compiled()
     value, slot = (c.builder.extract_value(val, k) for k in (0, 1))
     parts = c.pyapi.float_from_double(value), c.pyapi.long_from_longlong(slot)
     result = _call(c, _result_number, *parts)
@@ -163,6 +171,7 @@ def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
 def _box_array(typ: Any, val: Any, c: Any) -> Any:
     if not is_active(typ.dtype):
         return _box_plain(typ, val, c)
+    _stay_compiled()
     dtype = c.env_manager.read_const(c.env_manager.add_const(ACTIVE))
     data = c.pyapi.nrt_adapt_ndarray_to_python(typ, val, dtype)
     c.context.nrt.decref(c.builder, typ, val)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Iterator
+from types import FrameType
 
 from tapegrad.libraries import in_library
 
@@ -14,11 +15,21 @@ def place() -> str:
     What lowers a call isn't told for which line; the object that walks through the function is
     up the stack.
     """
-    frame: Any = sys._getframe(1)
-    while frame is not None:
+    for frame in _callers():
         if frame.f_code.co_name == "lower_inst":
             loc = getattr(frame.f_locals.get("self"), "loc", None)
             if loc is not None and not in_library(loc.filename):
                 return f"{loc.filename}:{loc.line}"
-        frame = frame.f_back
     return "compiled code:0"
+
+
+def enters_object_mode() -> bool:
+    """Whether Numba is lowering what hands values over to object mode."""
+    return any("ObjModeDispatcher" in frame.f_code.co_name for frame in _callers())
+
+
+def _callers() -> Iterator[FrameType]:
+    frame = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back  # type: ignore[assignment]
