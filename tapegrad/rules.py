@@ -8,6 +8,7 @@ number type: whoever brings another one than float64 overloads the rows' functio
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -165,11 +166,6 @@ _module: Any = generated.load("rules", source())
 FUNCTIONS: dict[str, Callable[..., float]] = {
     op.name: getattr(_module, op.name) for op in OPS if op.arity
 }
-PARTIALS: dict[str, Callable[..., Any]] = {
-    op.name: getattr(_module, f"{op.name}_partials")
-    for op in OPS
-    if op.arity and not op.is_piecewise_constant
-}
 evaluate: Callable[..., Any] = _module.evaluate
 accumulate: Callable[..., Any] = _module.accumulate
 is_zero: Callable[..., Any] = _module.is_zero
@@ -214,8 +210,14 @@ def _overload_for_floats(function: Callable[..., Any], arity: int) -> None:
 for _op in OPS:
     if _op.arity:
         _overload_for_floats(FUNCTIONS[_op.name], _op.arity)
-    if _op.name in PARTIALS:
-        _overload_for_floats(PARTIALS[_op.name], _op.arity + 1)
+
+
+@functools.cache
+def partials(name: str) -> Callable[..., Any]:
+    """Return a row's function of operands and value that returns its partial derivatives."""
+    function: Callable[..., Any] = getattr(_module, f"{name}_partials")
+    _overload_for_floats(function, BY_NAME[name].arity + 1)
+    return function
 
 
 @overload(evaluate, jit_options=_FLOAT_OPTIONS)

@@ -13,7 +13,7 @@ from numba.core.errors import TypingError
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload, register_jitable
 
-from tapegrad.compiled import pool
+from tapegrad.compiled import operations, pool
 from tapegrad.compiled.rewriting import forms, twin
 from tapegrad.compiled.sweeping import (
     clear_linearised,
@@ -280,6 +280,7 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
             f"{name} is not compiled, so its derivative can't be called from compiled code: "
             "decorate it with numba.njit"
         )
+    operations.load()
     provide(second_order)
     # A derivative of first order is swept once, so partials are all that its tape need hold.
     inner = twin(function, active if second_order else linearised)

@@ -98,7 +98,7 @@ def _partials(context: Any, builder: Any, name: str, values: list[Any], result: 
     kind = signature(
         types.UniTuple(types.float64, len(values)), *[types.float64] * (len(values) + 1)
     )
-    call = rules.calling(rules.PARTIALS[name], len(values) + 1)
+    call = rules.calling(rules.partials(name), len(values) + 1)
     both = context.compile_internal(builder, call, kind, [*values, result])
     return cgutils.unpack_tuple(builder, both)
 

@@ -1,0 +1,151 @@
+"""Active numbers and arrays going into and coming out of compiled functions.
+
+What comes in is brought to the innermost recording; Python's pending records are written first,
+and Python takes note of what compiled code appended when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+from numba.core import boxing, cgutils
+from numba.core.errors import UnsupportedError
+from numba.core.pythonapi import _boxers, _unboxers
+from numba.extending import NativeValue, box, unbox
+
+from tapegrad.compiled.sites import enters_object_mode
+from tapegrad.record.active import Active, make
+from tapegrad.record.array import ActiveArray, as_data
+from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active
+from tapegrad.record.native import make as emit_active
+from tapegrad.record.nesting import current, innermost, slot_on
+from tapegrad.tape import Tape
+
+# --- what the wrappers of compiled functions call ---------------------------------------------
+
+
+def _open_tape(tape: Tape) -> Tape:
+    tape = innermost([current(), tape]) if tape.is_open else innermost([tape])
+    tape.flush()
+    return tape
+
+
+def _enter_number(number: Active) -> tuple[float, int, int]:
+    tape = _open_tape(number.tape)
+    slot = slot_on(tape, number)
+    tape.flush()
+    return number.value, slot, tape.address
+
+
+def _enter_array(array: ActiveArray) -> Any:
+    tape = _open_tape(array.tape)
+    data = as_data(tape, array)
+    tape.flush()
+    return data
+
+
+def _leave(thing: Any) -> None:
+    current().take_note()
+
+
+def _result_number(value: float, slot: int) -> Any:
+    return make(current(), slot, value) if slot else value
+
+
+def _result_array(data: Any) -> ActiveArray:
+    return ActiveArray(current(), data)
+
+
+def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
+    """Emit a call of a Python function; the result is a new reference, or null."""
+    callee = c.pyapi.unserialize(c.pyapi.serialize_object(function))
+    result = c.pyapi.call_function_objargs(callee, objects)
+    c.pyapi.decref(callee)
+    return result
+
+
+def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
+    def cleanup() -> None:
+        with c.pyapi.err_push():  # an exception may be on its way
+            c.pyapi.decref(_call(c, _leave, obj))
+
+    return cleanup
+
+
+@unbox(ActiveType)
+def _unbox_number(typ: Any, obj: Any, c: Any) -> Any:
+    parts = _call(c, _enter_number, obj)
+    is_error = cgutils.is_null(c.builder, parts)
+    result = cgutils.alloca_once(c.builder, c.context.get_value_type(active))
+    with c.builder.if_then(c.builder.not_(is_error)):
+        value = c.pyapi.float_as_double(c.pyapi.tuple_getitem(parts, 0))
+        slot, tape = (c.pyapi.long_as_longlong(c.pyapi.tuple_getitem(parts, k)) for k in (1, 2))
+        c.pyapi.decref(parts)
+        c.builder.store(emit_active(c.context, c.builder, value, slot, tape), result)
+    return NativeValue(c.builder.load(result), is_error=is_error, cleanup=_cleanup(c, obj))
+
+
+def _stay_compiled() -> None:
+    if enters_object_mode():
+        raise UnsupportedError("active numbers can't enter object mode")
+
+
+@box(ActiveType)
+def _box_number(typ: Any, val: Any, c: Any) -> Any:
+    _stay_compiled()
+    value, slot = (c.builder.extract_value(val, k) for k in (0, 1))
+    parts = c.pyapi.float_from_double(value), c.pyapi.long_from_longlong(slot)
+    result = _call(c, _result_number, *parts)
+    for part in parts:
+        c.pyapi.decref(part)
+    return result
+
+
+_unbox_plain, _box_plain = boxing.unbox_array, boxing.box_array
+
+
+def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
+    if not is_active(typ.dtype):
+        return _unbox_plain(typ, obj, c)
+    # The library's own loops are given the elements themselves.
+    plain_type = c.pyapi.get_c_object("tapegrad_ndarray")
+    is_plain = c.builder.icmp_unsigned("==", c.pyapi.get_type(obj), plain_type)
+    found = cgutils.alloca_once_value(c.builder, obj)
+    with c.builder.if_then(c.builder.not_(is_plain)):
+        c.builder.store(_call(c, _enter_array, obj), found)
+    data = c.builder.load(found)
+    is_error = cgutils.is_null(c.builder, data)
+    result = cgutils.alloca_once(c.builder, c.context.get_value_type(typ))
+    failed = cgutils.alloca_once_value(c.builder, is_error)
+    with c.builder.if_then(c.builder.not_(is_error)):
+        native = _unbox_plain(typ, data, c)
+        c.builder.store(native.value, result)
+        c.builder.store(native.is_error, failed)
+        with c.builder.if_then(c.builder.not_(is_plain)):
+            c.pyapi.decref(data)
+
+    def cleanup() -> None:
+        with c.builder.if_then(c.builder.not_(is_plain)):
+            _cleanup(c, obj)()
+
+    return NativeValue(c.builder.load(result), is_error=c.builder.load(failed), cleanup=cleanup)
+
+
+def _box_array(typ: Any, val: Any, c: Any) -> Any:
+    if not is_active(typ.dtype):
+        return _box_plain(typ, val, c)
+    _stay_compiled()
+    dtype = c.env_manager.read_const(c.env_manager.add_const(ACTIVE))
+    data = c.pyapi.nrt_adapt_ndarray_to_python(typ, val, dtype)
+    c.context.nrt.decref(c.builder, typ, val)
+    result = _call(c, _result_array, data)
+    c.pyapi.decref(data)
+    return result
+
+
+# An array's class says nothing of what its elements are, so the two functions stand in for
+# Numba's own and hand all other arrays on to them.
+_unboxers.functions[types.Array] = _unbox_array
+_boxers.functions[types.Array] = _box_array

@@ -1,0 +1,21 @@
+"""What active numbers and arrays can do in compiled code, loaded when they first get there.
+
+Registering some hundred functions with Numba takes a twentieth of a second, which those who
+never compile need not wait for.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import import_module
+
+_MODULES = (
+    "arrays", "choices", "conversion", "creation", "reductions", "scalars", "statements", "tuples",
+)  # fmt: skip
+
+
+@functools.cache
+def load() -> None:
+    """Register every function; before Numba infers the types of code with active numbers."""
+    for module in _MODULES:
+        import_module(f"tapegrad.compiled.{module}")
