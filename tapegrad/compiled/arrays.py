@@ -94,9 +94,8 @@ _define_all()
 def store(array: Any, values: Any) -> None:
     """Copy the elements of an array into another one of its shape.
 
-    Faster to compile than a slice assignment, which is ready to print both shapes.
+    For compiled code; compiled faster than a slice assignment, which can print both shapes.
     """
-    raise NotImplementedError
 
 
 @overload(store, strict=False)

@@ -16,8 +16,7 @@ from tapegrad.record.stopping import stop_gradient
 
 
 def _element(x: Any, index: Any) -> Any:
-    """Return an array's element, or a number itself."""
-    raise NotImplementedError
+    """Return an array's element, or a number itself; for compiled code."""
 
 
 @overload(_element, strict=False)
@@ -28,7 +27,7 @@ def _(x: Any, index: Any) -> Any:
 
 
 def _shape(x: Any) -> Any:
-    raise NotImplementedError
+    """Return a number's or an array's shape; for compiled code."""
 
 
 @overload(_shape, strict=False)
@@ -37,7 +36,7 @@ def _(x: Any) -> Any:
 
 
 def _broadcast(x: Any, shape: Any) -> Any:
-    raise NotImplementedError
+    """Return an array in another shape, or a number itself; for compiled code."""
 
 
 @overload(_broadcast, strict=False)
@@ -70,7 +69,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def _truth(x: Any, index: Any) -> Any:
-    raise NotImplementedError
+    """Read an element of a condition, or one truth value; for compiled code."""
 
 
 @overload(_truth, strict=False)

@@ -157,7 +157,7 @@ def _depth(kind: Any) -> int:
 
 
 def _shape_of(thing: Any) -> Any:
-    raise NotImplementedError
+    """Return the shape that `numpy.array` would give something; for compiled code."""
 
 
 @overload(_shape_of, strict=False)
@@ -170,7 +170,7 @@ def _(thing: Any) -> Any:
 
 
 def _copy_into(array: Any, thing: Any) -> None:
-    raise NotImplementedError
+    """Copy a structure's numbers into an array of its shape; for compiled code."""
 
 
 @overload(_copy_into, strict=False)
@@ -200,7 +200,6 @@ def _(array: Any, thing: Any) -> Any:
 
 def _copy_rest(array: Any, i: Any, things: Any) -> None:
     """Copy the elements of a tuple of unequal types into those of an array from `i` on."""
-    raise NotImplementedError
 
 
 @overload(_copy_rest, strict=False)

@@ -31,7 +31,7 @@ Choose = Callable[..., Any]
 
 def _overloaded(name: str, choose: Choose) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
+        """Stand for a function; what Numba compiles for a call of it is chosen by the types."""
 
     function.__name__ = function.__qualname__ = name.strip("_")
     overload(function, strict=False)(choose)
@@ -73,7 +73,6 @@ def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
 
 def cleared(shape: Any, like: Any) -> Any:
     """Return an array of passive zeros that can hold the active numbers there are in `like`."""
-    raise NotImplementedError
 
 
 @overload(cleared, strict=False)
