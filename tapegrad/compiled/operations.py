@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
+from tapegrad.record.interception import teach_numba
+
 _MODULES = (
     "arrays", "choices", "conversion", "creation", "reductions", "scalars", "statements", "tuples",
 )  # fmt: skip
@@ -19,3 +21,4 @@ def load() -> None:
     """Register every function; before Numba infers the types of code with active numbers."""
     for module in _MODULES:
         import_module(f"tapegrad.compiled.{module}")
+    teach_numba()

@@ -90,18 +90,24 @@ def _add_switches_of_scipy(module: ModuleType) -> None:
     _add_switches(scipy_special.replacements(module))
 
 
-@functools.cache
-def _teach_numba() -> None:
+def teach_numba() -> None:
     """Have Numba compile a switch as the function it stands for.
 
-    A user's function that Numba compiles meanwhile finds the switches in its namespace.
+    A user's function that Numba compiles meanwhile finds the switches in its namespace. What a
+    function can do that is registered later is taught by calling this again.
     """
     context = cpu_target.typing_context
     context.refresh()
     for original, switch in _switches.items():
-        known = context._lookup_global(original)
-        if known is not None and context._lookup_global(switch) is None:
-            context.insert_global(switch, known)
+        known, taught = context._lookup_global(original), context._lookup_global(switch)
+        if known is None or known is taught:
+            continue
+        if taught is not None:
+            context._remove_global(switch)
+        context.insert_global(switch, known)
+
+
+_teach_numba_once = functools.cache(teach_numba)
 
 
 # --- modules ----------------------------------------------------------------------------------
@@ -201,7 +207,7 @@ def intercepting(places: Iterable[Place] = ()) -> Iterator[None]:
     """
     own = list(places)
     with _lock:
-        _teach_numba()
+        _teach_numba_once()
         for place in own:
             _replace(*place)
     try:
