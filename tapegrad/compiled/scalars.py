@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
@@ -40,7 +41,7 @@ _OPERATORS: dict[Any, str] = {
     operator.iadd: "add", operator.isub: "subtract", operator.imul: "multiply",
     operator.itruediv: "divide", operator.floordiv: "floor_divide",
     operator.ifloordiv: "floor_divide", operator.mod: "remainder", operator.imod: "remainder",
-    operator.pos: "positive", abs: "absolute",
+    abs: "absolute",
 }  # fmt: skip
 _POWERS = (operator.pow, operator.ipow, pow, math.pow, np.power, np.float_power)
 _COMPARISONS = {"less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
@@ -142,7 +143,9 @@ def _define_truth(name: str, keys: list[Any]) -> None:
 
 
 for _op in OPS:
-    if _op.boolean and not _op.name.startswith("logical"):
+    if _op.boolean and _op.name.startswith("logical"):  # those by bits are of integers
+        _define_truth(_op.name, [getattr(np, _op.name)])
+    elif _op.boolean:
         _others = [_COMPARISONS.get(_op.name), getattr(math, _op.name, None)]
         _define_truth(_op.name, [key for key in _others if key is not None] + _keys(_op.name))
 
@@ -154,15 +157,29 @@ def _is_true(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.fcmp_unordered("!=", value, zero.value)
 
 
+def _is_false(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return builder.not_(_is_true(context, builder, sig, args))
+
+
 define([bool], _fitting(types.boolean, 1), "bool", _is_true)
+define([operator.not_], _fitting(types.boolean, 1), "not", _is_false)
 for _kind in (ActiveType, ExpressionType):
     lower_builtin(bool, _kind)(_is_true)
 
 
+def _check_finite(x: float) -> None:
+    if x != x:
+        raise ValueError("cannot convert float NaN to integer")
+    if x - x != 0.0:
+        raise OverflowError("cannot convert float infinity to integer")
+
+
 def _define_integer(keys: list[Any], name: str) -> None:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = read(context, builder, name, _numbers(builder, sig, args))
-        return builder.fptosi(value, _I64)
+        (x,) = _numbers(builder, sig, args)
+        finite = signature(types.none, types.float64)
+        context.compile_internal(builder, _check_finite, finite, [x.value])
+        return builder.fptosi(read(context, builder, name, [x]), _I64)
 
     define(keys, _fitting(types.int64, 1), f"integer {name}", lower)
 
@@ -176,20 +193,40 @@ def _rounded(x: float, digits: int) -> float:
     return round(x, digits)
 
 
+def _last_that_rounds_so(x: float, digits: int, sign: float) -> float:
+    """Return the float furthest from `x`, in a direction, that rounds to the same number."""
+    rounded, step = round(x, digits), np.spacing(abs(x))
+    while round(x + sign * step, digits) == rounded:
+        x += sign * step
+        step *= 2.0
+    while step >= np.spacing(abs(x)):
+        if round(x + sign * step, digits) == rounded:
+            x += sign * step
+        step /= 2.0
+    return x
+
+
+_last = jit(_last_that_rounds_so)
+
+
+def _rounding_interval(x: float, digits: int) -> tuple[float, float]:
+    """Return the least and greatest float that round as `x` does; all where that is none."""
+    if x != x:
+        return -np.inf, np.inf
+    return (x, x) if x - x != 0.0 else (_last(x, digits, -1.0), _last(x, digits, 1.0))
+
+
 def _round_to(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     (x,) = _numbers(builder, signature(sig.return_type, sig.args[0]), args[:1])
-    kind = signature(types.float64, types.float64, types.int64)
-    rounded = context.compile_internal(builder, _rounded, kind, [x.value, args[1]])
-    distance = _recorded(context, builder, "subtract", x, emission.Number(rounded))
-    half = context.compile_internal(builder, _half_unit, signature(types.float64, types.int64),
-                                    args[1:])  # fmt: skip
-    size = _recorded(context, builder, "absolute", distance)
-    read(context, builder, "less_equal", [size, emission.Number(half)])
-    return rounded
-
-
-def _half_unit(digits: int) -> float:
-    return 0.5 * 10.0 ** (-digits)
+    operands = (types.float64, types.int64)
+    if kind_in(sig.args[0]) is active:
+        kind = signature(types.UniTuple(types.float64, 2), *operands)
+        interval = context.compile_internal(builder, _rounding_interval, kind, [x.value, args[1]])
+        lowest, highest = cgutils.unpack_tuple(builder, interval, 2)
+        read(context, builder, "greater_equal", [x, emission.Number(lowest)])
+        read(context, builder, "less_equal", [x, emission.Number(highest)])
+    kind = signature(types.float64, *operands)
+    return context.compile_internal(builder, _rounded, kind, [x.value, args[1]])
 
 
 define(
@@ -206,7 +243,7 @@ define(
 # --- what has no record of its own ------------------------------------------------------------
 
 define(
-    [float],
+    [float, operator.pos],
     lambda *args: signature(args[0], args[0]) if _are_fitting(args, 1) else None,
     "float",
     lambda context, builder, sig, args: args[0],
