@@ -75,10 +75,31 @@ def _full(kind: Any) -> Any:
     return choose
 
 
-@maker(np.eye, np.identity)
+@maker(np.eye)
 def _eye(kind: Any) -> Any:
-    def choose(n: Any) -> Any:
-        def implementation(n: Any) -> Any:
+    def choose(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:  # noqa: N803
+        if not _is_float(dtype):
+            return lambda N, M=None, k=0, dtype=None: np.eye(N, M, k, dtype)  # noqa: N803
+
+        def implementation(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:  # noqa: N803
+            array = np.zeros((N, N if M is None else M), kind)
+            for i in range(max(0, -k), N):
+                if i + k < array.shape[1]:
+                    array[i, i + k] = 1.0
+            return array
+
+        return implementation
+
+    return choose
+
+
+@maker(np.identity)
+def _identity(kind: Any) -> Any:
+    def choose(n: Any, dtype: Any = None) -> Any:
+        if not _is_float(dtype):
+            return lambda n, dtype=None: np.identity(n, dtype)
+
+        def implementation(n: Any, dtype: Any = None) -> Any:
             array = np.zeros((n, n), kind)
             for i in range(n):
                 array[i, i] = 1.0
