@@ -7,6 +7,7 @@ import os
 import re
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.libraries import in_library
 
 _PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
                     r"(?:at (?P<path>\S+?\.py) \((?P<number>\d+)\))")  # fmt: skip
@@ -14,8 +15,8 @@ _CALL = re.compile(r">>> (?P<call>.*active.*)")
 _REMEDIES = (
     (r"parallel=True", "record it without parallel=True: a tape is written in one order; run "
      "independent points in parallel with value_and_grad(f).njit instead"),
-    (r"complex(64|128)", "complex numbers are not supported: compute the real and the imaginary "
-     "part as two real numbers"),
+    (r"(>>>|unify|attribute).*complex(64|128)", "complex numbers are not supported: compute the "
+     "real and the imaginary part as two real numbers"),
     (r"setitem\(array\((float|int|bool)", "an array made outside the function, or of another type "
      "than float64, can't hold active numbers: make it in the function with np.zeros(n)"),
     (r"jitclass|Record\(|instance\.", "active numbers can't be stored in a structure made "
@@ -52,13 +53,14 @@ def _first_reason(text: str) -> str:
 
 
 def _where(text: str) -> str:
-    """Return the user's line that Numba names last, with its text."""
+    """Return the user's line that Numba names first, with its text."""
     places = [
-        (found["file"] or found["path"], int(found["line"] or found["number"]))
+        (os.path.abspath(found["file"] or found["path"]), int(found["line"] or found["number"]))
         for found in _PLACE.finditer(text)
     ]
     readable = [place for place in places if linecache.getline(*place).strip()]
     if not readable:
         return ""
-    file, line = readable[0]
-    return f", at {os.path.abspath(file)}:{line}\n    {linecache.getline(file, line).strip()}"
+    users = [place for place in readable if not in_library(place[0])]
+    file, line = (users or readable)[0]
+    return f", at {file}:{line}\n    {linecache.getline(file, line).strip()}"
