@@ -34,6 +34,11 @@ def is_library_object(thing: Any) -> bool:
     return is_of_this_package(kind.__module__) or (module is not None and is_library_module(module))
 
 
+def is_compiler_object(thing: Any) -> bool:
+    """Whether an object is part of a compiler, whose insides are endless and no user's data."""
+    return type(thing).__module__.startswith(("numba.core", "numba.stencils", "llvmlite."))
+
+
 def is_of_this_package(module: str | None) -> bool:
     """Whether a module of this name belongs to this package."""
     return (module or "").partition(".")[0] == "tapegrad"

@@ -1,10 +1,11 @@
 """What can't work in compiled code says so, with the user's line and a way out."""
 
+import gc
 import math
 
 import numpy as np
 import pytest
-from numba import njit, objmode, prange
+from numba import njit, objmode, prange, stencil, typed
 from numba.core.errors import TypingError
 
 import tapegrad as tg
@@ -68,6 +69,46 @@ def outside_array(x):
     return store(x, OUTSIDE)
 
 
+@njit
+def product(numbers):
+    return numbers[0] * numbers[1]
+
+
+def in_a_typed_list(x):
+    numbers = typed.List()
+    numbers.append(x[0])
+    return product(numbers)
+
+
+def in_a_typed_dictionary(x):
+    numbers = typed.Dict()
+    numbers[0] = x[0]
+    return product(numbers)
+
+
+def in_a_list_with_floats(x):
+    return product([x[0], 2.0])
+
+
+@njit
+def squares(x):
+    for number in x:
+        yield number * number
+
+
+def through_a_generator(x):
+    return sum(squares(x))
+
+
+@njit("float64(float64)")
+def of_declared_type(x):
+    return x * x
+
+
+def calling_for_a_declared_type(x):
+    return of_declared_type(x[0])
+
+
 # The function, what the message names, the line it shows and the remedy.
 REFUSED = {
     "parallel": (in_parallel, "parallel=True", "", r"value_and_grad\(f\)\.njit"),
@@ -82,10 +123,16 @@ REFUSED = {
         "with objmode",
         "keep what depends on the input",
     ),
+    "typed list": (in_a_typed_list, "typed.List", "", "fill it in a compiled function"),
+    "typed dict": (in_a_typed_dictionary, "typed.Dict", "", "fill it in a compiled function"),
+    "mixed list": (in_a_list_with_floats, "heterogeneous", "", r"pass np\.array"),
+    "generator": (through_a_generator, "generator", "", "be plain Python"),
+    "declared types": (calling_for_a_declared_type, "active", "", "leave the signature out"),
     "integers": (into_integers, "setitem", "counts[0] = x[0]", "np.zeros"),
 }
 
 
+@pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_names_the_construct_the_line_and_the_remedy(name):
     function, construct, line, remedy = REFUSED[name]
@@ -163,3 +210,46 @@ def test_typed_containers_made_inside_hold_active_numbers():
         return sum(numbers)
 
     np.testing.assert_allclose(tg.grad(function)(X), [1 + X[1] * X[2], X[0] * X[2], X[0] * X[1]])
+
+
+@njit("float64(float64[:])")
+def with_declared_types(x):
+    return of_declared_type(x[0]) * x[1]
+
+
+def test_a_function_with_declared_types_is_recorded_all_the_same():
+    assert tg.value_and_grad(with_declared_types)(X) == (
+        X[0] ** 2 * X[1], pytest.approx(np.array([2 * X[0] * X[1], X[0] ** 2, 0.0])),
+    )  # fmt: skip
+
+
+@stencil
+def mean_of_neighbours(x):
+    return 0.5 * (x[-1] + x[1])
+
+
+@njit
+def with_a_stencil(x):
+    return mean_of_neighbours(x).sum()
+
+
+def test_a_stencil_is_refused_where_it_is_called():
+    with pytest.raises(UnsupportedFunctionError, match="return mean_of_neighbours"):
+        tg.grad(with_a_stencil)(X)
+
+
+@pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning")
+def test_lists_that_are_passed_over_and_over_leave_the_heap_as_it_was():
+    @njit
+    def grown(numbers):
+        numbers.append(numbers[0] * 2.0)
+        return numbers[1] * numbers[0]
+
+    for _ in range(50):
+        value, gradient = tg.value_and_grad(lambda x: grown([x[0], x[1]]) * grown([x[2], x[0]]))(X)
+        litter = [bytearray(24 * k) for k in range(50)]
+        del litter
+        gc.collect()
+    assert value == pytest.approx(X[0] ** 2 * X[1] * X[2])
+    expected = [2 * X[0] * X[1] * X[2], X[0] ** 2 * X[2], X[0] ** 2 * X[1]]
+    np.testing.assert_allclose(gradient, expected)

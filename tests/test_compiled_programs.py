@@ -1,6 +1,7 @@
 """Compiled programs differentiated unchanged: against differences, Python and compiled code."""
 
 import compiled_programs_of_algebra  # noqa: F401 - adds its programs to the others
+import compiled_programs_of_simulation  # noqa: F401
 import numpy as np
 import pytest
 from compiled_programs import PROGRAMS

@@ -14,11 +14,13 @@ from numba.core import boxing, cgutils
 from numba.core.errors import UnsupportedError
 from numba.core.pythonapi import _boxers, _unboxers
 from numba.extending import NativeValue, box, unbox
+from numba.typed import typeddict, typedlist
 
 from tapegrad.compiled.sites import enters_object_mode
+from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_data
-from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active
+from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
 from tapegrad.tape import Tape
@@ -50,12 +52,27 @@ def _leave(thing: Any) -> None:
     current().take_note()
 
 
+def _refuse(container: Any) -> None:
+    raise UnsupportedFunctionError(
+        f"active numbers can't be kept in a numba.typed.{type(container).__name__} between calls "
+        "of compiled functions: fill it in a compiled function, or keep them in a list, a tuple "
+        "or an array"
+    )
+
+
 def _result_number(value: float, slot: int) -> Any:
     return make(current(), slot, value) if slot else value
 
 
 def _result_array(data: Any) -> ActiveArray:
     return ActiveArray(current(), data)
+
+
+def _refuse_generator() -> None:
+    raise UnsupportedFunctionError(
+        "a compiled generator of active numbers can't be gone through in Python: do that in a "
+        "compiled function, or let the generator be plain Python"
+    )
 
 
 def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
@@ -145,7 +162,46 @@ def _box_array(typ: Any, val: Any, c: Any) -> Any:
     return result
 
 
-# An array's class says nothing of what its elements are, so the two functions stand in for
-# Numba's own and hand all other arrays on to them.
+_unbox_plain_list = boxing.unbox_list
+
+
+def _unbox_list(typ: Any, obj: Any, c: Any) -> Any:
+    native = _unbox_plain_list(typ, obj, c)
+    if kind_in(typ) is None:
+        return native
+    leave = _cleanup(c, obj)
+
+    def cleanup() -> None:
+        native.cleanup()
+        leave()  # Numba doesn't clean up after the elements
+
+    return NativeValue(native.value, is_error=native.is_error, cleanup=cleanup)
+
+
+def _refusing(unbox_plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the unboxing of a container whose elements, being native, name a tape for good."""
+
+    def unbox_container(typ: Any, obj: Any, c: Any) -> Any:
+        if kind_in(typ) is None:
+            return unbox_plain(typ, obj, c)
+        is_error = cgutils.is_null(c.builder, _call(c, _refuse, obj))
+        return NativeValue(c.context.get_constant_null(typ), is_error=is_error)
+
+    return unbox_container
+
+
+def _box_generator(typ: Any, val: Any, c: Any) -> Any:
+    # It would append to a tape in steps of which Python knows nothing.
+    if kind_in(typ.yield_type, *typ.arg_types, *typ.state_types) is None:
+        return boxing.box_generator(typ, val, c)
+    return _call(c, _refuse_generator)
+
+
+# The class of a container says nothing of what its elements are, so these functions stand in for
+# Numba's own and hand all other containers on to them.
 _unboxers.functions[types.Array] = _unbox_array
 _boxers.functions[types.Array] = _box_array
+_boxers.functions[types.Generator] = _box_generator
+_unboxers.functions[types.List] = _unbox_list
+_unboxers.functions[types.ListType] = _refusing(typedlist.unbox_listtype)
+_unboxers.functions[types.DictType] = _refusing(typeddict.unbox_dicttype)

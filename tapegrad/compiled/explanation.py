@@ -12,7 +12,12 @@ from tapegrad.libraries import in_library
 _PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
                     r"(?:at (?P<path>\S+?\.py) \((?P<number>\d+)\))")  # fmt: skip
 _CALL = re.compile(r">>> (?P<call>.*active.*)")
+_CALL_FAILED = re.compile(r"No matching definition|can't unbox heterogeneous list")
 _REMEDIES = (
+    (r"No matching definition", "a function compiled for declared types can't be given active "
+     "numbers: leave the signature out of @njit"),
+    (r"heterogeneous list", "a list that is passed to a compiled function holds either active "
+     "numbers or floats: pass np.array([...]) or a tuple"),
     (r"parallel=True", "record it without parallel=True: a tape is written in one order; run "
      "independent points in parallel with value_and_grad(f).njit instead"),
     (r"(>>>|unify|attribute).*complex(64|128)", "complex numbers are not supported: compute the "
@@ -33,8 +38,9 @@ _OTHERWISE = (
 
 
 def is_about_active_numbers(error: Exception) -> bool:
-    """Whether a compilation failed because of active numbers."""
-    return "active" in str(error)
+    """Whether a compilation, or a call of what is compiled, failed because of active numbers."""
+    text = str(error)
+    return "active" in text and (not isinstance(error, TypeError) or bool(_CALL_FAILED.match(text)))
 
 
 def explained(error: Exception) -> UnsupportedFunctionError:

@@ -22,7 +22,7 @@ from numba.core.rewrites import Rewrite, register_rewrite
 
 from tapegrad.compiled import stand_ins
 from tapegrad.record.interception import original_of
-from tapegrad.record.kinds import kind_in
+from tapegrad.record.kinds import active, kind_in
 
 _twins: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 _kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -48,6 +48,12 @@ def twin(dispatcher: Any, kind: Any) -> Any:
             copy.enable_caching()
         twins[kind] = copy
     return twins[kind]
+
+
+def taking_active(function: Any) -> Any:
+    """Return what to call with active numbers; of a function with declared types, its twin."""
+    is_closed = isinstance(function, Dispatcher) and not getattr(function, "_can_compile", True)
+    return twin(function, active) if is_closed else function
 
 
 def _stand_in(thing: Any, kind: Any) -> Any:

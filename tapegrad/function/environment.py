@@ -19,7 +19,13 @@ from typing import Any, Protocol
 
 from tapegrad.function.content import can_change, children, freeze, is_data
 from tapegrad.function.reads import CLOSURE, GLOBAL, IMPORT, Read, reads
-from tapegrad.libraries import in_library, is_library_module, is_library_object, is_of_this_package
+from tapegrad.libraries import (
+    in_library,
+    is_compiler_object,
+    is_library_module,
+    is_library_object,
+    is_of_this_package,
+)  # fmt: skip
 from tapegrad.record.interception import Cell, Place, is_interceptable, original_of
 
 _MISSING = object()
@@ -247,7 +253,7 @@ class Environment:
 
     def _object(self, name: str, instance: Any) -> None:
         """Remember every attribute of an object, and what its methods read."""
-        if not self._visit(instance):
+        if is_compiler_object(instance) or not self._visit(instance):
             return
         self._class(type(instance), instance)
         if hasattr(instance, "__dict__"):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from numba.core.errors import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
+from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
 from tapegrad.record.active import Active, make
@@ -135,8 +136,8 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
         ]
         args, kwargs = unflatten_all(call.structure, leaves)
         try:
-            result = function(*args, **kwargs)
-        except NumbaError as error:
+            result = taking_active(function)(*args, **kwargs)
+        except (NumbaError, TypeError) as error:
             if is_about_active_numbers(error):
                 raise explained(error) from error
             raise

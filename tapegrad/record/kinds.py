@@ -120,8 +120,8 @@ def kind_in(*arguments: Any) -> Any:
         if isinstance(argument, types.BaseTuple):
             found = kind_in(*argument.types)
         else:
-            inner = getattr(argument, "dtype", None) or getattr(argument, "type", None)
-            found = kind_in(inner) if isinstance(inner, types.Type) else None
+            inner = (getattr(argument, name, None) for name in ("dtype", "type", "value_type"))
+            found = kind_in(*(kind for kind in inner if isinstance(kind, types.Type)))
         if found is not None:
             return found
     return None
