@@ -281,7 +281,7 @@ def shortest_paths(x):
 @program([0.5, -0.2, 0.3, 1.0, 0.4, -0.7])
 def columns_centred_and_scaled(x):
     table = x.reshape(3, 2)
-    centred = table - table.mean(axis=0)
+    centred = table - table.sum(axis=0) / 3.0
     covariance = centred.T @ centred / 2.0
     scaled = np.cumsum(np.exp(table[:, 0])) / table.shape[0]
     return np.linalg.det(covariance) + covariance[0, 1] * scaled[-1]

@@ -222,3 +222,22 @@ def test_what_has_complex_candidates_is_not_taken_for_complex():
     with pytest.raises(UnsupportedFunctionError, match="spacing") as caught:
         tg.grad(absent)(np.ones(2))
     assert "complex" not in str(caught.value)
+
+
+# --- places in a sorted array ------------------------------------------------------------------
+
+KNOTS = np.array([0.0, 1.0, 1.0, 3.0])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_places_in_a_sorted_array(side):
+    def of_numbers(x):
+        place = 10 * np.searchsorted(KNOTS, x[0], side=side) + np.searchsorted(KNOTS, 1.0, side)
+        return place * x[1]
+
+    def of_arrays(x):
+        return np.sum(np.searchsorted(np.sort(x), KNOTS, side)) * x[0]
+
+    points = [np.array([a, 2.0]) for a in (-1.0, 0.0, 0.5, 1.0, 3.0, 4.0)]
+    same(of_numbers, [*points, np.array([nan, 2.0]), np.array([inf, 2.0])])
+    same(of_arrays, points)

@@ -12,7 +12,8 @@ from importlib import import_module
 from tapegrad.record.interception import teach_numba
 
 _MODULES = (
-    "arrays", "choices", "conversion", "creation", "reductions", "scalars", "statements", "tuples",
+    "arrays", "choices", "conversion", "creation", "ordering", "reductions", "scalars",
+    "statements", "tuples",
 )  # fmt: skip
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, register_jitable
-from numba.np import arrayobj
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.stand_ins import cleared, stand_in
-from tapegrad.record.kinds import is_active, kind_in
+from tapegrad.record.kinds import kind_in
 
 
 @register_jitable
@@ -146,92 +145,6 @@ def _ptp(a: Any) -> Any:
         return lambda a: np.ptp(a)
     return lambda a: _chain(_greater, a, np.nan) - _chain(_less, a, np.nan)
 
-
-def _place_of_best(is_better: Any, is_no_worse: Any, message: str) -> Any:
-    """Return a search for the best element, of which the first NaN is one.
-
-    What is recorded is how the best compares with each other, which holds for no NaN.
-    """
-
-    def implementation(a: Any) -> Any:
-        flat = a.ravel()
-        if len(flat) == 0:
-            raise ValueError(message)
-        best = 0
-        for i in range(len(flat)):
-            if flat[i].value != flat[i].value:
-                best = i
-                break
-            if is_better(flat[i].value, flat[best].value):
-                best = i
-        if flat[best].value != flat[best].value:
-            for i in range(best + 1):
-                np.isnan(flat[i])
-            return best
-        for i in range(best):
-            is_better(flat[best], flat[i])
-        for i in range(best + 1, len(flat)):
-            is_no_worse(flat[best], flat[i])
-        return best
-
-    return implementation
-
-
-@register_jitable
-def _is_greater(x: Any, y: Any) -> Any:
-    return x > y
-
-
-@register_jitable
-def _is_at_least(x: Any, y: Any) -> Any:
-    return x >= y
-
-
-@register_jitable
-def _is_less(x: Any, y: Any) -> Any:
-    return x < y
-
-
-@register_jitable
-def _is_at_most(x: Any, y: Any) -> Any:
-    return x <= y
-
-
-@stand_in(np.argmax, method="argmax")
-def _argmax(a: Any) -> Any:
-    if not holds_actives(a):
-        return lambda a: a.argmax()
-    message = "attempt to get argmax of an empty sequence"
-    return _place_of_best(_is_greater, _is_at_least, message)
-
-
-@stand_in(np.argmin, method="argmin")
-def _argmin(a: Any) -> Any:
-    if not holds_actives(a):
-        return lambda a: a.argmin()
-    message = "attempt to get argmin of an empty sequence"
-    return _place_of_best(_is_less, _is_at_most, message)
-
-
-# --- sorting ----------------------------------------------------------------------------------
-
-
-def _comes_before(x: Any, y: Any) -> bool:
-    """Whether a number comes before another: NaNs are last. Each way is one record, or two."""
-    if x.value == x.value and y.value == y.value:
-        return x < y if x.value < y.value else not y <= x
-    return not np.isnan(x) and bool(np.isnan(y))
-
-
-_plain_order = arrayobj.lt_implementation
-
-
-def _order(dtype: Any) -> Any:
-    """Return the order that Numba sorts numbers of a type in."""
-    return _comes_before if is_active(dtype) else _plain_order(dtype)
-
-
-arrayobj.lt_implementation = _order
 
 # --- running results --------------------------------------------------------------------------
 
