@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -251,7 +251,7 @@ class Tape:
             self.sites.append((code.co_filename, _line_of(code, instruction)))
         return index
 
-    def end(self, outputs: Sequence[int] = ()) -> None:
+    def end(self, outputs: Sequence[int] | npt.NDArray[np.int32] = ()) -> None:
         """End the recording: trim the columns, make them read-only, refuse further records."""
         self.flush()
         self._resolve_sites()
@@ -356,18 +356,35 @@ class Tape:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
-        for group, columns in enumerate(PYTHON_COLUMNS):
-            extra = len(state["columns"][columns[0][0]])
+        self._fill(state["columns"], state["outputs"], state["sites"])
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]], outputs: npt.NDArray[np.int32],
+                     sites: Sequence[Site]) -> Tape:  # fmt: skip
+        """Return an ended tape of columns, copied: all of the attributes' names, slot 0 included.
+
+        The inputs are the input records, in order.
+        """
+        tape = cls()
+        tape._fill(columns, outputs, sites)
+        return tape
+
+    def _fill(self, columns: Mapping[str, npt.NDArray[Any]], outputs: npt.NDArray[np.int32],
+              sites: Sequence[Site]) -> None:  # fmt: skip
+        """Take columns, copied, for those of a new tape, and end it."""
+        for group, names in enumerate(PYTHON_COLUMNS):
+            extra = len(columns[names[0][0]])
             word = COUNT_WORD[group]
             self.head[word] = 0
             self.reserve(group, extra)
-            for name, _ in columns:
-                self._columns[name][:extra] = state["columns"][name]
+            for name, _ in names:
+                self._columns[name][:extra] = columns[name]
             self.head[word] = extra
         self.n = int(self.head[0])
-        self._input_slots = array("i", state["inputs"].tolist())
-        self.sites = list(state["sites"])
-        self.end(state["outputs"].tolist())
+        inputs = np.flatnonzero(self.op == INPUT).astype(np.int32)
+        self._input_slots = array("i", inputs.tobytes())
+        self.sites = list(sites)
+        self.end(outputs)
 
     def __repr__(self) -> str:
         return (

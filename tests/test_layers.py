@@ -23,6 +23,7 @@ FLOORS = [
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
+    ["passes"],
     ["record"],
     ["compiled"],
     ["function"],

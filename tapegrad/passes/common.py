@@ -1,0 +1,141 @@
+"""Common subexpressions: what was computed before is not computed again."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import numpy.typing as npt
+from numba import int32, int64, types, uint64
+
+from tapegrad.jit import Kernel
+from tapegrad.memory import columns, counts, data, shift
+from tapegrad.ops import CODE, OPS, Op
+from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, require_ended, room
+from tapegrad.passes.constants import first_equal, scattered, table
+from tapegrad.tape import Tape
+
+INPUT = CODE["input"]
+
+NEARBY = 4
+"""How many places of the hash table are tried near the one of a record's later operand.
+
+They are in the cache, being written shortly before; a place anywhere in the table is not, and
+looking there first takes thrice the time. It's where the readers of a much-read slot go.
+"""
+
+
+def merge_common(tape: Tape) -> Tape:
+    """Drop the records that compute what an earlier one computed; their readers read that one.
+
+    Value numbering: in one loop from the first record to the last, the operation and its
+    operands, themselves replaced already, are looked up in a hash table of the records kept.
+    Constants are compared by their bits. Operations that don't mind the order of their
+    operands, down to the sign of a zero, are looked up in one order.
+
+    Preserves values to the bit, but for which NaN a NaN is; derivatives up to rounding where
+    they are finite, since an adjoint that was two is summed in another order; the order of
+    inputs, outputs and guards. Records stay as they were written, and so does the pool. Two
+    `stop`s of one operand are one `stop`.
+    """
+    require_ended(tape)
+    records = room(tape)
+    n_constants, n = len(tape.constants), len(tape)
+    canonical = np.append(~first_equal(tape.constants)[::-1], np.int32(0))
+    target = np.arange(-n_constants, n, dtype=np.int32)
+    keys = np.empty(n, np.uint64)
+    count = _merge.run(tape.address, *records, target, canonical, IS_COMMUTATIVE, keys, table(n))
+    return rebuilt(tape, records, count, tape.constants, target)
+
+
+def is_commutative(op: Op) -> bool:
+    """Whether swapping an operation's operands swaps its partials and changes no bit else.
+
+    Read from the row: sums, products, equality and truth are the same with their sides swapped.
+    Comparing alone isn't: `x if x > y else y` of 0.0 and -0.0 is either zero.
+    """
+    if op.arity != 2 or op.where:
+        return False
+    swap = {"x": "y", "y": "x"}
+    swapped = [_in_one_order(text, swap) for text in (op.value, *reversed(op.partials))]
+    return swapped == [_in_one_order(text, {}) for text in (op.value, *op.partials)]
+
+
+def _in_one_order(expression: str, names: dict[str, str]) -> str:
+    """Return an expression, its names replaced, with the sides that may be swapped sorted."""
+    return ast.unparse(_Sorting(names).visit(ast.parse(expression)))
+
+
+class _Sorting(ast.NodeTransformer):
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(self._names.get(node.id, node.id))
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Add | ast.Mult):
+            node.left, node.right = sorted((node.left, node.right), key=ast.unparse)
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        node.values.sort(key=ast.unparse)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.ops[0], ast.Eq | ast.NotEq) and len(node.ops) == 1:
+            sides = sorted((node.left, node.comparators[0]), key=ast.unparse)
+            node.left, node.comparators = sides[0], sides[1:]
+        return node
+
+
+IS_COMMUTATIVE: npt.NDArray[np.uint8] = np.array([is_commutative(op) for op in OPS], np.uint8)
+"""By operation code."""
+
+
+def _merge_common(address, op, a, b, value, target, canonical, commutes, keys, places):
+    n, n_constants = counts(address)
+    old_op, old_a, old_b, old_value, _ = columns(address)
+    new, same = shift(data(target), n_constants), shift(data(canonical), n_constants)
+    new_op, key_of, places_ = data(op), data(keys), data(places)
+    mask = uint64(len(places) - 1)
+    m = 1
+    for i in range(1, n):
+        code = old_op[i]
+        if code != INPUT:
+            x, y = new[old_a[i]], new[old_b[i]]
+            p = x if x >= 0 else same[min(x, int32(0))]
+            q = y if y >= 0 else same[min(y, int32(0))]
+            if commutes[code] and p > q:
+                p, q = q, p
+            key = uint64(types.uint32(p)) << uint64(32) | uint64(types.uint32(q))
+            scatter = scattered(key + uint64(code) * uint64(0x9E3779B97F4A7C15))
+            place = (uint64(2 * max(p, q, 0)) + (scatter & uint64(15))) & mask
+            found = places_[place]
+            tries = 1
+            while found != 0 and (key_of[found] != key or new_op[found] != code):
+                place = ((place if tries != NEARBY else scatter) + uint64(1)) & mask
+                found = places_[place]
+                tries += 1
+            if found != 0:
+                new[i] = found
+                continue
+            places_[place] = m
+            key_of[m] = key
+            a[m], b[m] = x, y
+        else:
+            a[m], b[m] = m, 0
+        new_op[m], value[m] = code, old_value[i]
+        new[i] = m
+        m += 1
+    return m
+
+
+_KEYS = types.Array(types.uint64, 1, "C")
+_merge = Kernel(
+    _merge_common,
+    int64(int64, BYTES, INTEGERS, INTEGERS, FLOATS, INTEGERS, INTEGERS, BYTES, _KEYS, INTEGERS),
+)
