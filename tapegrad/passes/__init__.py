@@ -36,7 +36,8 @@ Pass = Callable[[Tape], Tape]
 
 PASSES: tuple[Pass, ...] = (apply_identities, merge_common, drop_dead, share_constants)
 """What simplifies a tape, in order: an identity makes subexpressions common, both leave dead
-records behind, and no pass makes work for one before it."""
+records behind, and no pass makes work for one before it. The last costs constants their strides:
+whoever looks for loops over the pool leaves it out."""
 
 
 class Step(NamedTuple):

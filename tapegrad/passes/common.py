@@ -33,7 +33,7 @@ def merge_common(tape: Tape) -> Tape:
     Constants are compared by their bits. Operations that don't mind the order of their
     operands, down to the sign of a zero, are looked up in one order.
 
-    Preserves values to the bit, but for which NaN a NaN is; derivatives up to rounding where
+    Preserves values to the bit, but for a NaN's sign and payload; derivatives up to rounding where
     they are finite, since an adjoint that was two is summed in another order; the order of
     inputs, outputs and guards. Records stay as they were written, and so does the pool. Two
     `stop`s of one operand are one `stop`.

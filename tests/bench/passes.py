@@ -3,7 +3,9 @@
     python tests/bench/passes.py
 
 One table a tape, one line a pass: nanoseconds a record of the tape it is given, each held to 30,
-and the records before and after. A new tape is a function that returns it and a place in `TAPES`.
+and the records before and after. The wide tape shows the worst: none of its operands is in the
+cache, and `merge_common` may take twice that. A new tape is a function that returns it and a
+place in `TAPES`.
 """
 
 from collections.abc import Callable
