@@ -85,8 +85,9 @@ def apply_identities(tape: Tape) -> Tape:
     applied for as long as one matches. Guards on constants are dropped: they always hold. A
     `stop` is never replaced, unless by the constant it is of.
 
-    Preserves values to the bit, but for a NaN's sign and payload; derivatives up to rounding, since a
-    record less is an adjoint that isn't summed apart; the order of inputs, outputs and guards.
+    Preserves values to the bit, but for a NaN's sign and payload; derivatives up to rounding,
+    since a record less is an adjoint that isn't summed apart; the order of inputs, outputs and
+    guards.
     """
     require_ended(tape)
     records = room(tape)
