@@ -189,7 +189,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
 
         Numba's lists of lists need numbers of one type; tuples may hold active ones and others.
         """
-        if self._constant(call.func) not in (np.array, stand_ins.MAKERS[self._kind][np.array]):
+        if self._constant(call.func) not in (np.array, stand_ins.MAKERS[self._kind].get(np.array)):
             return []
         outer: Any = guard(get_definition, self._ir, call.args[0]) if call.args else None
         if not _is_list(outer) or not outer.items:
