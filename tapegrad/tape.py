@@ -11,9 +11,9 @@ from __future__ import annotations
 import ctypes
 import weakref
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,10 @@ class Tape:
     parent : Tape or None
         The tape that was being recorded when this one began.
     """
+
+    # What passes and loop recognition, which know tapes, make of one.
+    simplified: ClassVar[Callable[[Tape], Tape]]
+    rolled: ClassVar[Callable[[Tape], Any]]
 
     def __init__(self, parent: Tape | None = None) -> None:
         self.head = np.zeros(HEAD_WORDS, np.int64)

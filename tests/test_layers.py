@@ -23,11 +23,13 @@ FLOORS = [
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
-    ["passes"],
+    ["passes", "roll"],
+    ["native"],
     ["record"],
     ["compiled"],
     ["function"],
     ["derivatives", "drawing"],
+    ["explained"],
     ["testing", "__init__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,252 @@
+"""Iterations that recognition left beside a loop, taken into it.
+
+A first iteration differs from the others where a carried value begins with a constant, and inner
+loops are seen only where they run three times. Which loop a record belongs to is all that changes,
+never the order of the records, so the nest runs the same records in the same order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tapegrad.roll.nest import FAR, Indices, Leaf, Loop, Node, nearness, operands
+from tapegrad.tape import Tape
+
+Match = list[tuple[list[Node], Node]]
+"""What of the nodes beside a loop belongs to which node of its body, in order."""
+
+
+def absorb(tape: Tape, loop: Loop) -> None:
+    """Have every loop inside take in the iterations that stand before and after it."""
+    for node in loop.body:
+        if isinstance(node, Loop):
+            absorb(tape, node)
+    body = loop.body
+    k = 0
+    while k < len(body):
+        node = body[k]
+        if isinstance(node, Loop):
+            before = _take_iterations(tape, node, body[:k], backward=True)
+            del body[k - before : k]
+            k -= before
+            if k and _is_alike(body[k - 1], node):
+                k -= 1
+                node = body[k]
+                _join(node, body.pop(k + 1))
+            k = _turn(tape, body, k)
+            node = body[k]
+            after = _take_iterations(tape, node, body[k + 1 :], backward=False)
+            del body[k + 1 : k + 1 + after]
+            if k + 1 < len(body) and _is_alike(body[k + 1], node):
+                _join(node, body.pop(k + 1))
+                continue
+        k += 1
+
+
+def _turn(tape: Tape, body: list[Node], k: int) -> int:
+    """Have the loop at `k` begin earlier and end earlier, if that makes an iteration of its rest.
+
+    Recognition begins a loop where its shapes first repeat, which may be within an iteration.
+    Returns where the loop is then.
+    """
+    loop = body[k]
+    if not isinstance(loop, Loop) or not np.all(loop.counts):
+        return k
+    ends = np.cumsum(loop.counts) - 1
+    turned: list[Node] = list(loop.body)
+    tail: list[Node] = []
+    first = k
+    while first and len(tail) < len(turned) - 1:
+        node, last = body[first - 1], turned[-1]
+        if not isinstance(node, Leaf) or not isinstance(last, Leaf):
+            break
+        if node.op != last.op or not _fits(tape, node, last, int(last.slots[-1])):
+            break
+        rest = np.delete(last.slots, ends)
+        merged = np.sort(np.concatenate([node.slots, rest]), kind="stable")
+        tail.insert(0, Leaf(last.op, last.slots[ends], last.n_guards))
+        turned = [Leaf(last.op, merged, last.n_guards), *turned[:-1]]
+        first -= 1
+    after = [*tail, *body[k + 1 :]]
+    if not tail or _match(tape, after, turned, backward=False) is None:
+        return k
+    body[first:] = [Loop(turned, loop.counts, _starts(body[first])), *after]
+    return first
+
+
+def _take_iterations(tape: Tape, loop: Node, beside: list[Node], backward: bool) -> int:
+    """Have a loop take in what stands beside it; return how many nodes that is."""
+    assert isinstance(loop, Loop)
+    taken = 0
+    while True:
+        rest = beside[: len(beside) - taken] if backward else beside[taken:]
+        match = _match(tape, rest, loop.body, backward)
+        if match is None:
+            return taken
+        _take_in(loop, match, backward)
+        taken += sum(len(found) for found, _ in match)
+
+
+def _match(tape: Tape, nodes: list[Node], pattern: list[Node], backward: bool) -> Match | None:
+    """Match a body with the nodes next to its loop."""
+    rest = list(nodes)
+    match: Match = []
+    n_leaves = 0
+    for wanted in reversed(pattern) if backward else pattern:
+        found = _take(tape, rest, wanted, backward)
+        if found is None or (not found and not isinstance(wanted, Loop)):
+            return None
+        n_leaves += isinstance(wanted, Leaf)
+        match.append((found, wanted))
+    if backward:
+        match.reverse()
+    if not n_leaves and not any(found and isinstance(found[0], Loop) for found, _ in match):
+        return None
+    begin = _last_start(pattern[0])
+    for found, wanted in match:
+        if isinstance(wanted, Leaf) and not _fits(tape, found[0], wanted, begin):
+            return None
+    return match
+
+
+def _take(tape: Tape, rest: list[Node], wanted: Node, backward: bool) -> list[Node] | None:
+    """Remove from `rest` what a node of a body stands for; None if it's something else."""
+    found: list[Node] = []
+    while rest:
+        node = rest[-1] if backward else rest[0]
+        if _is_alike(node, wanted):
+            used = [node]
+        elif isinstance(wanted, Loop) and isinstance(node, Leaf):
+            match = _match(tape, rest, wanted.body, backward)
+            if match is None or not all(nodes for nodes, _ in match):
+                break
+            used = [node for nodes, _ in match for node in nodes]
+        else:
+            break
+        found = used + found if backward else found + used
+        del rest[slice(len(rest) - len(used), None) if backward else slice(len(used))]
+        if isinstance(wanted, Leaf):
+            break
+    return found if found or isinstance(wanted, Loop) else None
+
+
+def _last_start(node: Node) -> int:
+    return int(_starts(node)[-1])
+
+
+def _take_in(loop: Loop, match: Match, is_before: bool) -> None:
+    """Make matched nodes an iteration of every run of a loop."""
+    begins = next(_starts(found[0]) for found, _ in match if found)
+    after = loop.starts if is_before else None
+    for found, wanted in reversed(match):
+        if found:
+            after = _starts(found[0])
+        elif after is None:
+            after = _ends(match)
+        _merge(found, wanted, after)
+    if is_before:
+        loop.starts = begins
+    loop.counts = loop.counts + 1
+
+
+def _ends(match: Match) -> Indices:
+    """Return a slot after all of the last match."""
+    last = next(found[-1] for found, _ in reversed(match) if found)
+    while isinstance(last, Loop):
+        last = last.body[-1]
+    return last.slots + 1
+
+
+def _is_alike(one: Node, other: Node) -> bool:
+    if isinstance(one, Leaf) or isinstance(other, Leaf):
+        return isinstance(one, Leaf) and isinstance(other, Leaf) and one.op == other.op
+    return len(one.body) == len(other.body) and all(map(_is_alike, one.body, other.body))
+
+
+def _fits(tape: Tape, one: Node, wanted: Leaf, begin: int) -> bool:
+    """Whether a record reads as those of a body do; a carried value may begin with a constant.
+
+    `begin` is where the body's last iteration begins.
+    """
+    assert isinstance(one, Leaf)
+    if one.n_guards != wanted.n_guards:
+        return False
+    slots = wanted.slots
+    own, others = operands(tape, one), operands(tape, wanted)
+    if len(own) == 2 and (own[0][0] == own[1][0]) != (others[0][-1] == others[1][-1]):
+        return False
+    for mine, theirs in zip(own, others, strict=True):
+        reach = nearness(one.slots[0], mine[0])
+        first, last = nearness(slots[0], theirs[0]), nearness(slots[-1], theirs[-1])
+        is_carried = len(slots) > 1 and slots[-2] <= theirs[-1] < begin
+        is_fixed = first == last != FAR
+        if reach not in (first, last) and not is_carried and (not reach or not last or is_fixed):
+            return False
+    return True
+
+
+def _starts(node: Node) -> Indices:
+    return node.slots if isinstance(node, Leaf) else node.starts
+
+
+def _merge(nodes: list[Node], into: Node, starts: Indices) -> None:
+    """Have a node of a body stand for others, too; for none, a loop that ran not at all."""
+    if isinstance(into, Leaf):
+        (leaf,) = nodes
+        assert isinstance(leaf, Leaf)
+        into.slots = np.sort(np.concatenate([into.slots, leaf.slots]), kind="stable")
+        return
+    counts = np.zeros(len(starts), np.int64)
+    straight = 0
+    for node in nodes:
+        if _is_alike(node, into):
+            assert isinstance(node, Loop)
+            counts = counts + node.counts
+            for inner, target in zip(node.body, into.body, strict=True):
+                _merge([inner], target, _starts(inner))
+        else:
+            target = into.body[straight % len(into.body)]
+            _merge([node], target, _starts(node))
+            straight += 1
+    _add_runs(into, starts, counts + straight // len(into.body))
+
+
+def _join(into: Node, other: Node) -> None:
+    """Have a loop stand for the runs of the one after it."""
+    assert isinstance(into, Loop)
+    assert isinstance(other, Loop)
+    for inner, target in zip(other.body, into.body, strict=True):
+        _merge([inner], target, _starts(inner))
+    into.counts = into.counts + other.counts
+
+
+def _add_runs(loop: Loop, starts: Indices, counts: Indices) -> None:
+    starts = np.concatenate([loop.starts, starts])
+    order = np.argsort(starts, kind="stable")
+    loop.starts, loop.counts = starts[order], np.concatenate([loop.counts, counts])[order]
+
+
+MOST_UNROLLED = 128
+"""Records that an inner loop may become."""
+
+
+def unroll(loop: Loop) -> None:
+    """Write out the inner loops that always run the same few times."""
+    body: list[Node] = []
+    for node in loop.body:
+        if isinstance(node, Leaf):
+            body.append(node)
+            continue
+        unroll(node)
+        count = int(node.counts[0])
+        leaves = [inner for inner in node.body if isinstance(inner, Leaf)]
+        is_small = len(leaves) == len(node.body) and count * len(leaves) <= MOST_UNROLLED
+        if is_small and len(node.counts) > 1 and np.all(node.counts == count):
+            body += [
+                Leaf(leaf.op, leaf.slots[k::count], leaf.n_guards)
+                for k in range(count)
+                for leaf in leaves
+            ]
+        else:
+            body.append(node)
+    loop.body = body
