@@ -64,3 +64,11 @@ class GraphvizError(TapegradError, RuntimeError):
 
 class RecordingLimitWarning(RuntimeWarning):
     """A function was recorded so often that it's now recorded at every call."""
+
+
+class CompilationWarning(RuntimeWarning):
+    """Compiling a recording failed; it's swept, which is right but slower."""
+
+
+class NotCompilableError(TapegradError, RuntimeError):
+    """A recording can't be made machine code; it's swept."""

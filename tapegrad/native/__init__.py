@@ -1,0 +1,1 @@
+"""Rolled programs as machine code."""

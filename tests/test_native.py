@@ -1,0 +1,240 @@
+"""Machine code against the sweeps: to the bit in strict mode, nearly so otherwise."""
+
+import threading
+
+import numpy as np
+import pytest
+from programs import PROGRAMS
+from rolled_programs import KNOWN, point_of, random_program
+
+import tapegrad as tg
+from tapegrad.native.program import NativeProgram
+from tapegrad.ops import CODE, OPS
+from tapegrad.replay.programs import float_workspace, floats, workspace_length
+from tapegrad.tape import Tape
+
+EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, 5e-324, 1e308, np.inf, -np.inf, np.nan]
+ROWS = [op for op in OPS if op.arity]
+
+
+def tape_of(function, *args):
+    derivative = tg.jacobian(function, compile="never")
+    derivative(*args)
+    return derivative.recorded.recordings[0].tape
+
+
+def swept(tape, kind, inputs, vector):
+    """Return the guard that fails, the outputs and the products, by the sweeps."""
+    value, work = float_workspace(tape), np.empty(workspace_length(tape))
+    outputs = np.empty(len(tape.outputs))
+    products = np.empty(len(tape.inputs) if kind == "pullback" else len(tape.outputs))
+    failed = floats.replay.run(tape.head, inputs, value)
+    floats.results.run(tape.head, value, outputs)
+    getattr(floats, kind).run(tape.head, vector, value, work, products)
+    return failed, outputs, products
+
+
+def compare(tape, native, inputs, seed=0, fails=False):
+    """Compare both products at a point with those of the sweeps."""
+    rng = np.random.default_rng(seed)
+    for kind, length in (("pullback", len(tape.outputs)), ("pushforward", len(tape.inputs))):
+        vector = rng.standard_normal(length)
+        failed, outputs, products = swept(tape, kind, inputs, vector)
+        ok, ours, found = getattr(native, kind)(inputs, vector)
+        assert (failed >= 0) == fails
+        if fails:
+            assert not ok
+            continue
+        if not ok:  # then the sweeps are asked; there must be a reason
+            assert not np.isfinite(found).all()
+            continue
+        if native.strict:
+            np.testing.assert_array_equal(bits(ours), bits(outputs))
+            np.testing.assert_array_equal(found, products)
+        else:
+            np.testing.assert_allclose(ours, outputs, rtol=1e-11, atol=1e-13)
+            scale = np.max(np.abs(products), initial=0.0, where=np.isfinite(products))
+            np.testing.assert_allclose(found, products, rtol=1e-9, atol=1e-11 * scale)
+    return ok
+
+
+def bits(numbers):
+    """Return numbers as integers, with one NaN for all."""
+    return np.where(np.isnan(numbers), np.nan, numbers).view(np.int64)
+
+
+def both(tape):
+    return [NativeProgram(tape, strict=strict) for strict in (True, False)]
+
+
+# --- every operation ---------------------------------------------------------------------------
+
+
+def row_in_loops(op, n):
+    """Return a tape of an operation on inputs, in a loop, in a nest and outside of both."""
+    tape = Tape()
+    inputs = tape.input_block(np.full(2 * n, 0.5)).tolist()
+    code = op.code
+
+    def record(x, y):
+        return tape.append(code, x, y if op.arity == 2 else 0, 0.5)  # a replay fills in values
+
+    results = [record(inputs[k], inputs[n + k]) for k in range(n)]
+    for k in range(n):
+        product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
+        results.append(record(inputs[k], product))
+    results.append(record(tape.constant(0.5), inputs[0]))
+    results.append(record(inputs[1], tape.constant(2.0)))
+    tape.end(results)
+    return tape
+
+
+def points_of(op, n):
+    rng = np.random.default_rng(op.code)
+    sides = [rng.uniform(*op.domain[k % len(op.domain)], n) for k in range(2)]
+    if op.name in ("powi", "polygamma", "scaled_erfc", "exponential_moment", "iv", "ive"):
+        order = 1 if op.name == "powi" else 0
+        sides[order] = np.floor(1.0 + 3.0 * rng.random(n))
+    yield np.concatenate(sides)
+
+
+@pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
+def test_a_row_in_a_loop_and_outside(op):
+    n = 6
+    tape = row_in_loops(op, n)
+    for native in both(tape):
+        assert len(native.program.records) < 4 + 2 * 3
+        for point in points_of(op, n):
+            compare(tape, native, point)
+
+
+CHEAP = [op for op in ROWS if "special" not in op.value]
+
+
+@pytest.mark.parametrize("op", CHEAP, ids=lambda op: op.name)
+def test_a_row_at_edge_values(op):
+    n = len(EDGES)
+    tape = row_in_loops(op, n)
+    for native in both(tape):
+        for shift in range(0, n, 3):
+            compare(tape, native, np.concatenate([EDGES, np.roll(EDGES, shift)]))
+
+
+# --- programs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_where_it_was_recorded_and_elsewhere(name):
+    function, points = PROGRAMS[name].function, PROGRAMS[name].points
+    tape = tape_of(function, points[0])
+    natives = both(tape)
+    for x in points:
+        inputs = np.ravel(x)
+        fails = swept(tape, "pullback", inputs, np.ones(len(tape.outputs)))[0] >= 0
+        for native in natives:
+            compare(tape, native, inputs, fails=fails)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_program_of_loops(name):
+    function, _, sizes = KNOWN[name]
+    x = point_of(name, sizes[0])
+    tape = tape_of(function, x)
+    for native in both(tape):
+        assert compare(tape, native, x)
+        assert compare(tape, native, 1.01 * x, seed=1)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_random_program_of_loops(seed):
+    function, x = random_program(seed), np.linspace(-0.9, 1.1, 12)
+    tape = tape_of(function, x)
+    for native in both(tape):
+        assert compare(tape, native, x)
+        for special in (0.0, np.nan, np.inf):
+            point = x.copy()
+            point[seed % 12] = special
+            failed = swept(tape, "pullback", point, np.ones(1))[0] >= 0
+            compare(tape, native, point, fails=failed)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_hessian_product_is_the_tangent_of_the_gradient(name):
+    function, _, sizes = KNOWN[name]
+    x = point_of(name, sizes[0])
+    v = np.cos(np.arange(len(x)))
+    for strict in (True, False):
+        native = NativeProgram(tape_of(function, x), strict)
+        ok, _, product = native.hessian_product(x, v)
+        assert ok
+        expected = tg.hvp(function, compile="never")(x, v)
+        scale = np.max(np.abs(expected))
+        np.testing.assert_allclose(product, expected, rtol=1e-9, atol=1e-11 * scale)
+
+
+# --- guards ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [0, 1, 20, 38, 39])
+def test_a_guard_that_flips_in_any_iteration_is_noticed(place):
+    def function(x):
+        total = 0.0
+        for k in range(len(x)):
+            total = total + (x[k] * x[k] if x[k] > 1.0 else x[k])
+        return total
+
+    x = np.full(40, 2.0)
+    tape = tape_of(function, x)
+    flipped = x.copy()
+    flipped[place] = 0.5
+    for native in both(tape):
+        assert len(native.program.records) == 3
+        compare(tape, native, x)
+        compare(tape, native, flipped, fails=True)
+        compare(tape, native, x)
+
+
+# --- outputs and inputs ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 100])
+def test_outputs_that_are_inputs_constants_repeated_and_many(count):
+    def function(x):
+        y = [x[k] * x[k - 1] for k in range(len(x))]
+        every = [*y, x[3], 2.5, y[0], y[0], x[3], np.sum(y)]
+        return [every[k % len(every)] for k in range(count)]
+
+    x = np.linspace(0.5, 1.5, 30)
+    tape = tape_of(function, x)
+    for native in both(tape):
+        assert compare(tape, native, x)
+
+
+@pytest.mark.parametrize("function", [lambda x: 3.0, lambda x: [], lambda x: x, lambda x: -x,
+                                      lambda x: x[:0].sum()])  # fmt: skip
+def test_hardly_any_records(function):
+    x = np.array([1.5, -2.0])
+    tape = tape_of(function, x)
+    for native in both(tape):
+        assert compare(tape, native, x)
+
+
+def test_threads_in_one_program():
+    function, _, (_, size) = KNOWN["predator_prey"]
+    x = point_of("predator_prey", size)
+    tape = tape_of(function, x)
+    native = NativeProgram(tape, strict=True)
+    points = [x * (1.0 + 0.01 * k) for k in range(6)]
+    expected = [native.pullback(point, np.ones(1))[2] for point in points]
+    found = [[] for _ in points]
+
+    def work(k):
+        found[k] = [native.pullback(points[k], np.ones(1))[2] for _ in range(300)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, np.broadcast_to(theirs, (300, len(x))))
