@@ -10,6 +10,7 @@ from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.arguments import Call, sort_arguments
 from tapegrad.function.recorded import MOST_SIGNATURES, RecordedFunction
+from tapegrad.function.tiers import NEVER, Options
 
 
 class Derivative:
@@ -21,11 +22,12 @@ class Derivative:
         The function with its recordings.
     """
 
-    def __init__(self, function: Callable[..., Any], argnums: Argnums = 0) -> None:
+    def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
+                 options: Options = NEVER) -> None:  # fmt: skip
         if not callable(function):
             raise TypeError(f"a function is needed, not {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
-        self.recorded = RecordedFunction(function)
+        self.recorded = RecordedFunction(function, options)
         self._argnums = argnums
         self._selections: dict[Any, Selection] = {}
 
@@ -45,6 +47,39 @@ class Derivative:
         self._selections.clear()
         if isinstance(self.recorded.function, Derivative):
             self.recorded.function.clear()
+
+    @property
+    def _compiled_function(self) -> RecordedFunction:
+        """The function whose recordings become machine code."""
+        return self.recorded
+
+    @property
+    def tier(self) -> str:
+        """What the recording used last runs as: 'swept', 'swept, being compiled' or 'compiled'."""
+        latest = self._compiled_function.latest
+        return "not recorded" if latest is None else latest.tiers.name
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for what is being compiled in the background.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most.
+
+        Returns
+        -------
+        str
+            The tier.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer.
+        """
+        for recording in self._compiled_function.recordings:
+            recording.tiers.wait(timeout)
+        return self.tier
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

@@ -10,11 +10,15 @@ import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
+from tapegrad.derivatives.machine import MachineGradient
 from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.errors import NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed
 from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace
+from tapegrad.function.tiers import NEVER, Compile, Options
+from tapegrad.native.calling import run_gradient
+from tapegrad.native.program import Code
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
 from tapegrad.tree import LEAF
@@ -24,8 +28,8 @@ class ValueAndGrad(Derivative):
     """What `value_and_grad` returns."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
-                 has_aux: bool = False) -> None:  # fmt: skip
-        super().__init__(function, argnums)
+                 has_aux: bool = False, options: Options = NEVER) -> None:  # fmt: skip
+        super().__init__(function, argnums, options)
         self._has_aux = has_aux
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -37,20 +41,70 @@ class ValueAndGrad(Derivative):
         gradient = np.empty(0)
         value = 0.0
 
+        def run(recording: Recording, code: Code) -> bool:
+            nonlocal gradient, value
+            check_scalar(recording)
+            gradient = np.empty(len(inputs))
+            memory = code.take_memory()
+            status, value = run_gradient.run(code.address, inputs, memory, gradient)
+            code.give_back(memory)
+            return not status
+
         def attempt(recording: Recording, workspace: Workspace) -> int:
             nonlocal gradient, value
-            _check_scalar(recording)
+            check_scalar(recording)
             gradient = np.empty(len(recording.tape.inputs))
             failed, value = float_gradient.run(
                 recording.tape.head, inputs, workspace.value, workspace.swept, gradient
             )
             return failed  # type: ignore[no-any-return]
 
-        recording, workspace = self.recorded.run(call, attempt)
-        recording.give_back(workspace)
+        recording, workspace = self.recorded.run_compiled(call, "reverse", run, attempt)
+        if workspace is not None:
+            recording.give_back(workspace)
         return value, selection.split(gradient)
 
     _make_form = embedding.value_and_gradient
+
+    def compiled(self, *args: Any, **kwargs: Any) -> MachineGradient:
+        """Return value and gradient as machine code, for arguments like these.
+
+        It's recorded and compiled at once, whatever `compile` says. What is returned takes the
+        array that is differentiated; all other arguments stay as they are here.
+
+        Raises
+        ------
+        UnsupportedFunctionError
+            If it isn't by one float array, or with `has_aux`.
+        NotCompilableError
+            If the recording is too long and in no loops.
+
+        Examples
+        --------
+        >>> import numpy as np, tapegrad as tg
+        >>> fast = tg.value_and_grad(lambda x: np.sum(x**2)).compiled(np.zeros(3))
+        >>> fast(np.array([1.0, 2.0, 3.0]))
+        (14.0, array([2., 4., 6.]))
+        """
+        call, selection = self._sort(args, kwargs)
+        argnum = self._argnums
+        is_one = isinstance(argnum, int) and isinstance(args[argnum], np.ndarray)
+        if self._has_aux or not isinstance(argnum, int) or not is_one:
+            raise UnsupportedFunctionError(
+                "compiled() is for a gradient by one float array, without has_aux: put what is "
+                "differentiated in one array"
+            )
+        point = at(self.recorded, call)
+        check_scalar(point.recording)
+        code = point.recording.tiers.compile("reverse")
+        (start, stop), shape = selection.spans[0], selection.shapes[0]
+
+        def otherwise(x: Any) -> Any:
+            changed = list(args)
+            changed[argnum] = x
+            return ValueAndGrad.__call__(self, *changed, **kwargs)
+
+        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise)
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -75,14 +129,15 @@ class ValueAndGrad(Derivative):
     def _in_steps(self, call: Call, selection: Selection) -> Any:
         point = at(self.recorded, call)
         recording = point.recording
-        _check_scalar(recording, self._has_aux)
+        check_scalar(recording, self._has_aux)
         seeds = np.zeros(len(recording.tape.outputs))
         seeds[0] = 1.0
         adjoints = point.pullback(seeds)
         return point.result(), selection.split(adjoints)
 
 
-def _check_scalar(recording: Recording, has_aux: bool = False) -> None:
+def check_scalar(recording: Recording, has_aux: bool = False) -> None:
+    """Raise NotScalarError if a recorded function's value is not one float."""
     structure = recording.structure
     if has_aux:
         if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
@@ -120,8 +175,8 @@ class Grad(ValueAndGrad):
         return self._compiled(embedding.c_integrand)
 
 
-def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0,
-                   has_aux: bool = False) -> ValueAndGrad:  # fmt: skip
+def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+                   *, compile: Compile = "auto", strict: bool = False) -> ValueAndGrad:  # fmt: skip
     """Return a function that computes a function's value and its gradient.
 
     The first call records the function; later calls replay the recording, as long as its guards
@@ -138,6 +193,12 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0,
         Which positional arguments to differentiate by.
     has_aux : bool, optional
         Whether the function returns `(value, aux)`.
+    compile : {'auto', 'now', 'never'}, optional
+        When a recording is made machine code: in the background once the calls so far have taken
+        as long as that will; at the first call after it's made; never.
+    strict : bool, optional
+        Whether machine code has the bits of the sweeps. By default it may fuse products and sums,
+        and sum in another order.
 
     Returns
     -------
@@ -160,10 +221,11 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0,
     >>> value, gradient
     (5.0, array([2., 4.]))
     """
-    return ValueAndGrad(function, argnums, has_aux)
+    return ValueAndGrad(function, argnums, has_aux, Options(compile, strict))
 
 
-def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Grad:
+def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+         *, compile: Compile = "auto", strict: bool = False) -> Grad:  # fmt: skip
     """Return a function that computes a function's gradient.
 
     Parameters, errors and recording are those of `value_and_grad`.
@@ -181,4 +243,4 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = Fal
     >>> tg.grad(tg.grad(lambda x: x**3))(2.0)
     12.0
     """
-    return Grad(function, argnums, has_aux)
+    return Grad(function, argnums, has_aux, Options(compile, strict))

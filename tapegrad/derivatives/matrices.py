@@ -13,6 +13,7 @@ from tapegrad.derivatives.gradients import Grad, grad
 from tapegrad.derivatives.selection import Argnums, output_tree
 from tapegrad.function.points import at, join
 from tapegrad.function.recording import Vector
+from tapegrad.function.tiers import NEVER, Compile, Options
 
 Mode = Literal["auto", "forward", "reverse"]
 
@@ -27,8 +28,8 @@ class Jacobian(Derivative):
     """What `jacobian` and `hessian` return."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
-                 mode: Mode = "auto") -> None:  # fmt: skip
-        super().__init__(function, argnums)
+                 mode: Mode = "auto", options: Options = NEVER) -> None:  # fmt: skip
+        super().__init__(function, argnums, options)
         if mode not in ("auto", "forward", "reverse"):
             raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
         self._mode = mode
@@ -64,7 +65,8 @@ def _unit(length: int, index: int) -> Vector:
     return unit
 
 
-def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto") -> Jacobian:
+def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto",
+             *, compile: Compile = "auto", strict: bool = False) -> Jacobian:  # fmt: skip
     """Return a function that computes a function's Jacobian.
 
     Parameters
@@ -77,6 +79,8 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "a
     mode : {'auto', 'forward', 'reverse'}, optional
         One forward sweep an input, or one reverse sweep an output; by default whichever are
         fewer.
+    compile, strict : optional
+        As for `value_and_grad`.
 
     Returns
     -------
@@ -96,10 +100,11 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "a
     array([[3., 0., 1.],
            [0., 3., 2.]])
     """
-    return Jacobian(function, argnums, mode)
+    return Jacobian(function, argnums, mode, Options(compile, strict))
 
 
-def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Jacobian:
+def hessian(function: Callable[..., Any], argnums: Argnums = 0,
+            *, compile: Compile = "auto", strict: bool = False) -> Jacobian:  # fmt: skip
     """Return a function that computes the Hessian of a function that returns one float.
 
     It's the Jacobian of the recorded gradient, by forward sweeps.
@@ -109,6 +114,8 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Jacobian:
     function : callable
     argnums : int or sequence of int, optional
         Which positional arguments to differentiate by, twice.
+    compile, strict : optional
+        As for `value_and_grad`.
 
     Returns
     -------
@@ -128,4 +135,4 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Jacobian:
     array([[10.,  6.],
            [ 6.,  0.]])
     """
-    return Jacobian(grad(function, argnums), argnums, "forward")
+    return Jacobian(grad(function, argnums), argnums, "forward", Options(compile, strict))

@@ -9,12 +9,14 @@ import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.gradients import grad
+from tapegrad.derivatives.gradients import check_scalar, grad
 from tapegrad.derivatives.selection import Selection, check_shape, output_tree, shape_of
 from tapegrad.errors import StructureError
-from tapegrad.function.arguments import Fixed, sort_arguments
+from tapegrad.function.arguments import Call, Fixed, sort_arguments
 from tapegrad.function.points import AnyVector, Point, at, join, leaf
 from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.tiers import NEVER, Compile, Options, seconds_to_compile, seconds_to_sweep
+from tapegrad.record.nesting import is_recording
 from tapegrad.tree import flatten
 
 
@@ -30,6 +32,10 @@ def _seeds(point: Point, cotangent: Any) -> AnyVector:
             check_shape(number, shape_of(spec), "cotangent")
             parts.append(number)
     return join(parts)
+
+
+def _n_inputs(point: Point) -> int:
+    return len(point.recording.tape.inputs)
 
 
 def _output_tree(point: Point, vector: AnyVector) -> Any:
@@ -67,7 +73,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     call = sort_arguments(tuple(primals), {})
     selection = Selection(call, range(len(primals)))
     point = at(RecordedFunction(function), call)
-    directions = selection.join(point, tuple(tangents), "tangent")
+    directions = selection.join(_n_inputs(point), tuple(tangents), "tangent")
     return point.result(), _output_tree(point, point.pushforward(directions))
 
 
@@ -125,8 +131,10 @@ def _form_for_compiled_code(gradient: Any) -> Any:
 class HessianProduct(Derivative):
     """What `hvp` returns."""
 
-    def __init__(self, function: Callable[..., Any], argnums: int = 0) -> None:
-        super().__init__(grad(function, argnums), argnums)
+    def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
+        self._gradient = grad(function, compile=options.compile, strict=options.strict)
+        super().__init__(self._gradient, 0)
+        self._options, self._work = options, 0.0
 
     _make_form = _form_for_compiled_code
 
@@ -134,12 +142,53 @@ class HessianProduct(Derivative):
         """Return the derivative at a point."""
         primal, vector, *rest = args
         call, selection = self._sort((primal, *rest), kwargs)
+        is_float = not call.is_active and not is_recording()
+        if is_float and self._options.compile != "never":
+            product = self._by_machine_code(call, selection, vector)
+            if product is not None:
+                return product
         point = at(self.recorded, call)
-        directions = selection.join(point, vector, "vector")
+        if is_float:
+            self._work += seconds_to_sweep(point.recording.tape)
+        directions = selection.join(_n_inputs(point), vector, "vector")
         return _output_tree(point, point.pushforward(directions))
 
+    @property
+    def _compiled_function(self) -> RecordedFunction:
+        return self._gradient.recorded
 
-def hvp(function: Callable[..., Any]) -> HessianProduct:
+    def _by_machine_code(self, call: Call, selection: Selection, vector: Any) -> Any:
+        """Return the tangent of the reverse of the function's own recording, if there is code.
+
+        The function is recorded for that when the sweeps so far, which are of its recorded
+        gradient, have taken as long as compiling will.
+        """
+        recorded = self._compiled_function
+        if recorded.latest is None:
+            gradients = self.recorded.latest
+            if self._options.compile == "auto" and (
+                gradients is None or self._work < seconds_to_compile(gradients.tape)
+            ):
+                return None
+            recording = at(recorded, call).recording
+            check_scalar(recording)
+            recording.tiers.start("product")
+        found = recorded.compiled(call, "product")
+        if found is None:
+            return None
+        recording, code = found
+        check_scalar(recording)
+        inputs = call.inputs()
+        directions = selection.join(len(inputs), vector, "vector")
+        products = np.empty(2 * len(inputs))
+        if isinstance(directions, np.ndarray) and code.run(inputs, directions, products)[0]:
+            return selection.split(products[len(inputs) :])
+        at(recorded, call)  # the way to go here, from now on
+        return None
+
+
+def hvp(function: Callable[..., Any], *, compile: Compile = "auto",
+        strict: bool = False) -> HessianProduct:  # fmt: skip
     """Return a function that multiplies a function's Hessian with a vector.
 
     The tangent of the recorded gradient: the cost is that of a few gradients, whatever the
@@ -149,6 +198,8 @@ def hvp(function: Callable[..., Any]) -> HessianProduct:
     ----------
     function : callable
         Returns one float; the Hessian is by its first argument.
+    compile, strict : optional
+        As for `value_and_grad`.
 
     Returns
     -------
@@ -167,4 +218,4 @@ def hvp(function: Callable[..., Any]) -> HessianProduct:
     >>> tg.hvp(lambda x: np.sum(x**3))(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return HessianProduct(function)
+    return HessianProduct(function, Options(compile, strict))

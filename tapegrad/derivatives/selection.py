@@ -71,7 +71,7 @@ class Selection:
             ]
         )
 
-    def join(self, point: Point, tree: Any, what: str) -> AnyVector:
+    def join(self, n_inputs: int, tree: Any, what: str) -> AnyVector:
         """Return a vector of the inputs' length from a tree in the arguments' structure."""
         leaves: list[Any] = []
         wanted: list[Any] = []
@@ -85,7 +85,7 @@ class Selection:
             check_shape(number, shape, what)
             parts += [np.zeros(start - end), number]
             end = stop
-        return join([*parts, np.zeros(len(point.recording.tape.inputs) - end)])
+        return join([*parts, np.zeros(n_inputs - end)])
 
 
 def _count(structure: Structure) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording, Vector, Workspace, record
+from tapegrad.function.tiers import Kind
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.nesting import innermost, is_recording
 from tapegrad.record.sweeping import ActiveSweep
@@ -35,10 +36,14 @@ class Point:
         What each input stands for: floats, arrays, or active ones.
     value : ndarray
         The values of the tape's operands at this point.
+    inputs : ndarray, optional
+        The inputs, where none is active.
     """
 
-    def __init__(self, recording: Recording, bound: list[Any], value: Vector) -> None:
+    def __init__(self, recording: Recording, bound: list[Any], value: Vector,
+                 inputs: Vector | None = None) -> None:  # fmt: skip
         self.recording, self._bound, self._value = recording, bound, value
+        self._inputs = inputs
         self._tape = recording.tape
         self._sweeps: dict[int, ActiveSweep] = {}
 
@@ -57,7 +62,7 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pullback(as_active_data(outer, seeds))
             return ActiveArray(outer, data)
-        return self._float_sweep(floats.pullback.run, seeds, len(self._tape.inputs))
+        return self._with_floats("reverse", floats.pullback.run, seeds, len(self._tape.inputs))
 
     def pushforward(self, directions: AnyVector) -> AnyVector:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
@@ -65,10 +70,17 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pushforward(as_active_data(outer, directions))
             return ActiveArray(outer, data)
-        return self._float_sweep(floats.pushforward.run, directions, len(self._tape.outputs))
+        return self._with_floats(
+            "tangent", floats.pushforward.run, directions, len(self._tape.outputs)
+        )
 
-    def _float_sweep(self, run: Any, vector: Vector, length: int) -> Vector:
+    def _with_floats(self, kind: Kind, run: Any, vector: Vector, length: int) -> Vector:
+        """Run machine code if there is, and the sweep where there is none or it won't do."""
         out = np.empty(length)
+        inputs = self._inputs
+        code = None if inputs is None else self.recording.tiers.code(kind)
+        if inputs is not None and code is not None and code.run(inputs, vector, out)[0]:
+            return out
         workspace = self.recording.take_workspace()  # another thread may be sweeping this point
         run(self._tape.head, vector, self._value, workspace.swept, out)
         self.recording.give_back(workspace)
@@ -117,7 +129,7 @@ def at(function: RecordedFunction, call: Call) -> Point:
         return floats.replay.run(recording.tape.head, inputs, workspace.value)  # type: ignore[no-any-return]
 
     recording, workspace = function.run(call, attempt)
-    return Point(recording, _copies(bound), workspace.value)
+    return Point(recording, _copies(bound), workspace.value, inputs)
 
 
 def _copies(bound: list[Any]) -> list[Any]:

@@ -18,7 +18,9 @@ from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment, is_plain
 from tapegrad.function.recording import Recording, Workspace, record
+from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.libraries import frames_to_user
+from tapegrad.native.program import Code
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
@@ -57,10 +59,12 @@ class RecordedFunction:
     ----------
     function : callable
         Called with active numbers when it's recorded.
+    options : Options, optional
+        Whether its recordings are compiled.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
+        self.function, self._options = function, options.check()
         self._lock = threading.RLock()
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
@@ -72,6 +76,26 @@ class RecordedFunction:
             self._signatures = {}
             self._environment = None
 
+    def compiled(self, call: Call, kind: Kind) -> tuple[Recording, Code] | None:
+        """Return the recording used last and its machine code, if there is any."""
+        signature = self._signature(call)
+        recording = None if signature.is_full else signature.latest
+        code = None if recording is None else recording.tiers.code(kind)
+        return None if recording is None or code is None else (recording, code)
+
+    def run_compiled(self, call: Call, kind: Kind, run: Callable[[Recording, Code], bool],
+                     attempt: Attempt) -> tuple[Recording, Workspace | None]:  # fmt: skip
+        """Run machine code of the recording used last; `run` returns whether all went well.
+
+        Where there is none, or it won't do, the same as the method `run`.
+        """
+        signature = self._signature(call)
+        recording = None if signature.is_full else signature.latest
+        code = None if recording is None else recording.tiers.code(kind)
+        if recording is not None and code is not None and run(recording, code):
+            return recording, None
+        return self._run(signature, call, attempt)
+
     def run(self, call: Call, attempt: Attempt) -> tuple[Recording, Workspace]:
         """Replay a recording that is valid at a point, making one if there is none.
 
@@ -81,7 +105,10 @@ class RecordedFunction:
         workspace : Workspace
             Filled by `attempt`, and the caller's until it's given back to the recording.
         """
-        signature = self._signature(call)
+        return self._run(self._signature(call), call, attempt)
+
+    def _run(self, signature: _Signature, call: Call,
+             attempt: Attempt) -> tuple[Recording, Workspace]:  # fmt: skip
         failure = ""
         untried: list[Recording] | None = None
         recording = None if signature.is_full else signature.latest
@@ -102,7 +129,7 @@ class RecordedFunction:
         environments = [self._environment, signature.environment]
         places = [place for environment in environments if environment is not None
                   for place in environment.places]  # fmt: skip
-        recording = record(self.function, call, places)
+        recording = record(self.function, call, places, self._options)
         self._keep(signature, recording, failure)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
@@ -143,6 +170,11 @@ class RecordedFunction:
         if old is None or changed is not None:
             self._signatures = {}
             self._environment = Environment(self.function)
+
+    @property
+    def latest(self) -> Recording | None:
+        """The recording used last."""
+        return next((s.latest for s in reversed(self._signatures.values()) if s.latest), None)
 
     @property
     def recordings(self) -> list[Recording]:

@@ -13,6 +13,7 @@ from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
+from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
@@ -47,13 +48,17 @@ class Recording:
         Numbers of outer recordings the function used; they are the tape's last inputs.
     branches : dict
         The recording to try when guard k finds value v, by (k, v).
+    tiers : Tiers
+        What its derivatives run as.
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
-                 booleans: list[bool], captured: list[Active]) -> None:  # fmt: skip
+                 booleans: list[bool], captured: list[Active],
+                 options: Options = NEVER) -> None:  # fmt: skip
         self.tape, self.structure, self.specs = tape, structure, specs
         self.booleans, self.captured = booleans, captured
         self.branches: dict[tuple[int, float], Recording] = {}
+        self.tiers = Tiers(tape, options)
         self._workspaces: list[Workspace] = []
 
     def point(self) -> Vector:
@@ -124,10 +129,12 @@ class Recording:
         return unflatten_all(self.structure, leaves)
 
 
-def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = ()) -> Recording:
+def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (),
+           options: Options = NEVER) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
 
-    `places` are where its code bound names that mean something else meanwhile.
+    `places` are where its code bound names that mean something else meanwhile; `options` say
+    whether it may be compiled.
     """
     with recording() as tape, intercepting(places):
         leaves = [
@@ -151,7 +158,7 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
             booleans.append(getattr(leaf, "dtype", None) == np.bool_)
         captured = [number for number, _ in tape.captured.values()]
         tape.end(operands)
-    return Recording(tape, structure, specs, booleans, captured)
+    return Recording(tape, structure, specs, booleans, captured, options)
 
 
 def _primal(leaf: Any) -> Any:

@@ -1,0 +1,121 @@
+"""A gradient as machine code, for inner loops: called from Python, compiled code, or by address."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.jit import jit
+from tapegrad.native.calling import gradient, run_gradient
+from tapegrad.native.program import Code
+
+Vector = npt.NDArray[np.float64]
+
+
+class MachineGradient:
+    """A gradient compiled for one way through a function; what `ValueAndGrad.compiled` returns.
+
+    Parameters
+    ----------
+    code : Code
+    inputs : ndarray
+        The recording's inputs; those that aren't differentiated stay as they are here.
+    start, stop : int
+        Which of them the differentiated array is.
+    shape : tuple of int
+        Of that array.
+    otherwise : callable
+        What to call where the code says it won't do: a guard fails, or there is a NaN.
+
+    Attributes
+    ----------
+    address : int
+        Of the machine code, `int64_t f(double *inputs, double *seed, double *memory, double
+        *value, double *products)`: fills the value and as many products as there are inputs,
+        `seed` being 1.0. It returns 0 if all is well; otherwise the function goes another way
+        at this point, or a product is NaN. `memory` holds `memory_length` numbers, and begins
+        with `constants`. Several threads may call it, each with memory of its own.
+    """
+
+    def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
+                 shape: tuple[int, ...], otherwise: Callable[[Any], Any]) -> None:  # fmt: skip
+        self._code, self._inputs = code, inputs
+        self._start, self._stop, self._shape = start, stop, shape
+        self._is_whole = stop - start == len(inputs)
+        self._otherwise = otherwise
+        self.address = code.address
+        self.memory_length = code.length
+        self.constants = code.constants
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one call keeps in memory."""
+        return 8 * self.memory_length
+
+    def __call__(self, x: Any) -> tuple[float, Any]:
+        """Return value and gradient at a point."""
+        code = self._code
+        inputs = np.ascontiguousarray(x, np.float64)
+        if inputs.shape != self._shape:
+            raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
+        if inputs.ndim != 1:
+            inputs = inputs.reshape(-1)
+        if not self._is_whole:
+            whole = self._inputs.copy()
+            whole[self._start : self._stop] = inputs
+            inputs = whole
+        products = np.empty(len(inputs))
+        memory = code.take_memory()
+        status, value = run_gradient.run(code.address, inputs, memory, products)
+        code.give_back(memory)
+        if status:
+            return self._otherwise(x)
+        if not self._is_whole:
+            products = products[self._start : self._stop].copy()
+        return value, products if len(self._shape) == 1 else products.reshape(self._shape)
+
+    @functools.cached_property
+    def njit(self) -> Any:
+        """The same for compiled code: `value = njit(x, out)` fills the gradient `out`.
+
+        `x` and `out` are contiguous float64 arrays of one dimension. Where the machine code
+        won't do it raises ValueError: the function must then be recorded again, in Python.
+        Several threads may call it at once; it keeps the machine code alive.
+        """
+        address, length = self.address, self.memory_length
+        start, stop, size = self._start, self._stop, len(self._inputs)
+        template, constants = self._inputs, np.append(self.constants, 0.0)
+        n_constants = len(self.constants)
+
+        @jit
+        def value_and_gradient(x, out):
+            if x.size != stop - start or out.size != stop - start:
+                raise ValueError("x or out has not the size that this was compiled for")
+            memory = np.empty(length + 2)
+            for k in range(n_constants):
+                memory[k] = constants[k]
+            memory[length] = 1.0
+            if stop - start == size:
+                status, value = gradient(address, x, memory, out)
+            else:
+                inputs, products = template.copy(), np.empty(size)
+                inputs[start:stop] = x
+                status, value = gradient(address, inputs, memory, products)
+                out[:] = products[start:stop]
+            if status != 0:
+                raise ValueError("here the function goes another way, or its gradient has a NaN")
+            return value
+
+        vars(value_and_gradient)["code"] = self._code
+        return value_and_gradient
+
+    def ir(self) -> str:
+        """Return the LLVM IR of the code, optimised, for reading."""
+        return self._code.machine.ir()
+
+    def __repr__(self) -> str:
+        return f"<MachineGradient of shape {self._shape}, {self.memory_bytes:,} bytes a call>"

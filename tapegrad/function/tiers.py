@@ -1,0 +1,158 @@
+"""What a recording runs as: swept at first, machine code when the sweeping so far pays for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+from tapegrad.errors import CompilationWarning, NotCompilableError
+from tapegrad.native.program import Code, NativeProgram
+from tapegrad.tape import Tape
+
+Compile = Literal["auto", "now", "never"]
+Kind = Literal["reverse", "tangent", "product"]
+
+SECONDS_A_RECORD = 5e-9
+"""What sweeping a record forward and back takes, about."""
+
+SECONDS_TO_COMPILE, SECONDS_TO_ROLL = 0.1, 1e-6
+"""What compiling takes, about: for any tape, and for each record."""
+
+
+class Options(NamedTuple):
+    """Whether and how a function's recordings are compiled."""
+
+    compile: Compile = "auto"
+    strict: bool = False
+
+    def check(self) -> Options:
+        """Return the options, or raise ValueError if there are no such."""
+        if self.compile not in ("auto", "now", "never"):
+            raise ValueError(f"compile must be 'auto', 'now' or 'never', not {self.compile!r}")
+        return self
+
+
+NEVER = Options("never")
+
+
+def seconds_to_sweep(tape: Tape) -> float:
+    """Return about what sweeping a tape forward and back takes."""
+    return SECONDS_A_RECORD * len(tape)
+
+
+def seconds_to_compile(tape: Tape) -> float:
+    """Return about what compiling a tape takes."""
+    return SECONDS_TO_COMPILE + SECONDS_TO_ROLL * len(tape)
+
+
+class _Worker:
+    """One thread that compiles, for all recordings; made anew in a process that was forked."""
+
+    def __init__(self) -> None:
+        self.executor = ThreadPoolExecutor(1, "tapegrad")
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self.executor = ThreadPoolExecutor(1, "tapegrad")
+
+
+_worker = _Worker()
+
+
+class Tiers:
+    """What a recording's derivatives run as.
+
+    Parameters
+    ----------
+    tape : Tape
+    options : Options
+
+    Attributes
+    ----------
+    reason : str
+        Why it can't be compiled, if so.
+    """
+
+    def __init__(self, tape: Tape, options: Options) -> None:
+        self._tape, self._options = tape, options
+        self._codes: dict[str, Code] = {}
+        self._pending: dict[str, Future[None]] = {}
+        self._work: dict[str, float] = {}
+        self._lock, self._lock_of_pending = threading.Lock(), threading.Lock()
+        self.program: NativeProgram | None = None
+        self.reason = "it must never be compiled" if options.compile == "never" else ""
+
+    def code(self, kind: Kind) -> Code | None:
+        """Return machine code if there is; otherwise count a sweep, and compile when it's due."""
+        found = self._codes.get(kind)
+        if found is not None or self.reason:
+            return found
+        if self._options.compile == "now":
+            self._try(kind)
+            return self._codes.get(kind)
+        pending = self._pending.get(kind)
+        if pending is not None:
+            self._look_at(pending)
+        else:
+            self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
+            if self._work[kind] > seconds_to_compile(self._tape):
+                self.start(kind)
+        return None
+
+    def start(self, kind: Kind) -> None:
+        """Compile in the background, unless it's being done or can't be."""
+        if not self.reason:
+            with self._lock_of_pending:
+                if kind not in self._pending:
+                    self._pending[kind] = _worker.executor.submit(self._try, kind)
+
+    def _look_at(self, pending: Future[None]) -> None:
+        if pending.done() and (error := pending.exception()) is not None:
+            self.reason = f"compiling failed: {error!r}"
+            warnings.warn(
+                f"a recording could not be compiled and is swept on ({error!r}); please report "
+                "this, with the function",
+                CompilationWarning,
+                stacklevel=2,
+            )
+
+    def compile(self, kind: Kind) -> Code:
+        """Compile now, whatever the options say.
+
+        Raises
+        ------
+        NotCompilableError
+            If the tape is too long and in no loops.
+        """
+        with self._lock:
+            if kind not in self._codes:
+                if self.program is None:
+                    self.program = NativeProgram(self._tape, self._options.strict)
+                self._codes[kind] = getattr(self.program, kind)
+            return self._codes[kind]
+
+    def _try(self, kind: Kind) -> None:
+        try:
+            self.compile(kind)
+        except NotCompilableError as error:
+            self.reason = str(error)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for what is being compiled."""
+        for pending in list(self._pending.values()):
+            pending.exception(timeout)
+            self._look_at(pending)
+
+    @property
+    def name(self) -> str:
+        """What it's running as."""
+        if self._codes:
+            return "compiled"
+        if self.reason:
+            return "swept"
+        is_pending = any(not pending.done() for pending in self._pending.values())
+        return "swept, being compiled" if is_pending else "swept"
