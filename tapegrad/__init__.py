@@ -13,6 +13,7 @@ from tapegrad.derivatives import (
     vjp,
 )
 from tapegrad.drawing import draw
+from tapegrad.explained import explain
 from tapegrad.record.functions import supported
 from tapegrad.tape import Tape
 
@@ -21,6 +22,7 @@ __all__ = [
     "check",
     "compiled",
     "draw",
+    "explain",
     "grad",
     "hessian",
     "hvp",

@@ -1,0 +1,180 @@
+"""What the library made of a function: the recording, its loops, its machine code, and times."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import numpy as np
+
+from tapegrad.derivatives.base import Derivative
+from tapegrad.errors import NotCompilableError
+from tapegrad.function.arguments import sort_arguments
+from tapegrad.function.points import at
+from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.recording import Recording
+from tapegrad.native.program import NativeProgram
+from tapegrad.passes import Step, report
+from tapegrad.replay.programs import floats
+from tapegrad.roll import Rolled, rolled
+from tapegrad.tape import Tape
+
+_SECONDS = 0.02
+_TIMES = 7
+
+
+@dataclass
+class Explanation:
+    """What `explain` prints.
+
+    Attributes
+    ----------
+    tape : Tape
+    steps : list of Step
+        What each pass would remove.
+    rolled : Rolled
+        The loops found.
+    native : NativeProgram or None
+    obstacle : str
+        Why there is no machine code, if so.
+    seconds : dict of float
+        What recording and compiling took, and a call as each tier.
+    """
+
+    name: str
+    tape: Tape
+    steps: list[Step]
+    rolled: Rolled
+    native: NativeProgram | None
+    obstacle: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Return what there is to say, by heading."""
+        tape = self.tape
+        n_records = self.rolled.n_records
+        lines = [("recorded", f"{n_records:,} records, {len(tape.inputs):,} inputs, "
+                  f"{len(tape.outputs):,} outputs, {len(tape.guard_slot):,} guards, "
+                  f"{_bytes(tape.nbytes)}, in {_time(self.seconds['record'])}")]  # fmt: skip
+        for step in self.steps:
+            before, after = step.records
+            constants = step.constants[0] - step.constants[1]
+            removed = [f"{before - after:,} records"] if before != after else []
+            removed += [f"{constants:,} constants"] if constants else []
+            lines.append((f"  {step.name}", f"removes {' and '.join(removed) or 'nothing'}"))
+        program = self.rolled.program
+        if program is None:
+            lines.append(("loops", "none found"))
+        else:
+            n_loops = len(program.blocks) - 1
+            lines.append(("loops", f"{n_loops:,} found, {len(program.records):,} records in them "
+                          "and outside; print(tape.rolled()) shows them"))  # fmt: skip
+        if self.native is None:
+            lines.append(("compiled", f"no: {self.obstacle}"))
+        else:
+            lines.append(("compiled", f"{_time(self.seconds['roll'])} to find the loops, "
+                          f"{_time(self.seconds['compile'])} for machine code, "
+                          f"{_bytes(self.native.memory_bytes)} kept in a call"))  # fmt: skip
+        unit = self.seconds["function"]
+        for tier in ("function", "swept", "compiled"):
+            if tier in self.seconds:
+                ratio = "" if tier == "function" else f", {self.seconds[tier] / unit:.3g} times it"
+                what = "the function itself" if tier == "function" else f"its gradient, {tier}"
+                lines.append((what, f"{_time(self.seconds[tier])} a call{ratio}"))
+        return lines
+
+    def __str__(self) -> str:
+        lines = self.lines()
+        width = max(len(heading) for heading, _ in lines)
+        return "\n".join([self.name, *(f"  {h.ljust(width)}  {text}" for h, text in lines)])
+
+
+def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None,
+            **kwargs: Any) -> Explanation:  # fmt: skip
+    """Print what becomes of a function: its recording, loops and machine code, with times.
+
+    Parameters
+    ----------
+    function : callable
+        A function, or one of its derivatives.
+    *args, **kwargs
+        The point to record it at.
+    file : file object, optional
+        Where to print; by default the standard output.
+
+    Returns
+    -------
+    Explanation
+        The same as data; `.rolled` prints as nested loops.
+
+    Examples
+    --------
+    >>> import numpy as np, tapegrad as tg
+    >>> found = tg.explain(lambda x: np.sum(x**2), np.arange(100.0))  # doctest: +ELLIPSIS
+    <lambda>
+      recorded ... 199 records, 100 inputs, 1 outputs, 0 guards...
+    """
+    while isinstance(function, Derivative):
+        function = function.recorded.function
+    call = sort_arguments(args, kwargs)
+    at(RecordedFunction(function), call)  # compiles what is compiled once
+    recorded = RecordedFunction(function)
+    begin = time.perf_counter()
+    point = at(recorded, call)
+    seconds = {"record": time.perf_counter() - begin}
+    tape = point.recording.tape
+    inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
+    seconds["function"] = _best(lambda: function(*args, **kwargs))
+    seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
+    native, obstacle = None, ""
+    try:
+        native = NativeProgram(tape)
+    except NotCompilableError as error:
+        obstacle = str(error)
+    if native is not None:
+        code = native.reverse
+        seconds["roll"], seconds["compile"] = native.seconds, code.seconds
+        products = np.empty(len(inputs))
+        seconds["compiled"] = _best(lambda: code.run(inputs, seeds, products))
+    name = getattr(function, "__qualname__", repr(function)).rpartition("<locals>.")[2]
+    found = Explanation(name, tape, report(tape), rolled(tape), native, obstacle, seconds)
+    print(found, file=file or sys.stdout)
+    return found
+
+
+def _sweep(recording: Recording, inputs: Any, seeds: Any) -> None:
+    workspace = recording.take_workspace()
+    head, products = recording.tape.head, np.empty(len(inputs))
+    floats.replay.run(head, inputs, workspace.value)
+    floats.pullback.run(head, seeds, workspace.value, workspace.swept, products)
+    recording.give_back(workspace)
+
+
+def _best(call: Callable[[], Any]) -> float:
+    """Return the median time of a call, of several batches after a first one."""
+    begin = time.perf_counter()
+    call()
+    call()
+    once = (time.perf_counter() - begin) / 2
+    count = max(1, int(_SECONDS / _TIMES / max(once, 1e-7)))
+    times = []
+    for _ in range(_TIMES):
+        begin = time.perf_counter()
+        for _ in range(count):
+            call()
+        times.append((time.perf_counter() - begin) / count)
+    return sorted(times)[_TIMES // 2]
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
