@@ -33,8 +33,9 @@ class Peer:
 
 PEERS = {
     "hand": Peer("hand-written adjoint, Numba", "hand", "numba"),
-    "tapegrad": Peer("tapegrad", "tapegrad_peer", "tapegrad"),
-    "tapegrad-numba": Peer("tapegrad, in compiled code", "tapegrad_numba", "tapegrad"),
+    "tapegrad": Peer("tapegrad, machine code", "tapegrad_native", "tapegrad"),
+    "tapegrad-swept": Peer("tapegrad, swept", "tapegrad_peer", "tapegrad"),
+    "tapegrad-numba": Peer("tapegrad, recorded afresh in Numba", "tapegrad_numba", "tapegrad"),
     "jax": Peer("JAX, jit", "jax_peer", "jax"),
     "casadi-gcc": Peer("CasADi, gcc -O3", "casadi_gcc", "casadi"),
     "casadi": Peer("CasADi, virtual machine", "casadi_vm", "casadi"),

@@ -1,4 +1,4 @@
-"""tapegrad: plain NumPy where the function is written so, plain Python scalars elsewhere."""
+"""tapegrad's sweeps: NumPy where the function is written so, plain Python scalars elsewhere."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,12 +13,12 @@ from peers import Form
 
 
 def _scalar_loss(form: Callable[..., Any]) -> Form:
-    return lambda w: partial(tg.value_and_grad(form), w.x, *w.data)
+    return lambda w: partial(tg.value_and_grad(form, compile="never"), w.x, *w.data)
 
 
 def _bundle(w: Workload) -> Any:
     """A gradient for each residual component: its derivatives stay with their observation."""
-    gradient = tg.value_and_grad(ba.component, has_aux=True)
+    gradient = tg.value_and_grad(ba.component, has_aux=True, compile="never")
 
     def call() -> tuple[Any, Any]:
         values, derivatives = [], []
