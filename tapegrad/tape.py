@@ -8,8 +8,6 @@ invariant.
 
 from __future__ import annotations
 
-import ctypes
-import weakref
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
@@ -17,9 +15,9 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import binding as llvm
 
 from tapegrad.errors import TapeEndedError, TapeMemoryError
+from tapegrad.growth import Site, can_grow, compiled_site
 from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
@@ -36,15 +34,9 @@ from tapegrad.layout import (
 from tapegrad.listing import listing
 from tapegrad.ops import CODE
 
-MOST_AT_ONCE = 2
-"""How many entries of one group compiled code appends before it looks for room again."""
-
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 
 INPUT = CODE["input"]
-
-Site = tuple[str, int]
-"""File and line."""
 
 
 class Tape:
@@ -86,7 +78,7 @@ class Tape:
         self._columns: dict[str, npt.NDArray[Any]] = {}
         self._input_slots = array("i")
         self.captured: dict[tuple[int, int], tuple[Any, int]] = {}
-        _by_address[self.address] = self
+        can_grow(self)
         for group in range(len(PYTHON_COLUMNS)):
             self.reserve(group, 64)
         self._columns["op"][0] = CODE["passive"]
@@ -279,7 +271,7 @@ class Tape:
         sites = self._columns["guard_site"][: self.head[COUNT_WORD[GUARDS]]]
         for number in np.unique(sites[sites < 0]).tolist():
             sites[sites == number] = len(self.sites)
-            self.sites.append(_compiled_sites[-1 - number])
+            self.sites.append(compiled_site(number))
 
     def abandon(self) -> None:
         """Refuse further records: their numbers outlived the recording."""
@@ -414,35 +406,6 @@ class _Ended:
 
 
 _ENDED = _Ended()
-_by_address: weakref.WeakValueDictionary[int, Tape] = weakref.WeakValueDictionary()
-
-
-def _grow(address: int, group: int) -> None:
-    # Called by compiled code, where an exception can't pass: the flag tells `sync` to raise,
-    # and the count is wound back so that the rest of the loop writes into memory it has.
-    tape = _by_address[address]
-    try:
-        tape.reserve(group, MOST_AT_ONCE)
-    except TapeMemoryError:
-        tape.head[FAILED_WORD] = 1
-        tape.head[COUNT_WORD[group]] = 1
-
-
-_compiled_sites: list[Site] = []
-"""The places of guards in compiled code, by `-1 - number`."""
-
-
-def _number_site(place: bytes) -> int:
-    """Return the number that stands for a place of compiled code in this process."""
-    file, _, line = place.decode().rpartition(":")
-    _compiled_sites.append((file, int(line)))
-    return -len(_compiled_sites)
-
-
-_site_callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)(_number_site)
-_grow_callback = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_grow)
-for _name, _callback in (("tapegrad_grow", _grow_callback), ("tapegrad_site", _site_callback)):
-    llvm.add_symbol(_name, ctypes.cast(_callback, ctypes.c_void_p).value)
 
 
 def _line_of(code: CodeType, instruction: int) -> int:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tapegrad"
 FLOORS = [
     ["errors", "ops", "tree", "libraries", "layout"],
     ["generated", "jit"],
-    ["special", "listing"],
+    ["special", "listing", "growth"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],

@@ -1,0 +1,68 @@
+"""What compiled code calls while it records: for more room on a tape, and for numbers of places."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import Any, Protocol
+
+from llvmlite import binding as llvm
+
+from tapegrad.errors import TapeMemoryError
+from tapegrad.layout import COUNT_WORD, FAILED_WORD
+
+MOST_AT_ONCE = 2
+"""How many entries of one group compiled code appends before it looks for room again."""
+
+Site = tuple[str, int]
+"""File and line."""
+
+
+class Growing(Protocol):
+    """A tape, as far as it's known here."""
+
+    head: Any
+    address: int
+
+    def reserve(self, group: int, extra: int) -> None:
+        """Make room in a group of columns."""
+
+
+_by_address: weakref.WeakValueDictionary[int, Growing] = weakref.WeakValueDictionary()
+
+
+def can_grow(tape: Growing) -> None:
+    """Let compiled code that has a tape's address ask for room."""
+    _by_address[tape.address] = tape
+
+
+def _grow(address: int, group: int) -> None:
+    # Called by compiled code, where an exception can't pass: the flag tells `sync` to raise,
+    # and the count is wound back so that the rest of the loop writes into memory it has.
+    tape = _by_address[address]
+    try:
+        tape.reserve(group, MOST_AT_ONCE)
+    except TapeMemoryError:
+        tape.head[FAILED_WORD] = 1
+        tape.head[COUNT_WORD[group]] = 1
+
+
+_compiled_sites: list[Site] = []
+
+
+def compiled_site(number: int) -> Site:
+    """Return the place of compiled code that a negative number stands for."""
+    return _compiled_sites[-1 - number]
+
+
+def _number_site(place: bytes) -> int:
+    """Return the number that stands for a place of compiled code in this process."""
+    file, _, line = place.decode().rpartition(":")
+    _compiled_sites.append((file, int(line)))
+    return -len(_compiled_sites)
+
+
+_site_callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)(_number_site)
+_grow_callback = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_grow)
+for _name, _callback in (("tapegrad_grow", _grow_callback), ("tapegrad_site", _site_callback)):
+    llvm.add_symbol(_name, ctypes.cast(_callback, ctypes.c_void_p).value)
