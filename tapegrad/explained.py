@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -16,11 +16,13 @@ from tapegrad.function.arguments import sort_arguments
 from tapegrad.function.points import at
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
-from tapegrad.native.program import NativeProgram
-from tapegrad.passes import Step, report
 from tapegrad.replay.programs import floats
-from tapegrad.roll import Rolled, rolled
 from tapegrad.tape import Tape
+
+if TYPE_CHECKING:
+    from tapegrad.native.program import NativeProgram
+    from tapegrad.passes import Step
+    from tapegrad.roll import Rolled
 
 _SECONDS = 0.02
 _TIMES = 7
@@ -117,6 +119,10 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     <lambda>
       recorded ... 199 records, 100 inputs, 1 outputs, 0 guards...
     """
+    from tapegrad.native.program import NativeProgram
+    from tapegrad.passes import report
+    from tapegrad.roll import rolled
+
     while isinstance(function, Derivative):
         function = function.recorded.function
     call = sort_arguments(args, kwargs)
@@ -178,3 +184,22 @@ def _time(seconds: float) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
+
+
+def _simplified(tape: Tape) -> Tape:
+    """Return a tape of fewer records that computes the same; see `tapegrad.passes.simplified`."""
+    from tapegrad.passes import simplified
+
+    return simplified(tape)
+
+
+def _rolled(tape: Tape) -> Rolled:
+    """Return the tape as nested loops, to be printed; see `tapegrad.roll.rolled`."""
+    from tapegrad.roll import rolled
+
+    return rolled(tape)
+
+
+# Methods of tapes that are made from above; what they need is imported when it's asked for.
+Tape.simplified = _simplified
+Tape.rolled = _rolled

@@ -108,7 +108,7 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
     def broken(*args):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(tiers, "NativeProgram", broken)
+    monkeypatch.setattr(program, "NativeProgram", broken)
     monkeypatch.setattr(tiers, "SECONDS_TO_COMPILE", 0.0)
     monkeypatch.setattr(tiers, "SECONDS_TO_ROLL", 0.0)
     gradient = tg.value_and_grad(chain)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.machine import MachineGradient
 from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.errors import NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed
 from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.tiers import NEVER, Compile, Options
-from tapegrad.native.calling import run_gradient
-from tapegrad.native.program import Code
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
 from tapegrad.tree import LEAF
+
+if TYPE_CHECKING:
+    from tapegrad.derivatives.machine import MachineGradient
+    from tapegrad.native.program import Code
 
 
 class ValueAndGrad(Derivative):
@@ -45,9 +46,7 @@ class ValueAndGrad(Derivative):
             nonlocal gradient, value
             check_scalar(recording)
             gradient = np.empty(len(inputs))
-            memory = code.take_memory()
-            status, value = run_gradient.run(code.address, inputs, memory, gradient)
-            code.give_back(memory)
+            status, value = code.gradient(inputs, gradient)
             return not status
 
         def attempt(recording: Recording, workspace: Workspace) -> int:
@@ -86,6 +85,8 @@ class ValueAndGrad(Derivative):
         >>> fast(np.array([1.0, 2.0, 3.0]))
         (14.0, array([2., 4., 6.]))
         """
+        from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
+
         call, selection = self._sort(args, kwargs)
         argnum = self._argnums
         is_one = isinstance(argnum, int) and isinstance(args[argnum], np.ndarray)

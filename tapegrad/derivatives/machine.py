@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.jit import jit
-from tapegrad.native.calling import gradient, run_gradient
+from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
 
 Vector = npt.NDArray[np.float64]
@@ -69,9 +69,7 @@ class MachineGradient:
             whole[self._start : self._stop] = inputs
             inputs = whole
         products = np.empty(len(inputs))
-        memory = code.take_memory()
-        status, value = run_gradient.run(code.address, inputs, memory, products)
-        code.give_back(memory)
+        status, value = code.gradient(inputs, products)
         if status:
             return self._otherwise(x)
         if not self._is_whole:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
@@ -20,7 +20,9 @@ from tapegrad.function.environment import Environment, is_plain
 from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.libraries import frames_to_user
-from tapegrad.native.program import Code
+
+if TYPE_CHECKING:
+    from tapegrad.native.program import Code
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256

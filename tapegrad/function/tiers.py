@@ -6,11 +6,13 @@ import os
 import threading
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
-from tapegrad.native.program import Code, NativeProgram
 from tapegrad.tape import Tape
+
+if TYPE_CHECKING:
+    from tapegrad.native.program import Code, NativeProgram
 
 Compile = Literal["auto", "now", "never"]
 Kind = Literal["reverse", "tangent", "product"]
@@ -128,6 +130,8 @@ class Tiers:
         NotCompilableError
             If the tape is too long and in no loops.
         """
+        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+
         with self._lock:
             if kind not in self._codes:
                 if self.program is None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import NotCompilableError
-from tapegrad.native.calling import run_program
+from tapegrad.native.calling import run_gradient, run_program
 from tapegrad.native.dual import ReverseOfPairs
 from tapegrad.native.engine import MachineCode
 from tapegrad.native.frame import NAME, Frame
@@ -90,6 +90,13 @@ class Code:
         )
         self.give_back(memory)
         return status == 0, outputs
+
+    def gradient(self, inputs: Vector, products: Vector) -> tuple[int, float]:
+        """Fill the gradient of the one output; return the status and the output."""
+        memory = self.take_memory()
+        found: tuple[int, float] = run_gradient.run(self.address, inputs, memory, products)
+        self.give_back(memory)
+        return found
 
     def give_back(self, memory: Vector) -> None:
         """Let another call use memory."""

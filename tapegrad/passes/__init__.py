@@ -101,6 +101,3 @@ def report(tape: Tape, passes: tuple[Pass, ...] = PASSES) -> list[Step]:
 def _counts(tape: Tape) -> tuple[int, int, int]:
     """Return how many records, slot 0 not counted, constants and guards a tape has."""
     return len(tape) - 1, len(tape.constants), len(tape.guard_slot)
-
-
-Tape.simplified = simplified

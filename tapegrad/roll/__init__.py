@@ -96,6 +96,3 @@ def rolled(tape: Tape) -> Rolled:
     root = loops_of(tape)
     n_records = len(tape) - 1 - len(tape.inputs)
     return Rolled(None if root is None else program_of(tape, root), n_records)
-
-
-Tape.rolled = rolled
