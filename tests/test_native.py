@@ -8,6 +8,7 @@ from programs import PROGRAMS
 from rolled_programs import KNOWN, point_of, random_program
 
 import tapegrad as tg
+from tapegrad.errors import NotCompilableError
 from tapegrad.native.program import NativeProgram
 from tapegrad.ops import CODE, OPS
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
@@ -145,7 +146,7 @@ def test_a_known_program_of_loops(name):
         assert compare(tape, native, 1.01 * x, seed=1)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(24), 276])
 def test_a_random_program_of_loops(seed):
     function, x = random_program(seed), np.linspace(-0.9, 1.1, 12)
     tape = tape_of(function, x)
@@ -238,3 +239,33 @@ def test_threads_in_one_program():
         thread.join()
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, np.broadcast_to(theirs, (300, len(x))))
+
+
+# --- trials ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["reverse", "tangent", "product"])
+def test_code_that_disagrees_with_the_sweeps_is_not_used(kind):
+    x = point_of("pairs", 24)
+    native = NativeProgram(tape_of(KNOWN["pairs"][0], x))
+    native.program.records[2].operands[1] = native.program.records[2].operands[0]
+    native.program.records[0].operands.reverse()
+    native.program.records[3].operands[0] = native.program.records[0].operands[0]
+    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
+        getattr(native, kind)
+
+
+def test_code_that_reads_what_nobody_wrote_is_not_used():
+    x = point_of("triangular_solve", 100)
+    native = NativeProgram(tape_of(KNOWN["triangular_solve"][0], x))
+    (leaf,) = native.layout.addressed
+    del native.layout.base[leaf]
+    native.layout.base[leaf] = native.layout.length
+    native.layout.length += 1000
+    reads = [o for r in native.program.records for o in r.operands if hasattr(o, "maker")]
+    for operand in reads:
+        if operand.maker == leaf:
+            operand.address.base += 50
+            operand.address.table = None
+    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
+        _ = native.reverse

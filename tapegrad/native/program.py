@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from tapegrad.native.frame import NAME, Frame
 from tapegrad.native.layout import layout_of
 from tapegrad.native.reverse import Reverse
 from tapegrad.native.tangent import Tangent
+from tapegrad.native.trial import check
 from tapegrad.roll import loops_of
 from tapegrad.roll.operands import program_of
 from tapegrad.roll.recognition import expansion, recognition
@@ -39,6 +41,8 @@ class Code:
     kind : type of Frame
         What writes it.
     program : NativeProgram
+    n_products : int
+        How many numbers it computes beside the outputs.
     halves : int
         How often the program's memory is there.
 
@@ -55,13 +59,14 @@ class Code:
         What writing and compiling it took.
     """
 
-    def __init__(self, kind: type[Frame], program: NativeProgram, halves: int = 1) -> None:
+    def __init__(self, kind: type[Frame], program: NativeProgram, n_products: int,
+                 halves: int = 1) -> None:  # fmt: skip
         begin = time.perf_counter()
         frame = kind(program.program, program.layout, program.n_inputs, program.strict)
         self._arrays = frame.arrays
         self.constants = program.layout.constants
         self._memories: list[Vector] = []
-        self.n_outputs = program.program.n_outputs
+        self.n_outputs, self.n_products = program.program.n_outputs, n_products
         self.length = halves * program.layout.length
         self.machine = MachineCode(str(frame.module), NAME)
         self.address = self.machine.address
@@ -83,12 +88,16 @@ class Code:
 
     def run(self, inputs: Vector, seeds: Vector, products: Vector) -> tuple[bool, Vector]:
         """Fill the products; return whether all went well, and the outputs."""
-        outputs = np.empty(self.n_outputs)
         memory = self.take_memory()
-        status = run_program.run(
-            self.address, inputs, np.ascontiguousarray(seeds), memory, outputs, products
-        )
+        found = self.run_in(memory, inputs, np.ascontiguousarray(seeds), products)
         self.give_back(memory)
+        return found
+
+    def run_in(self, memory: Vector, inputs: Vector, seeds: Vector,
+               products: Vector) -> tuple[bool, Vector]:  # fmt: skip
+        """Do the same in given memory."""
+        outputs = np.empty(self.n_outputs)
+        status = run_program.run(self.address, inputs, seeds, memory, outputs, products)
         return status == 0, outputs
 
     def gradient(self, inputs: Vector, products: Vector) -> tuple[int, float]:
@@ -125,14 +134,15 @@ class NativeProgram:
     Raises
     ------
     NotCompilableError
-        If the tape is too long and in no loops.
+        If the tape is too long and in no loops. Of `reverse`, `tangent` and `product`: if the
+        code disagrees with the sweeps.
     """
 
     def __init__(self, tape: Tape, strict: bool = False) -> None:
         for kernel in (recognition, expansion):
             kernel.compile()  # once for all tapes
         begin = time.perf_counter()
-        self.strict, self.n_inputs = strict, len(tape.inputs)
+        self._tape, self.strict, self.n_inputs = tape, strict, len(tape.inputs)
         root = loops_of(tape, written_out=True)
         count = len(tape) if root is None else sum(1 for _ in root.leaves())
         if root is None or count > MOST_RECORDS:
@@ -147,17 +157,21 @@ class NativeProgram:
     @functools.cached_property
     def reverse(self) -> Code:
         """Value and products of seeds with the Jacobian; compiled when asked for."""
-        return Code(Reverse, self)
+        return self._tried(Code(Reverse, self, self.n_inputs), "pullback")
 
     @functools.cached_property
     def tangent(self) -> Code:
         """Value and products of the Jacobian with directions; compiled when asked for."""
-        return Code(Tangent, self)
+        return self._tried(Code(Tangent, self, self.program.n_outputs), "pushforward")
 
     @functools.cached_property
     def product(self) -> Code:
         """Value, gradient and products of the Hessian with directions, of one output."""
-        return Code(ReverseOfPairs, self, halves=2)
+        return self._tried(Code(ReverseOfPairs, self, 2 * self.n_inputs, halves=2), "pullback")
+
+    def _tried(self, code: Code, kind: Literal["pullback", "pushforward"]) -> Code:
+        check(self._tape, code, kind, self.strict)
+        return code
 
     @property
     def memory_bytes(self) -> int:

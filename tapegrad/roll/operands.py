@@ -189,6 +189,9 @@ class _Classification:
         every[missing] = sources[differs]
         if np.any(every[missing] != sources[differs]):
             return False
+        begins = [self.program.blocks[start.top].loop.starts for start in starts]
+        if len(missing) and np.any(every[missing] >= np.concatenate(begins)[missing]):
+            return False
         for start in starts:
             start.sources, every = every[: len(start.sources)], every[len(start.sources) :]
         self._reads.setdefault(maker, []).append((used, sources))
@@ -238,7 +241,7 @@ class _Classification:
             runs = run_of[inside[first]]
             found = np.zeros(len(self.program.blocks[top].loop.counts), np.int64)
             found[runs] = sources[first]
-            if np.array_equal(found[runs], sources[first]):
+            if np.array_equal(found[runs], sources[first]) and self._is_before(found, top):
                 exact = np.array_equal(differs, first)
                 candidates.append((exact, Start(maker, top, found)))
         for _, start in sorted(candidates, key=lambda candidate: not candidate[0]):
@@ -247,6 +250,12 @@ class _Classification:
             if all(np.array_equal(self._content(maker, every, u)[0], s) for u, s in reads):
                 return start
         return None
+
+    def _is_before(self, sources: Indices, top: int) -> bool:
+        """Whether operands, one for each run of a loop, are made before it runs."""
+        is_input = self.ranks.maker[np.maximum(sources, 0)] == INPUTS
+        is_earlier = sources < self.program.blocks[top].loop.starts
+        return bool(np.all(is_input | is_earlier))
 
     def _start(self, start: Start) -> Operand:
         """Return what a variable is set to before a loop."""
