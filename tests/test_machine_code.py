@@ -2,6 +2,9 @@
 
 import io
 import math
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -340,3 +343,34 @@ def test_a_tape_simplified_and_rolled():
     tape = gradient.recorded.recordings[0].tape
     assert len(tape.simplified()) < 0.7 * len(tape)
     assert "for i in range(39):" in str(tape.simplified().rolled())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_compiles_on_its_own():
+    code = """
+import os, numpy as np, tapegrad as tg
+from tapegrad.function import tiers
+tiers.SECONDS_TO_COMPILE = tiers.SECONDS_TO_ROLL = 0.0
+def f(x):
+    total = 0.0
+    for k in range(len(x)):
+        total = total + x[k] * x[k]
+    return total
+here, there = tg.value_and_grad(f), tg.value_and_grad(f)
+x = np.arange(9.0)
+here(x), here(x)
+child = os.fork()
+for _ in range(3):
+    there(x)
+assert there.wait(120.0) == "compiled", there.tier
+assert there(x)[1].tolist() == (2.0 * x).tolist()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    assert here.wait(120.0) == "compiled"
+else:
+    os._exit(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from typing import Any
 
@@ -11,6 +12,10 @@ from llvmlite import binding as llvm
 LEVEL = 2
 
 _lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child forked meanwhile would wait for ever
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 @functools.cache
