@@ -175,9 +175,16 @@ class _Classification:
             self.program.carries.append(carry)
         return Carried(self.program.carries.index(carry))
 
+    def _starts_of(self, maker: int) -> list[Start]:
+        return self._by_level([start for start in self.program.starts if start.leaf == maker])
+
+    def _by_level(self, starts: list[Start]) -> list[Start]:
+        """Return starts in the order of those that happen at one slot: inner loops' are later."""
+        return sorted(starts, key=lambda start: self.program.blocks[start.top].level)
+
     def _holds(self, maker: int, used: Indices, sources: npt.NDArray[np.int32]) -> bool:
         """Whether a variable holds what is read from it; if so, take note of the reads."""
-        starts = [start for start in self.program.starts if start.leaf == maker]
+        starts = self._starts_of(maker)
         content, index = self._content(maker, starts, used)
         differs = content != sources
         if np.any(differs & (content != 0)):
@@ -206,17 +213,17 @@ class _Classification:
         made = self.program.records[maker].leaf.slots
         latest = np.searchsorted(made, used) - 1
         content = np.where(latest >= 0, made[latest], -(2**40))
-        time = np.where(latest >= 0, made[latest], -1)
+        time = np.where(latest >= 0, 2 * made[latest] + 1, -1)
         index = np.full(len(used), -1)
         before = 0
         for start in starts:
             set_at = self.program.blocks[start.top].loop.starts
             run = np.searchsorted(set_at, used, "right") - 1
-            # Of starts at one slot the inner loop's is the later.
-            is_later = (run >= 0) & (set_at[run] > time)
+            # Before the record made at that slot, after an outer loop's start there.
+            is_later = (run >= 0) & (2 * set_at[run] >= time)
             content = np.where(is_later, start.sources[run], content)
             index = np.where(is_later, before + run, index)
-            time = np.where(is_later, set_at[run], time)
+            time = np.where(is_later, 2 * set_at[run], time)
             before += len(start.sources)
         return content, index
 
@@ -226,7 +233,7 @@ class _Classification:
 
         Best is a loop of which exactly the first iterations read something else.
         """
-        starts = [start for start in self.program.starts if start.leaf == maker]
+        starts = self._starts_of(maker)
         content, _ = self._content(maker, starts, used)
         differs = content != sources
         inside = self._iterations(block, common)
@@ -245,7 +252,7 @@ class _Classification:
                 exact = np.array_equal(differs, first)
                 candidates.append((exact, Start(maker, top, found)))
         for _, start in sorted(candidates, key=lambda candidate: not candidate[0]):
-            every = [*starts, start]
+            every = self._by_level([*starts, start])
             reads = [*self._reads.get(maker, []), (used, sources)]
             if all(np.array_equal(self._content(maker, every, u)[0], s) for u, s in reads):
                 return start
@@ -341,7 +348,7 @@ class _Classification:
         pairs.append(self.tape.outputs.astype(np.int64) * n + n - 1)
         reads = np.sort(np.concatenate(pairs))
         for maker, done in self._reads.items():
-            starts = [start for start in self.program.starts if start.leaf == maker]
+            starts = self._starts_of(maker)
             if not starts:
                 continue
             every = np.concatenate([start.sources for start in starts])
