@@ -46,6 +46,12 @@ class _Signature:
         """Whether a function among the arguments closes over something that changed."""
         return self.environment is not None and self.environment.changed() is not None
 
+    def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
+        """Return the recording used last and its machine code, if there is any."""
+        recording = None if self.is_full else self.latest
+        code = None if recording is None else recording.tiers.code(kind)
+        return None if recording is None or code is None else (recording, code)
+
     def add(self, new: Recording) -> None:
         """Keep a recording, linked to the others."""
         for recording in self.recordings:
@@ -80,10 +86,7 @@ class RecordedFunction:
 
     def compiled(self, call: Call, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
-        signature = self._signature(call)
-        recording = None if signature.is_full else signature.latest
-        code = None if recording is None else recording.tiers.code(kind)
-        return None if recording is None or code is None else (recording, code)
+        return self._signature(call).compiled(kind)
 
     def run_compiled(self, call: Call, kind: Kind, run: Callable[[Recording, Code], bool],
                      attempt: Attempt) -> tuple[Recording, Workspace | None]:  # fmt: skip
@@ -92,10 +95,9 @@ class RecordedFunction:
         Where there is none, or it won't do, the same as the method `run`.
         """
         signature = self._signature(call)
-        recording = None if signature.is_full else signature.latest
-        code = None if recording is None else recording.tiers.code(kind)
-        if recording is not None and code is not None and run(recording, code):
-            return recording, None
+        found = signature.compiled(kind)
+        if found is not None and run(*found):
+            return found[0], None
         return self._run(signature, call, attempt)
 
     def run(self, call: Call, attempt: Attempt) -> tuple[Recording, Workspace]:

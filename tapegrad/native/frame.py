@@ -7,6 +7,7 @@ counts its iterations, in a run and in all.
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ def whole(number: int) -> Any:
     return ir.Constant(I64, number)
 
 
-class Frame:
+class Frame(ABC):
     """A function `status = f(inputs, seeds, memory, outputs, products)`, being written.
 
     Parameters
@@ -78,9 +79,9 @@ class Frame:
         self.write()
         self._allocas.branch(begin)
 
+    @abstractmethod
     def write(self) -> None:
         """Write the function's body."""
-        raise NotImplementedError
 
     # --- variables ----------------------------------------------------------------------------
 
@@ -254,16 +255,12 @@ class Frame:
 
     def forward(self, block: int) -> None:
         """Emit an iteration of a loop."""
-        self.begin_iteration(block)
         for kind, number in self.program.blocks[block].body:
             if kind == "leaf":
                 self.forward_record(number, block)
                 continue
             self.set_carries(number)
             self.loop(number, functools.partial(self.forward, number))
-
-    def begin_iteration(self, block: int) -> None:
-        """Emit what is to be done before an iteration's records."""
 
     def set_carries(self, top: int) -> None:
         """Emit what carried values begin as, before a loop."""

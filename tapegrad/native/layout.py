@@ -167,6 +167,17 @@ def _varied(program: Program, ranks: Ranks) -> set[int]:
         varied |= more
 
 
+def wanted_partials(program: Program, varied: set[int], number: int) -> list[int]:
+    """Return the operands of a record that a derivative goes through."""
+    record = program.records[number]
+    partials = OPS[record.leaf.op].partials
+    return [
+        place
+        for place, operand in enumerate(record.operands)
+        if number in varied and partials[place] != "0" and is_varied(operand, program, varied)
+    ]
+
+
 # --- what the reverse needs ----------------------------------------------------------------------
 
 
@@ -194,13 +205,8 @@ def _find_needs(program: Program, layout: Layout) -> None:
             pending.extend((operand, record.block) for operand in record.operands)
 
     for k, record in enumerate(program.records):
-        if k not in layout.varied:
-            continue
-        op = OPS[record.leaf.op]
-        for place, operand in enumerate(record.operands):
-            if op.partials[place] == "0" or not is_varied(operand, program, layout.varied):
-                continue
-            used = reads(op, place)
+        for place in wanted_partials(program, layout.varied, k):
+            used = reads(OPS[record.leaf.op], place)
             if "z" in used:
                 need_leaf(k)
             for name, read in zip("xy", record.operands, strict=False):

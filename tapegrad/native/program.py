@@ -150,8 +150,9 @@ class NativeProgram:
                 f"{count:,} records are left when each loop's body is counted once; machine code "
                 f"is made for {MOST_RECORDS:,} at most. The sweeps go on."
             )
-        self.program = program_of(tape, root, ordered=strict)
-        self.layout = layout_of(tape, self.program, Ranks(tape, root))
+        ranks = Ranks(tape, root)
+        self.program = program_of(tape, root, strict, ranks)
+        self.layout = layout_of(tape, self.program, ranks)
         self.seconds = time.perf_counter() - begin
 
     @functools.cached_property

@@ -16,10 +16,10 @@ from typing import Any
 from llvmlite import ir
 
 from tapegrad.native.frame import Frame, whole
-from tapegrad.native.layout import is_around, is_varied
+from tapegrad.native.layout import is_around, is_varied, wanted_partials
 from tapegrad.native.lowering import reads
 from tapegrad.ops import OPS
-from tapegrad.roll.program import INPUTS, Carried, Latest, Memory, Operand, Program
+from tapegrad.roll.program import INPUTS, Carried, Latest, Memory, Operand
 
 
 class Reverse(Frame):
@@ -67,11 +67,12 @@ class Reverse(Frame):
 
     # --- forward ------------------------------------------------------------------------------
 
-    def begin_iteration(self, block: int) -> None:
-        """Keep carried values."""
+    def forward(self, block: int) -> None:
+        """Emit an iteration of a loop, which first keeps what it's handed by the one before."""
         for number, carry in enumerate(self.program.carries):
             if carry.block == block and number in self.layout.kept_carries:
                 self.store(self.get("value", carry.leaf), self._kept(number, block))
+        super().forward(block)
 
     def _kept(self, carry: int, block: int) -> Any:
         """Emit a pointer to where a carried value is kept."""
@@ -200,14 +201,3 @@ class Reverse(Frame):
         for place in wanted:
             contribution = self.lower.product(w, op, place, values)
             self._add_adjoint(record.operands[place], block, contribution)
-
-
-def wanted_partials(program: Program, varied: set[int], number: int) -> list[int]:
-    """Return the operands of a record that a derivative goes through."""
-    record = program.records[number]
-    partials = OPS[record.leaf.op].partials
-    return [
-        place
-        for place, operand in enumerate(record.operands)
-        if number in varied and partials[place] != "0" and is_varied(operand, program, varied)
-    ]

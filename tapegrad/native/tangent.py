@@ -10,8 +10,7 @@ from typing import Any
 from llvmlite import ir
 
 from tapegrad.native.frame import ZERO, Frame, whole
-from tapegrad.native.layout import is_varied
-from tapegrad.native.reverse import wanted_partials
+from tapegrad.native.layout import is_varied, wanted_partials
 from tapegrad.ops import OPS
 from tapegrad.roll.program import Memory, Operand
 

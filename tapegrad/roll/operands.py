@@ -30,15 +30,17 @@ MOST_OUTPUTS = 16
 """Outputs that are stored one by one."""
 
 
-def program_of(tape: Tape, root: Loop, ordered: bool = False) -> Program:
-    """Return a nest as a program.
+def program_of(tape: Tape, root: Loop, ordered: bool = False,
+               ranks: Ranks | None = None) -> Program:  # fmt: skip
+    """Return a nest as a program; `ranks` are the nest's, if they are known.
 
     If `ordered`, a value has all its readers in its variable or all in memory, so that its adjoint
     is summed in the order of the records.
     """
+    ranks = Ranks(tape, root) if ranks is None else ranks
     in_memory: set[int] = set()
     while True:
-        found = _Classification(tape, root, in_memory)
+        found = _Classification(tape, root, ranks, in_memory)
         more = found.unordered() - in_memory if ordered else set()
         if not more:
             return found.program
@@ -48,10 +50,10 @@ def program_of(tape: Tape, root: Loop, ordered: bool = False) -> Program:
 class _Classification:
     """Finds out, of every operand, which kind it is of."""
 
-    def __init__(self, tape: Tape, root: Loop, in_memory: set[int]) -> None:
+    def __init__(self, tape: Tape, root: Loop, ranks: Ranks, in_memory: set[int]) -> None:
         self.tape = tape
         self._in_memory = in_memory
-        self.ranks = Ranks(tape, root)
+        self.ranks = ranks
         self.program = Program([], [], [], [], [])
         self._position: list[tuple[int, ...]] = []
         self._reads: dict[int, list[tuple[Indices, npt.NDArray[np.int32]]]] = {}
