@@ -2,7 +2,8 @@
 
 Every compiled function of the library goes through `jit` (called from other compiled code) or
 `Kernel` (called from Python, with a fixed signature, cached on disk). A cache entry is valid
-for exactly one content of the package's sources, and one that can't be read is compiled again.
+for exactly one content of the sources it's compiled from, and one that can't be read is compiled
+again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -25,25 +28,66 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
 
-@functools.cache
-def source_stamp() -> str:
-    """Digest of every source file of the package.
+_PACKAGE = Path(__file__).parent
+_IMPORT = re.compile(
+    rb"^\s*(?:from\s+(tapegrad[\w.]*)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+(tapegrad[\w.]*))",
+    re.MULTILINE,
+)
 
-    Numba's own stamp covers one file, but a kernel inlines functions from many.
+
+@functools.cache
+def _digest_and_imports(module: str) -> tuple[bytes, tuple[str, ...]] | None:
+    """Return a module's digest and the names it imports from this package; None if it's none."""
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None) or _file_of(module)
+    if file is None:
+        return None
+    source = Path(file).read_bytes()
+    imported = []
+    for parent, names, whole in _IMPORT.findall(source):
+        origin = (whole or parent).decode()
+        words = re.findall(r"\w+", re.sub(r"#[^\n]*| as \w+", "", names.decode())) or [""]
+        parts = [f"{origin}.{word}" if word else origin for word in words]
+        imported += [part if _file_of(part) else origin for part in parts]
+    return hashlib.sha256(source).digest(), tuple(dict.fromkeys(imported))
+
+
+@functools.cache
+def _file_of(module: str) -> Path | None:
+    path = _PACKAGE.joinpath(*module.split(".")[1:])
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+@functools.cache
+def source_stamp(*roots: str) -> str:
+    """Digest of the source files that some modules and packages are made of.
+
+    Numba's own stamp covers one file, but a kernel inlines functions from many: whatever its
+    module imports, and what those import in turn. Of a package it's every module.
     """
+    pending = list(roots)
+    for root in roots:
+        folder = _PACKAGE.joinpath(*root.split(".")[1:])
+        pending += [f"{root}.{path.stem}" for path in folder.rglob("*.py") if folder.is_dir()]
+    digests: dict[str, bytes] = {}
+    while pending:
+        module = pending.pop()
+        found = None if module in digests else _digest_and_imports(module)
+        if found is not None:
+            digests[module] = found[0]
+            pending.extend(found[1])
     digest = hashlib.sha256()
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        if "__pycache__" not in path.parts:
-            digest.update(path.relative_to(package).as_posix().encode())
-            digest.update(path.read_bytes())
+    for module in sorted(digests):
+        digest.update(module.encode() + digests[module])
     return digest.hexdigest()
 
 
 class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]  # numba is untyped
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)
-        self._locator.get_source_stamp = source_stamp
+        stamp = functools.partial(source_stamp, py_func.__module__)
+        self._locator.get_source_stamp = stamp
 
 
 class _StampedCache(FunctionCache):  # type: ignore[misc]

@@ -15,6 +15,7 @@ from numba import float64
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 import tapegrad as tg
+from tapegrad import jit
 from tapegrad.jit import Kernel, source_stamp
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, unary
@@ -247,11 +248,29 @@ def test_a_kernel_works_where_the_disk_is_full_or_read_only(monkeypatch, error):
     assert kernel.run(3.0) == kernel.run(3.0) == 21.0
 
 
-def test_a_cache_is_stamped_with_every_source_of_the_package(monkeypatch):
-    assert source_stamp() == source_stamp.__wrapped__()
+@pytest.mark.parametrize(
+    ("root", "changed", "is_inside"),
+    [
+        ("tapegrad.replay.programs", "special/error.py", True),
+        ("tapegrad.replay.programs", "rules.py", True),
+        ("tapegrad.replay.programs", "memory.py", True),
+        ("tapegrad.replay.programs", "explained.py", False),
+        ("tapegrad.record", "compiled/scalars.py", False),
+        ("tapegrad.compiled", "compiled/scalars.py", True),
+        ("tapegrad.compiled", "special/error.py", True),
+        ("tapegrad.compiled", "record/expressions.py", True),
+    ],
+)
+def test_a_cache_is_stamped_with_every_source_it_is_made_of(monkeypatch, root, changed, is_inside):
+    def stamp():
+        jit.source_stamp.cache_clear()
+        jit._digest_and_imports.cache_clear()
+        return source_stamp(root)
+
+    before = stamp()
     read = Path.read_bytes
-    for changed in ("special/error.py", "record/native.py"):
-        stamp = ROOT / "tapegrad" / changed
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p == stamp))  # noqa: B023
-            assert source_stamp.__wrapped__() != source_stamp()
+    with monkeypatch.context() as patch:
+        path = ROOT / "tapegrad" / changed
+        patch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p == path))
+        assert (stamp() != before) == is_inside
+    assert stamp() == before
