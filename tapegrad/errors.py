@@ -5,6 +5,8 @@ All derive from `TapegradError` and from the built-in exception a caller would e
 
 from __future__ import annotations
 
+import pickle
+
 
 class TapegradError(Exception):
     """Base of every error raised by tapegrad itself."""
@@ -48,6 +50,10 @@ class InvalidTapeError(TapegradError, ValueError):
 
 class UnhashableError(TapegradError, TypeError):
     """An active number was used as a dictionary key or a member of a set."""
+
+
+class NotPicklableError(TapegradError, pickle.PicklingError):
+    """A derivative can't be pickled, because its function can't."""
 
 
 class GraphvizError(TapegradError, RuntimeError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from tapegrad.derivatives.pickling import reduced
 from tapegrad.derivatives.selection import Argnums, Selection
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.arguments import Call, sort_arguments
@@ -83,6 +85,25 @@ class Derivative:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def _arguments(self, function: Any) -> tuple[Any, ...]:
+        """Return what makes the same derivative of a function."""
+        return function, self._argnums, self.recorded.options
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        function = self._differentiated
+        return reduced(self, function, self._arguments(function))
+
+    def __copy__(self) -> Any:
+        return type(self)(*self._arguments(self._differentiated))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return type(self)(*self._arguments(copy.deepcopy(self._differentiated, memo)))
+
+    @property
+    def _differentiated(self) -> Any:
+        """The function it's the derivative of."""
+        return self.recorded.function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""

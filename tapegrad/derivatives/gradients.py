@@ -33,6 +33,10 @@ class ValueAndGrad(Derivative):
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
 
+    def _arguments(self, function: Any) -> tuple[Any, ...]:
+        """Return what makes the same derivative of a function."""
+        return function, self._argnums, self._has_aux, self.recorded.options
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
         call, selection = self._sort(args, kwargs)

@@ -34,6 +34,10 @@ class Jacobian(Derivative):
             raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
         self._mode = mode
 
+    def _arguments(self, function: Any) -> tuple[Any, ...]:
+        """Return what makes the same derivative of a function."""
+        return function, self._argnums, self._mode, self.recorded.options
+
     _make_form = _form_for_compiled_code
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -136,6 +136,15 @@ class HessianProduct(Derivative):
         super().__init__(self._gradient, 0)
         self._options, self._work = options, 0.0
 
+    @property
+    def _differentiated(self) -> Any:
+        """The function it's the derivative of."""
+        return self._gradient.recorded.function
+
+    def _arguments(self, function: Any) -> tuple[Any, ...]:
+        """Return what makes the same derivative of a function."""
+        return function, self._options
+
     _make_form = _form_for_compiled_code
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

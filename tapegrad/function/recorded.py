@@ -72,7 +72,7 @@ class RecordedFunction:
     """
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
-        self.function, self._options = function, options.check()
+        self.function, self.options = function, options.check()
         self._lock = threading.RLock()
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
@@ -133,7 +133,7 @@ class RecordedFunction:
         environments = [self._environment, signature.environment]
         places = [place for environment in environments if environment is not None
                   for place in environment.places]  # fmt: skip
-        recording = record(self.function, call, places, self._options)
+        recording = record(self.function, call, places, self.options)
         self._keep(signature, recording, failure)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
