@@ -1,6 +1,6 @@
 """Exact derivatives of scalar-heavy Python and NumPy code, by recording it on a flat tape."""
 
-from tapegrad import compiled
+from tapegrad import compiled, errors, testing
 from tapegrad.checking import check
 from tapegrad.derivatives import (
     grad,
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "compiled",
     "draw",
+    "errors",
     "explain",
     "grad",
     "hessian",
@@ -30,7 +31,12 @@ __all__ = [
     "jvp",
     "stop_gradient",
     "supported",
+    "testing",
     "value_and_grad",
     "vjp",
 ]
 __version__ = "0.1.0"
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

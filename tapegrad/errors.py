@@ -20,6 +20,10 @@ class UnsupportedFunctionError(TapegradError, TypeError):
     """A function has no rule for active arguments."""
 
 
+class NoCompiledFormError(UnsupportedFunctionError, AttributeError):
+    """A derivative has no form for compiled code: to `hasattr` it has no such attribute."""
+
+
 class NotScalarError(TapegradError, TypeError):
     """A gradient was asked of a function whose result is not one number."""
 

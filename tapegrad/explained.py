@@ -28,7 +28,7 @@ _SECONDS = 0.02
 _TIMES = 7
 
 
-@dataclass
+@dataclass(repr=False)
 class Explanation:
     """What `explain` prints.
 
@@ -53,6 +53,10 @@ class Explanation:
     native: NativeProgram | None
     obstacle: str
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        tier = "swept" if self.native is None else "compiled"
+        return f"<Explanation of {self.name}: {self.rolled.n_records:,} records, {tier}>"
 
     def lines(self) -> list[tuple[str, str]]:
         """Return what there is to say, by heading."""

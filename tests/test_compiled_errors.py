@@ -1,6 +1,7 @@
 """What can't work in compiled code says so, with the user's line and a way out."""
 
 import gc
+import inspect
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from numba import njit, objmode, prange, stencil, typed
 from numba.core.errors import TypingError
 
 import tapegrad as tg
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
 
 X = np.array([0.3, 0.7, 1.1])
 OUTSIDE = np.zeros(3)
@@ -146,9 +147,33 @@ def test_what_is_refused_names_the_construct_the_line_and_the_remedy(name):
         assert f"{__file__}:" in message
 
 
-def test_the_same_in_compiled_code_is_numbas_error_with_the_line():
-    with pytest.raises(TypingError, match=r"complex128[^$]*return abs"):
+def test_a_form_that_is_called_from_python_says_the_same():
+    with pytest.raises(UnsupportedFunctionError, match=r"complex128[^$]*return abs[^$]*two real"):
         tg.value_and_grad(with_complex_numbers).njit(X, np.empty(3))
+
+
+@njit
+def unchanged(x):
+    return x
+
+
+def test_a_form_or_c_function_of_what_is_no_number_says_so_in_one_line():
+    derivative = tg.value_and_grad(unchanged)
+    for use in (lambda: derivative.njit(X, np.empty(3)), lambda: derivative.cfunc):
+        with pytest.raises(UnsupportedFunctionError, match=r"use tapegrad\.jacobian$"):
+            use()
+    with pytest.raises(TypeError, match=r"it takes \(x, \*args, out\)"):
+        derivative.njit(X)
+
+
+def test_a_form_that_does_not_exist_is_an_attribute_that_does_not_exist():
+    plain = tg.value_and_grad(lambda x: x)
+    by_second = tg.grad(unchanged, argnums=1)
+    for derivative in (plain, by_second, tg.hessian(lambda x: x)):
+        assert not hasattr(derivative, "njit")
+        assert "njit" not in dict(inspect.getmembers(derivative))
+        with pytest.raises(NoCompiledFormError):
+            derivative.njit
 
 
 @njit

@@ -14,6 +14,7 @@ from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload, register_jitable
 
 from tapegrad.compiled import operations, pool
+from tapegrad.compiled.explanation import explaining
 from tapegrad.compiled.rewriting import forms, twin
 from tapegrad.compiled.sweeping import (
     clear_linearised,
@@ -26,7 +27,7 @@ from tapegrad.compiled.sweeping import (
     tangent_recorded,
     without_memory,
 )
-from tapegrad.errors import TapeMemoryError, UnsupportedFunctionError
+from tapegrad.errors import NoCompiledFormError, TapeMemoryError
 from tapegrad.layout import COUNT_WORD, FAILED_WORD, RECORDS, STATEMENTS
 from tapegrad.memory import pointer
 from tapegrad.ops import CODE
@@ -276,7 +277,7 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
     """Return `form(x, *args, out)`, or `form(x, direction, *args, out)`."""
     if not isinstance(function, Dispatcher):
         name = getattr(function, "__qualname__", repr(function))
-        raise UnsupportedFunctionError(
+        raise NoCompiledFormError(
             f"{name} is not compiled, so its derivative can't be called from compiled code: "
             "decorate it with numba.njit"
         )
@@ -300,7 +301,20 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
 
     chosen = form_in_direction if has_direction else form
     forms.add(chosen)
+    _explain_errors(chosen, ("x", "v", "*args", "out") if has_direction else ("x", "*args", "out"))
     return chosen
+
+
+def _explain_errors(form: Any, arguments: tuple[str, ...]) -> None:
+    """Have a form that is called from Python raise errors of ours."""
+    compile_for = explaining(form._compile_for_args)
+
+    def compile_for_args(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) < len(arguments) - 1:
+            raise TypeError(f"it takes ({', '.join(arguments)}), by position")
+        return compile_for(*args)
+
+    form._compile_for_args = compile_for_args
 
 
 def value_and_gradient(function: Any) -> Any:
@@ -328,11 +342,16 @@ def hessian(function: Any) -> Any:
     return _form(_hessian, function, second_order=True)
 
 
+def _as_c(signature: Any) -> Any:
+    """Return a decorator that makes a function one that C can call."""
+    return explaining(cfunc(signature, nopython=True))
+
+
 def c_function(function: Any) -> Any:
     """Return a C function `double f(double *x, double *gradient, int64_t n)`."""
     form = value_and_gradient(function)
 
-    @cfunc(float64(types.CPointer(float64), types.CPointer(float64), int64), nopython=True)
+    @_as_c(float64(types.CPointer(float64), types.CPointer(float64), int64))
     def value(x: Any, gradient: Any, n: int) -> Any:
         out = carray(gradient, (n,))
         try:
@@ -348,7 +367,7 @@ def c_integrand(function: Any) -> Any:
     """Return a C function `double f(int n, double *x)`, the derivative by the first element."""
     form = value_and_gradient(function)
 
-    @cfunc(float64(intc, types.CPointer(float64)), nopython=True)
+    @_as_c(float64(intc, types.CPointer(float64)))
     def derivative(n: int, x: Any) -> Any:
         out = np.empty(n)
         try:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from numba.core.errors import NumbaError
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.libraries import in_library
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
                     r"(?:at (?P<path>\S+?\.py) \((?P<number>\d+)\))")  # fmt: skip
-_CALL = re.compile(r">>> (?P<call>.*active.*)")
+_CALL = re.compile(r">>> (?P<call>(?!_)\w.*active.*)")
+_OWN_REASON = re.compile(r"TypingError: (?P<reason>[^\n]+)\n\s*raised from \S*tapegrad")
+_PACKAGE = str(Path(__file__).parent.parent)
 _CALL_FAILED = re.compile(r"No matching definition|can't unbox heterogeneous list")
 _REMEDIES = (
     (r"No matching definition", "a function compiled for declared types can't be given active "
@@ -37,6 +47,19 @@ _OTHERWISE = (
 )
 
 
+def explaining(compile: F) -> F:
+    """Return a function that compiles, and raises our error where Numba can't."""
+
+    @functools.wraps(compile)
+    def compiling(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compile(*args, **kwargs)
+        except NumbaError as error:
+            raise explained(error) from error
+
+    return cast(F, compiling)
+
+
 def is_about_active_numbers(error: Exception) -> bool:
     """Whether a compilation, or a call of what is compiled, failed because of active numbers."""
     text = str(error)
@@ -45,10 +68,13 @@ def is_about_active_numbers(error: Exception) -> bool:
 
 def explained(error: Exception) -> UnsupportedFunctionError:
     """Return the error to raise instead of Numba's, which names the user's line and a remedy."""
-    text = str(error)
+    text = str(error).replace("active, linearised", "active")
+    own = list(_OWN_REASON.finditer(text))
+    if own:  # says what to do itself
+        return UnsupportedFunctionError(f"{own[-1]['reason']}{_where(text)}")
     remedy = next((advice for sign, advice in _REMEDIES if re.search(sign, text)), _OTHERWISE)
-    call = _CALL.search(text)
-    what = f"{call['call'].strip()} can't be recorded" if call else _first_reason(text)
+    calls = list(_CALL.finditer(text))
+    what = f"{calls[-1]['call'].strip()} can't be recorded" if calls else _first_reason(text)
     return UnsupportedFunctionError(f"{what}{_where(text)}\n{remedy}")
 
 
@@ -64,7 +90,11 @@ def _where(text: str) -> str:
         (os.path.abspath(found["file"] or found["path"]), int(found["line"] or found["number"]))
         for found in _PLACE.finditer(text)
     ]
-    readable = [place for place in places if linecache.getline(*place).strip()]
+    readable = [
+        place
+        for place in places
+        if not place[0].startswith(_PACKAGE) and linecache.getline(*place).strip()
+    ]
     if not readable:
         return ""
     users = [place for place in readable if not in_library(place[0])]

@@ -7,9 +7,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
+
+from tapegrad.derivatives.naming import Argnums, Naming, floats_of, with_floats
 from tapegrad.derivatives.pickling import reduced
-from tapegrad.derivatives.selection import Argnums, Selection
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.derivatives.selection import Selection
+from tapegrad.errors import NoCompiledFormError
 from tapegrad.function.arguments import Call, sort_arguments
 from tapegrad.function.recorded import MOST_SIGNATURES, RecordedFunction
 from tapegrad.function.tiers import NEVER, Options
@@ -30,15 +33,20 @@ class Derivative:
             raise TypeError(f"a function is needed, not {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
         self.recorded = RecordedFunction(function, options)
-        self._argnums = argnums
+        self._argnums, self._naming = argnums, Naming(function, argnums)
         self._selections: dict[Any, Selection] = {}
 
     def _sort(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Selection]:
         """Return a call's arguments, sorted, and which of them are differentiated."""
+        naming = self._naming
+        if not naming.is_first or kwargs or not args or type(args[0]) is not np.ndarray:
+            args, kwargs = with_floats(args, kwargs, naming.keys(args, kwargs))
+        elif args[0].dtype != np.float64:
+            args = (floats_of(args[0]), *args[1:])
         call = sort_arguments(args, kwargs)
         selection = self._selections.get(call.key)
         if selection is None:
-            selection = Selection(call, self._argnums)
+            selection = Selection(call, naming.keys(args, kwargs), naming.is_single)
             if len(self._selections) < MOST_SIGNATURES:
                 self._selections[call.key] = selection
         return call, selection
@@ -135,7 +143,7 @@ class Derivative:
 
         Raises
         ------
-        UnsupportedFunctionError
+        NoCompiledFormError
             If the function isn't compiled, or with `argnums` or `has_aux`.
 
         Examples
@@ -160,9 +168,9 @@ class Derivative:
     def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
         """Return what `make` makes of the function for compiled code."""
         if make is None:
-            raise UnsupportedFunctionError(f"{self!r} has no form for compiled code")
+            raise NoCompiledFormError(f"{self!r} has no form for compiled code")
         if self._argnums != 0:
-            raise UnsupportedFunctionError(
+            raise NoCompiledFormError(
                 "in compiled code a derivative is by the first argument: leave argnums out, and "
                 "put what else is differentiated in that array"
             )

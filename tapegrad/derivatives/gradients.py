@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.selection import Argnums, Selection
-from tapegrad.errors import NotScalarError, UnsupportedFunctionError
-from tapegrad.function.arguments import FLOAT, Call, Fixed
+from tapegrad.derivatives.naming import Argnums
+from tapegrad.derivatives.selection import Selection, shape_of
+from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunctionError
+from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.tiers import NEVER, Compile, Options
@@ -128,7 +130,7 @@ class ValueAndGrad(Derivative):
 
     def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
         if self._has_aux:
-            raise UnsupportedFunctionError("in compiled code has_aux is not possible")
+            raise NoCompiledFormError("in compiled code has_aux is not possible")
         return super()._compiled(make)
 
     def _in_steps(self, call: Call, selection: Selection) -> Any:
@@ -138,7 +140,9 @@ class ValueAndGrad(Derivative):
         seeds = np.zeros(len(recording.tape.outputs))
         seeds[0] = 1.0
         adjoints = point.pullback(seeds)
-        return point.result(), selection.split(adjoints)
+        value, *aux = point.result() if self._has_aux else (point.result(),)
+        value = value.item() if np.shape(value) else value
+        return (value, *aux) if self._has_aux else value, selection.split(adjoints)
 
 
 def check_scalar(recording: Recording, has_aux: bool = False) -> None:
@@ -148,7 +152,8 @@ def check_scalar(recording: Recording, has_aux: bool = False) -> None:
         if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
             raise NotScalarError("with has_aux=True the function must return a pair (value, aux)")
         structure = structure[2][0]
-    if structure is LEAF and recording.specs[0] is FLOAT:
+    spec = recording.specs[0] if recording.specs else None
+    if structure is LEAF and not isinstance(spec, Fixed) and math.prod(shape_of(spec)) == 1:
         return
     if structure is not LEAF:
         found = f"a {structure[0].__name__}"
@@ -191,11 +196,11 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
     Parameters
     ----------
     function : callable
-        Returns one float; with `has_aux`, a pair of it and anything else. Its float and float
+        Returns one number; with `has_aux`, a pair of it and anything else. Its float and float
         array arguments, alone or in tuples, lists, dicts and dataclasses, are inputs of the
         recording; all other arguments select a recording by equality.
-    argnums : int or sequence of int, optional
-        Which positional arguments to differentiate by.
+    argnums : int, str, slice, or sequence of int and str, optional
+        Which arguments to differentiate by: positions, names, or a range of positions.
     has_aux : bool, optional
         Whether the function returns `(value, aux)`.
     compile : {'auto', 'now', 'never'}, optional

@@ -10,7 +10,8 @@ import numpy as np
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import Grad, grad
-from tapegrad.derivatives.selection import Argnums, output_tree
+from tapegrad.derivatives.naming import Argnums
+from tapegrad.derivatives.selection import output_tree
 from tapegrad.function.points import at, join
 from tapegrad.function.recording import Vector
 from tapegrad.function.tiers import NEVER, Compile, Options
@@ -28,15 +29,17 @@ class Jacobian(Derivative):
     """What `jacobian` and `hessian` return."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
-                 mode: Mode = "auto", options: Options = NEVER) -> None:  # fmt: skip
+                 mode: Mode = "auto", options: Options = NEVER,
+                 columns: bool = False) -> None:  # fmt: skip
         super().__init__(function, argnums, options)
         if mode not in ("auto", "forward", "reverse"):
             raise ValueError(f"mode must be 'auto', 'forward' or 'reverse', not {mode!r}")
-        self._mode = mode
+        self._mode, self._has_columns = mode, columns
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
-        return function, self._argnums, self._mode, self.recorded.options
+        return (function, self._argnums, self._mode, self.recorded.options,
+                self._has_columns)  # fmt: skip
 
     _make_form = _form_for_compiled_code
 
@@ -45,7 +48,7 @@ class Jacobian(Derivative):
         call, selection = self._sort(args, kwargs)
         point = at(self.recorded, call)
         n_outputs, n_inputs = len(point.recording.tape.outputs), len(point.recording.tape.inputs)
-        columns = [k for start, stop in selection.spans for k in range(start, stop)]
+        columns = selection.positions()
         mode = self._mode
         if mode == "auto":
             mode = "forward" if len(columns) <= n_outputs else "reverse"
@@ -60,6 +63,9 @@ class Jacobian(Derivative):
         else:
             rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
             matrix = join(rows).reshape(n_outputs, n_inputs)
+        if self._has_columns:
+            matrix = matrix[:, columns]
+            return output_tree(point, lambda part, shape: matrix[part].reshape((*shape, -1)))
         return output_tree(point, lambda part, shape: selection.split(matrix[part], shape))
 
 
@@ -70,7 +76,8 @@ def _unit(length: int, index: int) -> Vector:
 
 
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto",
-             *, compile: Compile = "auto", strict: bool = False) -> Jacobian:  # fmt: skip
+             *, columns: bool = False, compile: Compile = "auto",
+             strict: bool = False) -> Jacobian:  # fmt: skip
     """Return a function that computes a function's Jacobian.
 
     Parameters
@@ -78,11 +85,14 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "a
     function : callable
         Its result may be a float, an array, or nested tuples, lists, dicts and dataclasses of
         them.
-    argnums : int or sequence of int, optional
-        Which positional arguments to differentiate by.
+    argnums : int, str, slice, or sequence of int and str, optional
+        Which arguments to differentiate by: positions, names, or a range of positions.
     mode : {'auto', 'forward', 'reverse'}, optional
         One forward sweep an input, or one reverse sweep an output; by default whichever are
         fewer.
+    columns : bool, optional
+        Whether the elements of all that is differentiated lie side by side, as the columns of one
+        array: what `scipy.optimize.curve_fit` takes as `jac`.
     compile, strict : optional
         As for `value_and_grad`.
 
@@ -103,8 +113,16 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "a
     >>> tg.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
     array([[3., 0., 1.],
            [0., 3., 2.]])
+
+    With `columns=True`, by all arguments but the first:
+
+    >>> line = lambda t, a, b: a + b * t
+    >>> jac = tg.jacobian(line, argnums=slice(1, None), columns=True)
+    >>> jac(np.array([0.0, 2.0]), 1.0, 1.0)
+    array([[1., 0.],
+           [1., 2.]])
     """
-    return Jacobian(function, argnums, mode, Options(compile, strict))
+    return Jacobian(function, argnums, mode, Options(compile, strict), columns)
 
 
 def hessian(function: Callable[..., Any], argnums: Argnums = 0,
@@ -116,8 +134,8 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0,
     Parameters
     ----------
     function : callable
-    argnums : int or sequence of int, optional
-        Which positional arguments to differentiate by, twice.
+    argnums : int, str, slice, or sequence of int and str, optional
+        Which arguments to differentiate by, twice.
     compile, strict : optional
         As for `value_and_grad`.
 

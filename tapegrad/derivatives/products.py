@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import check_scalar, grad
+from tapegrad.derivatives.naming import floats_of
 from tapegrad.derivatives.selection import Selection, check_shape, output_tree, shape_of
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Call, Fixed, sort_arguments
@@ -43,15 +44,15 @@ def _output_tree(point: Point, vector: AnyVector) -> Any:
     return output_tree(point, lambda part, shape: leaf(vector[part].reshape(shape)))
 
 
-def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def jvp(function: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """Return a function's value and its derivative in a direction, by a forward sweep.
 
     Parameters
     ----------
     function : callable
-    primals : sequence
-        The positional arguments.
-    tangents : sequence
+    primals : sequence, or number, array or other structure
+        The positional arguments; what is no tuple or list is the one argument.
+    tangents : sequence, or number, array or other structure
         The direction: of the structure and shapes of `primals`.
 
     Returns
@@ -69,9 +70,13 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     >>> import tapegrad as tg
     >>> tg.jvp(lambda x, y: x * y, (3.0, 4.0), (1.0, 0.0))
     (12.0, 4.0)
+    >>> tg.jvp(lambda x: x**2, 3.0, 1.0)
+    (9.0, 6.0)
     """
-    call = sort_arguments(tuple(primals), {})
-    selection = Selection(call, range(len(primals)))
+    if not isinstance(primals, tuple | list):
+        primals, tangents = (primals,), (tangents,)
+    call = sort_arguments(tuple(map(floats_of, primals)), {})
+    selection = Selection(call, range(len(primals)), is_single=False)
     point = at(RecordedFunction(function), call)
     directions = selection.join(_n_inputs(point), tuple(tangents), "tangent")
     return point.result(), _output_tree(point, point.pushforward(directions))
@@ -110,8 +115,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     >>> value, pullback(1.0)
     (12.0, (4.0, 3.0))
     """
-    call = sort_arguments(primals, {})
-    selection = Selection(call, range(len(primals)))
+    call = sort_arguments(tuple(map(floats_of, primals)), {})
+    selection = Selection(call, range(len(primals)), is_single=False)
     point = at(RecordedFunction(function), call)
     value, *aux = point.result() if has_aux else (point.result(),)
 

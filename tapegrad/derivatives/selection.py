@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.derivatives.naming import Key
 from tapegrad.errors import InputTypeError, StructureError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec, ranges
 from tapegrad.function.points import AnyVector, Point, join, leaf
 from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
-
-Argnums = int | Sequence[int]
 
 
 class Selection:
@@ -29,22 +28,18 @@ class Selection:
         Elements of all the call's inputs.
     """
 
-    def __init__(self, call: Call, argnums: Argnums) -> None:
-        arguments = call.structure[2][0][2]
-        self._is_single = isinstance(argnums, int)
-        chosen = [argnums] if isinstance(argnums, int) else list(argnums)
-        starts = np.cumsum([0, *map(_count, arguments)])
-        self._structures: list[Structure] = []
-        self.leaves: list[int] = []
-        for argnum in chosen:
-            if not -len(arguments) <= argnum < len(arguments):
-                raise InputTypeError(
-                    f"argnums={argnum}, but the function was called with {len(arguments)} "
-                    "positional arguments"
-                )
-            argnum %= len(arguments)
-            self._structures.append(arguments[argnum])
-            self.leaves.extend(range(starts[argnum], starts[argnum + 1]))
+    def __init__(self, call: Call, keys: Sequence[Key], is_single: bool) -> None:
+        args, kwargs = call.structure[2]
+        arguments: dict[Key, Structure] = dict(enumerate(args[2]))
+        arguments.update(zip(kwargs[1], kwargs[2], strict=True))
+        ends = np.cumsum([_count(argument) for argument in arguments.values()])
+        leaves = {
+            key: range(end - _count(argument), end)
+            for (key, argument), end in zip(arguments.items(), ends.tolist(), strict=True)
+        }
+        self._is_single = is_single
+        self._structures = [arguments[key] for key in keys]
+        self.leaves = [leaf for key in keys for leaf in leaves[key]]
         for position in self.leaves:
             if isinstance(call.specs[position], Fixed):
                 _refuse(call.specs[position].thing)
@@ -52,6 +47,10 @@ class Selection:
         self.spans = [spans[leaf] for leaf in self.leaves]
         self.shapes = [shape_of(call.specs[leaf]) for leaf in self.leaves]
         self.n_inputs = spans[-1][1] if spans else 0
+
+    def positions(self) -> list[int]:
+        """Return where the selected elements lie in the vector of inputs, in order."""
+        return [k for start, stop in self.spans for k in range(start, stop)]
 
     def tree(self, leaves: Sequence[Any]) -> Any:
         """Return leaves, one for each selected one, in the arguments' structure."""
@@ -103,15 +102,25 @@ def check_shape(leaf: Any, shape: tuple[int, ...], what: str) -> None:
         raise StructureError(f"the {what} has shape {np.shape(leaf)} where {shape} is needed")
 
 
+_OBJECT = (
+    "pass a float or an array of floats; of a method of a class, decorated, argnums=1 is the first "
+    "argument after self"
+)
+
+
+def _example(number: Any) -> str:
+    return repr(float(number)) if isinstance(number, int | np.integer) else "x.astype(float)"
+
+
 def _refuse(thing: Any) -> None:
     dtype = np.asarray(thing).dtype
     name = dtype if isinstance(thing, np.ndarray | np.generic) else type(thing).__name__
     advice = {
         "c": "complex numbers are not supported: pass the real and the imaginary part",
-        "i": "integers have no derivative: pass x.astype(float), or float(x)",
-        "u": "integers have no derivative: pass x.astype(float), or float(x)",
+        "i": f"integers have no derivative: pass a float, {_example(thing)}",
+        "u": f"integers have no derivative: pass a float, {_example(thing)}",
         "b": "truth values have no derivative: pass a float",
-    }.get(dtype.kind, "pass a float or an array of floats")
+    }.get(dtype.kind, _OBJECT)
     raise InputTypeError(f"an argument of type {name} can't be differentiated; {advice}")
 
 

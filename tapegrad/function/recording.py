@@ -12,7 +12,7 @@ from numba.core.errors import NumbaError
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
-from tapegrad.function.content import duplicate
+from tapegrad.function.content import duplicate, is_active
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
@@ -53,10 +53,10 @@ class Recording:
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
-                 booleans: list[bool], captured: list[Active],
+                 kinds: list[type], captured: list[Active],
                  options: Options = NEVER) -> None:  # fmt: skip
         self.tape, self.structure, self.specs = tape, structure, specs
-        self.booleans, self.captured = booleans, captured
+        self.kinds, self.captured = kinds, captured
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options)
         self._workspaces: list[Workspace] = []
@@ -101,16 +101,16 @@ class Recording:
         """Return the function's result from the values of the tape's outputs."""
         leaves: list[Any] = []
         start = 0
-        for spec, boolean in zip(self.specs, self.booleans, strict=True):
+        for spec, kind in zip(self.specs, self.kinds, strict=True):
             if isinstance(spec, Fixed):
                 leaves.append(duplicate(spec.thing))
             elif spec is FLOAT:
-                leaves.append(bool(outputs[start]) if boolean else float(outputs[start]))
+                leaves.append(kind(outputs[start]))
                 start += 1
             else:
                 stop = start + int(np.prod(spec))
                 part = outputs[start:stop].reshape(spec)
-                leaves.append(part != 0.0 if boolean else part.copy())
+                leaves.append(part != 0.0 if kind is bool else part.copy())
                 start = stop
         return unflatten_all(self.structure, leaves)
 
@@ -118,13 +118,13 @@ class Recording:
         """Return the function's result from the outputs as numbers of an outer tape."""
         leaves: list[Any] = []
         start = 0
-        for spec, boolean in zip(self.specs, self.booleans, strict=True):
+        for spec, kind in zip(self.specs, self.kinds, strict=True):
             if isinstance(spec, Fixed):
                 leaves.append(duplicate(spec.thing))
                 continue
             shape = () if spec is FLOAT else spec
             stop = start + int(np.prod(shape))
-            leaves.append(wrap(tape, outputs[start:stop].reshape(shape), boolean))
+            leaves.append(wrap(tape, outputs[start:stop].reshape(shape), kind is bool))
             start = stop
         return unflatten_all(self.structure, leaves)
 
@@ -152,13 +152,25 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
         structure = flatten(result, results)
         specs: list[Spec] = []
         operands: list[int] = []
-        booleans: list[bool] = []
-        for leaf in results:
+        kinds: list[type] = []
+        for number, leaf in enumerate(results):
+            kind = _kind_of(leaf)
+            # The value of a branch that returns a penalty: a number as any other.
+            if number == 0 and kind is not float and not is_active(leaf) and np.ndim(leaf) == 0:
+                leaf = float(leaf)
             specs.append(_append_operands(tape, leaf, operands))
-            booleans.append(getattr(leaf, "dtype", None) == np.bool_)
+            kinds.append(kind)
         captured = [number for number, _ in tape.captured.values()]
         tape.end(operands)
-    return Recording(tape, structure, specs, booleans, captured, options)
+    return Recording(tape, structure, specs, kinds, captured, options)
+
+
+def _kind_of(leaf: Any) -> type:
+    """Return what a leaf of the result is made again as: a float, a truth value, an integer."""
+    if getattr(leaf, "dtype", None) == np.bool_ or isinstance(leaf, bool):
+        return bool
+    is_exact = isinstance(leaf, int | np.integer) and abs(int(leaf)) <= 2**53
+    return int if is_exact else float
 
 
 def _primal(leaf: Any) -> Any:

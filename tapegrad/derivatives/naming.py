@@ -1,0 +1,123 @@
+"""Which arguments `argnums` means in a call: positions, names, or a range of positions.
+
+A key is an argument's position, or its name where it was passed by keyword. What is
+differentiated may be given as integers where that can't be meant otherwise: in arrays and inside
+containers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from tapegrad.errors import InputTypeError
+from tapegrad.tree import map_leaves
+
+Argnum = SupportsIndex | str
+Argnums = Argnum | slice | Sequence[Argnum]
+Key = int | str
+
+_MANY = (Sequence, np.ndarray)
+
+
+def is_single(argnums: Argnums) -> bool:
+    """Whether one argument is meant, so that the derivative by it is no tuple."""
+    return isinstance(argnums, str) or not isinstance(argnums, (slice, *_MANY))
+
+
+class Naming:
+    """What `argnums` means in the calls of a function.
+
+    Parameters
+    ----------
+    function : callable
+    argnums : int, str, slice, or sequence of int and str
+    """
+
+    def __init__(self, function: Callable[..., Any], argnums: Argnums) -> None:
+        self._function, self._argnums = function, argnums
+        self._keys: dict[tuple[Any, ...], list[Key]] = {}
+        self._names: list[str] | None = None
+        self.is_single = is_single(argnums)
+        self.is_first = self.is_single and not isinstance(argnums, str) and bool(argnums == 0)
+
+    def keys(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Key]:
+        """Return the keys of the arguments that are differentiated in a call."""
+        kind = len(args), *kwargs
+        found = self._keys.get(kind)
+        if found is None:
+            found = self._keys[kind] = self._find(len(args), kwargs)
+        return found
+
+    def _find(self, count: int, kwargs: dict[str, Any]) -> list[Key]:
+        chosen = self._argnums
+        if isinstance(chosen, slice):
+            return list(range(count)[chosen])
+        several = [chosen] if isinstance(chosen, str) or not isinstance(chosen, _MANY) else chosen
+        return [self._key(argnum, count, kwargs) for argnum in several]
+
+    def _key(self, argnum: Argnum, count: int, kwargs: dict[str, Any]) -> Key:
+        if isinstance(argnum, str):
+            if argnum in kwargs:
+                return argnum
+            names = self._parameters()
+            if argnum in names[:count]:
+                return names.index(argnum)
+            known = f"; its parameters are {', '.join(names)}" if argnum not in names else ""
+            raise InputTypeError(
+                f"argnums={argnum!r}, but the function was called without an argument of that name"
+                f"{known}; an argument must be passed to be differentiated"
+            )
+        position = operator.index(argnum)
+        if -count <= position < count:
+            return position % count
+        names = self._parameters()
+        if count <= position < len(names) and names[position] in kwargs:
+            return names[position]
+        raise InputTypeError(
+            f"argnums={argnum}, but the function was called with {count} positional arguments; "
+            "argnums takes names too"
+        )
+
+    def _parameters(self) -> list[str]:
+        """Return the names of the positional parameters, none where the function doesn't tell."""
+        if self._names is None:
+            function = getattr(self._function, "py_func", self._function)
+            try:
+                parameters = inspect.signature(function).parameters.values()
+            except (TypeError, ValueError):
+                parameters = []  # type: ignore[assignment]
+            kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            self._names = [p.name for p in parameters if p.kind in kinds]
+        return self._names
+
+
+def with_floats(args: tuple[Any, ...], kwargs: dict[str, Any],
+                keys: Sequence[Key]) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
+    """Return a call's arguments with integers made floats in those that are differentiated."""
+    new_args, new_kwargs = list(args), dict(kwargs)
+    for key in keys:
+        if isinstance(key, str):
+            new_kwargs[key] = floats_of(kwargs[key])
+        else:
+            new_args[key] = floats_of(args[key])
+    return tuple(new_args), new_kwargs
+
+
+def floats_of(argument: Any) -> Any:
+    """Return an argument with integer arrays and integers in containers as float64."""
+    kind = type(argument)
+    if kind is float or (kind is np.ndarray and argument.dtype == np.float64):
+        return argument
+    return map_leaves(lambda leaf: _as_float(leaf, leaf is argument), argument)
+
+
+def _as_float(leaf: Any, is_argument: bool) -> Any:
+    if type(leaf) is np.ndarray and leaf.dtype.kind in "iu":
+        return leaf.astype(np.float64)
+    is_integer = isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
+    return float(leaf) if is_integer and not is_argument else leaf
