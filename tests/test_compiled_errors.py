@@ -173,7 +173,7 @@ def test_a_form_that_does_not_exist_is_an_attribute_that_does_not_exist():
         assert not hasattr(derivative, "njit")
         assert "njit" not in dict(inspect.getmembers(derivative))
         with pytest.raises(NoCompiledFormError):
-            derivative.njit
+            derivative.njit(X, X)
 
 
 @njit
