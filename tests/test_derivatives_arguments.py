@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
+import typed_client
 
 import tapegrad as tg
 from tapegrad.errors import InputTypeError, NotScalarError
@@ -172,6 +173,14 @@ def test_jvp_takes_one_argument_without_a_tuple():
     value, tangent = tg.jvp(lambda x: x**2, X, np.ones(3))
     np.testing.assert_array_equal([value, tangent], [X**2, 2 * X])
     assert tg.jvp(lambda d: d["a"] ** 2, {"a": 3.0}, {"a": 1.0}) == (9.0, 6.0)
+
+
+def test_what_a_typed_client_calls_runs():
+    assert typed_client.fit(X).tolist() == [6.0, 12.0, 18.0]
+    np.testing.assert_array_equal(typed_client.curvature(X), 4 * np.eye(3))
+    np.testing.assert_array_equal(typed_client.product(X, X), 4 * X)
+    assert typed_client.by_k(X, 2.0) == 14.0
+    assert typed_client.slope(2.0) == 4.0
 
 
 @dataclasses.dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from tapegrad.native.program import Code
 
 
-class ValueAndGrad(Derivative):
+X = TypeVar("X")
+"""What is differentiated by, and so the gradient's type."""
+P = ParamSpec("P")
+"""The other parameters."""
+
+
+class ValueAndGrad(Derivative, Generic[X, P]):
     """What `value_and_grad` returns."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
@@ -39,7 +45,7 @@ class ValueAndGrad(Derivative):
         """Return what makes the same derivative of a function."""
         return function, self._argnums, self._has_aux, self.recorded.options
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
         call, selection = self._sort(args, kwargs)
         if self._has_aux or call.is_active or is_recording():
@@ -68,6 +74,14 @@ class ValueAndGrad(Derivative):
         if workspace is not None:
             recording.give_back(workspace)
         return value, selection.split(gradient)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: X, /, *args: P.args, **kwargs: P.kwargs) -> tuple[float, X]:
+            """Return the derivative at a point."""
+
+    else:
+        __call__ = _call
 
     _make_form = embedding.value_and_gradient
 
@@ -109,7 +123,7 @@ class ValueAndGrad(Derivative):
         def otherwise(x: Any) -> Any:
             changed = list(args)
             changed[argnum] = x
-            return ValueAndGrad.__call__(self, *changed, **kwargs)
+            return ValueAndGrad._call(self, *changed, **kwargs)
 
         return MachineGradient(code, call.inputs(), start, stop, shape, otherwise)
 
@@ -167,13 +181,23 @@ def check_scalar(recording: Recording, has_aux: bool = False) -> None:
     )
 
 
-class Grad(ValueAndGrad):
+class Grad(ValueAndGrad[X, P]):
     """What `grad` returns."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
-        value, gradient = super().__call__(*args, **kwargs)
+        value, gradient = super()._call(*args, **kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
+
+    if TYPE_CHECKING:
+
+        def __call__(  # type: ignore[override]  # a gradient is no pair
+            self, x: X, /, *args: P.args, **kwargs: P.kwargs
+        ) -> X:
+            """Return the derivative at a point."""
+
+    else:
+        __call__ = _call
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -185,8 +209,20 @@ class Grad(ValueAndGrad):
         return self._compiled(embedding.c_integrand)
 
 
+@overload
+def value_and_grad(function: Callable[Concatenate[X, P], Any], argnums: Literal[0] = 0,
+    has_aux: Literal[False] = False, *, compile: Compile = "auto",
+    strict: bool = False) -> ValueAndGrad[X, P]: ...  # fmt: skip
+
+
+@overload
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
-                   *, compile: Compile = "auto", strict: bool = False) -> ValueAndGrad:  # fmt: skip
+    *, compile: Compile = "auto", strict: bool = False) -> ValueAndGrad[Any, ...]: ...  # fmt: skip
+
+
+def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+                   *, compile: Compile = "auto",
+                   strict: bool = False) -> ValueAndGrad[Any, ...]:  # fmt: skip
     """Return a function that computes a function's value and its gradient.
 
     The first call records the function; later calls replay the recording, as long as its guards
@@ -234,8 +270,19 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
     return ValueAndGrad(function, argnums, has_aux, Options(compile, strict))
 
 
+@overload
+def grad(function: Callable[Concatenate[X, P], Any], argnums: Literal[0] = 0,
+    has_aux: Literal[False] = False, *, compile: Compile = "auto",
+    strict: bool = False) -> Grad[X, P]: ...  # fmt: skip
+
+
+@overload
 def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
-         *, compile: Compile = "auto", strict: bool = False) -> Grad:  # fmt: skip
+    *, compile: Compile = "auto", strict: bool = False) -> Grad[Any, ...]: ...  # fmt: skip
+
+
+def grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False,
+         *, compile: Compile = "auto", strict: bool = False) -> Grad[Any, ...]:  # fmt: skip
     """Return a function that computes a function's gradient.
 
     Parameters, errors and recording are those of `value_and_grad`.

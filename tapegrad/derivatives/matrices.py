@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Concatenate, Generic, Literal, TypeVar, overload
 
 import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.gradients import Grad, grad
+from tapegrad.derivatives.gradients import Grad, P, grad
 from tapegrad.derivatives.naming import Argnums
 from tapegrad.derivatives.selection import output_tree
 from tapegrad.function.points import at, join
@@ -25,7 +25,11 @@ def _form_for_compiled_code(function: Any) -> Any:
     return embedding.jacobian(function)
 
 
-class Jacobian(Derivative):
+R = TypeVar("R")
+"""What a matrix of derivatives is returned as."""
+
+
+class Jacobian(Derivative, Generic[R]):
     """What `jacobian` and `hessian` return."""
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums = 0,
@@ -43,7 +47,7 @@ class Jacobian(Derivative):
 
     _make_form = _form_for_compiled_code
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Return the derivative at a point."""
         call, selection = self._sort(args, kwargs)
         point = at(self.recorded, call)
@@ -63,10 +67,14 @@ class Jacobian(Derivative):
         else:
             rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
             matrix = join(rows).reshape(n_outputs, n_inputs)
-        if self._has_columns:
-            matrix = matrix[:, columns]
-            return output_tree(point, lambda part, shape: matrix[part].reshape((*shape, -1)))
-        return output_tree(point, lambda part, shape: selection.split(matrix[part], shape))
+
+        def part_of(part: slice, shape: tuple[int, ...]) -> Any:
+            if self._has_columns:
+                return matrix[part, columns].reshape((*shape, -1))
+            return selection.split(matrix[part], shape)
+
+        result: R = output_tree(point, part_of)
+        return result
 
 
 def _unit(length: int, index: int) -> Vector:
@@ -75,9 +83,21 @@ def _unit(length: int, index: int) -> Vector:
     return unit
 
 
+@overload
+def jacobian(function: Callable[Concatenate[Vector, P], Vector], argnums: Literal[0] = 0,
+    mode: Mode = "auto", *, columns: bool = False, compile: Compile = "auto",
+    strict: bool = False) -> Jacobian[Vector]: ...  # fmt: skip
+
+
+@overload
+def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto",
+    *, columns: bool = False, compile: Compile = "auto",
+    strict: bool = False) -> Jacobian[Any]: ...  # fmt: skip
+
+
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "auto",
              *, columns: bool = False, compile: Compile = "auto",
-             strict: bool = False) -> Jacobian:  # fmt: skip
+             strict: bool = False) -> Jacobian[Any]:  # fmt: skip
     """Return a function that computes a function's Jacobian.
 
     Parameters
@@ -125,8 +145,18 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, mode: Mode = "a
     return Jacobian(function, argnums, mode, Options(compile, strict), columns)
 
 
+@overload
+def hessian(function: Callable[Concatenate[Vector, P], Any], argnums: Literal[0] = 0,
+    *, compile: Compile = "auto", strict: bool = False) -> Jacobian[Vector]: ...  # fmt: skip
+
+
+@overload
 def hessian(function: Callable[..., Any], argnums: Argnums = 0,
-            *, compile: Compile = "auto", strict: bool = False) -> Jacobian:  # fmt: skip
+    *, compile: Compile = "auto", strict: bool = False) -> Jacobian[Any]: ...  # fmt: skip
+
+
+def hessian(function: Callable[..., Any], argnums: Argnums = 0,
+            *, compile: Compile = "auto", strict: bool = False) -> Jacobian[Any]:  # fmt: skip
     """Return a function that computes the Hessian of a function that returns one float.
 
     It's the Jacobian of the recorded gradient, by forward sweeps.

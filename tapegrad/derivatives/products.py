@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Concatenate, Generic
 
 import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.gradients import check_scalar, grad
+from tapegrad.derivatives.gradients import P, X, check_scalar, grad
 from tapegrad.derivatives.naming import floats_of
 from tapegrad.derivatives.selection import Selection, check_shape, output_tree, shape_of
 from tapegrad.errors import StructureError
@@ -133,7 +133,7 @@ def _form_for_compiled_code(gradient: Any) -> Any:
     return embedding.hessian_product(gradient.recorded.function)
 
 
-class HessianProduct(Derivative):
+class HessianProduct(Derivative, Generic[X, P]):
     """What `hvp` returns."""
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
@@ -152,7 +152,7 @@ class HessianProduct(Derivative):
 
     _make_form = _form_for_compiled_code
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
         primal, vector, *rest = args
         call, selection = self._sort((primal, *rest), kwargs)
@@ -166,6 +166,14 @@ class HessianProduct(Derivative):
             self._work += seconds_to_sweep(point.recording.tape)
         directions = selection.join(_n_inputs(point), vector, "vector")
         return _output_tree(point, point.pushforward(directions))
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: X, v: X, /, *args: P.args, **kwargs: P.kwargs) -> X:
+            """Return the derivative at a point."""
+
+    else:
+        __call__ = _call
 
     @property
     def _compiled_function(self) -> RecordedFunction:
@@ -201,8 +209,8 @@ class HessianProduct(Derivative):
         return None
 
 
-def hvp(function: Callable[..., Any], *, compile: Compile = "auto",
-        strict: bool = False) -> HessianProduct:  # fmt: skip
+def hvp(function: Callable[Concatenate[X, P], Any], *, compile: Compile = "auto",
+        strict: bool = False) -> HessianProduct[X, P]:  # fmt: skip
     """Return a function that multiplies a function's Hessian with a vector.
 
     The tangent of the recorded gradient: the cost is that of a few gradients, whatever the
