@@ -59,7 +59,10 @@ class MachineGradient:
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
         code = self._code
-        inputs = np.ascontiguousarray(x, np.float64)
+        inputs = np.asarray(x)
+        if inputs.dtype.kind == "c":
+            raise complex_input("x")
+        inputs = np.ascontiguousarray(inputs, np.float64)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
         if inputs.ndim != 1:

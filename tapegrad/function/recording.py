@@ -14,6 +14,7 @@ from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
 from tapegrad.function.tiers import NEVER, Options, Tiers
+from tapegrad.ops import CODE
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
@@ -25,6 +26,8 @@ from tapegrad.tape import Tape
 from tapegrad.tree import Structure, flatten, unflatten_all
 
 Vector = npt.NDArray[np.float64]
+
+_SAME = CODE["same"]
 
 
 class Workspace(NamedTuple):
@@ -50,6 +53,8 @@ class Recording:
         The recording to try when guard k finds value v, by (k, v).
     tiers : Tiers
         What its derivatives run as.
+    holds_values : bool
+        Whether it holds plain values or texts that were read of active numbers.
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
@@ -59,7 +64,14 @@ class Recording:
         self.booleans, self.captured = booleans, captured
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options)
+        self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
+        if self.holds_values:
+            self.tiers.reason = "it holds plain values of active numbers, which change"
         self._workspaces: list[Workspace] = []
+
+    def is_value(self, guard: int) -> bool:
+        """Whether a guard is of a plain value or a text."""
+        return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
 
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
@@ -96,6 +108,10 @@ class Recording:
             guard = int(different[0])
             self.branches.setdefault((guard, float(theirs[guard])), other)
             other.branches.setdefault((guard, float(mine[guard])), self)
+
+    def unlink(self, others: Sequence[Recording]) -> None:
+        """Forget that recordings part from this one anywhere."""
+        self.branches = {way: r for way, r in self.branches.items() if r not in others}
 
     def result(self, outputs: Vector) -> Any:
         """Return the function's result from the values of the tape's outputs."""
@@ -163,7 +179,7 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
 
 def _primal(leaf: Any) -> Any:
     if isinstance(leaf, Active):
-        return leaf.value
+        return leaf.primal
     return leaf.data["value"] if isinstance(leaf, ActiveArray) else leaf
 
 

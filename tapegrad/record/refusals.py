@@ -17,7 +17,7 @@ from tapegrad.record.frames import Site
 MAKERS: set[Any] = set()
 """The functions that recording replaces by ones whose arrays hold active numbers."""
 
-_DROP = "to drop the derivative on purpose, use tapegrad.stop_gradient"
+_DROP = "to drop the derivative on purpose, write float(tapegrad.stop_gradient(x)) for x"
 
 
 def lost_number() -> LostDerivativeError:
@@ -42,6 +42,15 @@ def not_whole(value: float) -> TypeError:
     return TypeError(
         f"an active number used as an index must be whole, not {value!r}, at {Site().place}"
         "write int(x) to cut it off"
+    )
+
+
+def not_repeatable(sequence: Any) -> TypeError:
+    """Return the error for a sequence that's repeated by a float."""
+    name = type(sequence).__name__
+    return TypeError(
+        f"can't multiply a {name} by a float, at {Site().place}write np.array(...) around the "
+        f"{name} to multiply its elements, or int(x) to repeat it"
     )
 
 
