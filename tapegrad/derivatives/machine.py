@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.derivatives.selection import check_real
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -60,8 +61,7 @@ class MachineGradient:
         """Return value and gradient at a point."""
         code = self._code
         inputs = np.asarray(x)
-        if inputs.dtype.kind == "c":
-            raise complex_input("x")
+        check_real(inputs, "argument")
         inputs = np.ascontiguousarray(inputs, np.float64)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")

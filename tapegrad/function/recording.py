@@ -13,7 +13,9 @@ from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
+from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
+from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
@@ -21,6 +23,7 @@ from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import Place, intercepting
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import recording, slot_on
+from tapegrad.record.refusals import in_masked_arrays
 from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape
 from tapegrad.tree import Structure, flatten, unflatten_all
@@ -163,6 +166,9 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
         except (NumbaError, TypeError) as error:
             if is_about_active_numbers(error):
                 raise explained(error) from error
+            masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
+            if masked is not None:
+                raise masked from error
             raise
         results: list[Any] = []
         structure = flatten(result, results)
@@ -208,7 +214,13 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
         return FLOAT
     if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
         return _append_operands(tape, ActiveArray(tape, as_active_data(tape, leaf)), operands)
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+    if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
         operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
         return leaf.shape
+    if holds_actives(leaf, tape):
+        raise UnsupportedFunctionError(
+            f"the result holds an object of type {type(leaf).__name__} in which there are active "
+            "numbers: it can't be made again for another point; return its numbers themselves, "
+            "in a tuple, list, deque, dict or dataclass"
+        )
     return Fixed(duplicate(leaf))

@@ -27,6 +27,7 @@ from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.record.refusals import check_kind
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -268,19 +269,15 @@ class ActiveArray:
         if np.dtype(dtype) == np.bool_:
             return self.truth()
         if np.dtype(dtype).kind in "iu":
-            return self._whole().astype(dtype)
+            whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
+            guard_exactly(self.tape, whole.reshape(-1))
+            return whole["value"].astype(dtype)
         if np.dtype(dtype) == np.object_:
             return objects(self)
         plain = np.asarray(self)  # of objects where there are derivatives
         if plain.dtype == np.object_:
             raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
         return plain.astype(dtype)
-
-    def _whole(self) -> npt.NDArray[np.float64]:
-        """Read the elements cut off to whole numbers, guarding every active one."""
-        whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
-        guard_exactly(self.tape, whole.reshape(-1))
-        return np.asarray(whole["value"])
 
     def fill(self, value: Any) -> None:
         """Assign one number to every element."""
@@ -367,6 +364,7 @@ def as_data(tape: Tape, operand: Any) -> Data:
         return operand.data if operand.tape is tape else _captured(tape, operand)
     if isinstance(operand, Active):
         return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
+    check_kind(operand)
     if any(True for _ in tapes_in(operand)):
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
