@@ -232,15 +232,17 @@ _row("rel_entr",  "special.rel_entr(x, y)", "1.0 + log_ratio(x, y)", "-x / y", u
      special="rel_entr", on=POSITIVE)
 _row("kl_div",    "special.kl_div(x, y)", "log_ratio(x, y)", "(y - x) / y", ufuncs="",
      special="kl_div", on=POSITIVE)
-_row("log_ratio", "math.log(x / y)", "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
+_row("log_ratio",
+     "math.log1p((x - y) / y) if abs(x - y) < 0.5 * abs(y) else math.log(x / y)",
+     "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
 _row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
-     "minimum(maximum(y, -x), x)", ufuncs="", special="huber", on=(POSITIVE, REAL))
-_row("pseudo_huber", "special.pseudo_huber(x, y)", "x * r * r / h", "y / h", ufuncs="",
-     special="pseudo_huber", on=(POSITIVE, REAL), h="hypot(1.0, y / x)",
-     r="(y / x) * (y / x) / (1.0 + h)")
+     "keep(y, sign(y) * minimum(absolute(y), x)) + drop(y, y)", ufuncs="", special="huber", on=(POSITIVE, REAL))
+_row("pseudo_huber", "special.pseudo_huber(x, y)", "keep(h, r * (r / h))",
+     "keep(h, x * (y / h))", ufuncs="", special="pseudo_huber", on=(POSITIVE, REAL),
+     h="hypot(x, y)", r="y * (y / (h + x))")
 _row("boxcox",    "special.boxcox(x, y)", "power(x, y - 1.0)",
-     "L * L * exponential_moment(1.0, y * L)", ufuncs="", special="boxcox", on=(POSITIVE, REAL),
-     L="log(x)")
+     "keep(c, L * L * exponential_moment(1.0, y * L)) + drop(c, 1.0 / (y * y))", ufuncs="",
+     special="boxcox", on=(POSITIVE, REAL), L="log(x)", c="logical_or(x, less_equal(y, 0.0))")
 _row("inv_boxcox", "special.inv_boxcox(x, y)", "z / (1.0 + x * y)",
      "-z / (1.0 + x * y) * L * L * exponential_moment(1.0, y * L)", ufuncs="",
      special="inv_boxcox", on=POSITIVE, L="log(z)")
