@@ -18,6 +18,7 @@ from tapegrad.ops import OPS
 from tapegrad.record.active import binary, power, unary
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.plain import plain_arguments
+from tapegrad.record.refusals import WITHOUT_RULE
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -118,5 +119,6 @@ for _op in OPS:
 for _name, _recorded in _RECORDED.items():
     if hasattr(math, _name):
         _replace(getattr(math, _name), _recorded)
-for _name in ("nextafter", "ulp", "frexp"):
-    _replace(getattr(math, _name), _of_plain(getattr(math, _name)))
+for _function in (math.nextafter, math.ulp, math.frexp):
+    _replace(_function, _of_plain(_function))
+    WITHOUT_RULE.append(_function)

@@ -19,6 +19,9 @@ from tapegrad.record.frames import Site
 MAKERS: set[Any] = set()
 """The functions that recording replaces by ones whose arrays hold active numbers."""
 
+WITHOUT_RULE: list[Any] = []
+"""The functions of `math` that can't be recorded."""
+
 _PLAIN_ARRAYS = (np.ndarray, np.memmap)
 
 _DROP = "to drop the derivative on purpose, write float(tapegrad.stop_gradient(x)) for x"
@@ -92,6 +95,8 @@ def _no_kind(kind: type[Any]) -> InputTypeError:
 
 def _advice(site: Site) -> str:
     for function in site.callables:
+        if any(function is one for one in WITHOUT_RULE):
+            return f"math.{function.__name__} has no rule for active numbers"
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
     maker = next((f for f in site.callables if f in MAKERS), None)
