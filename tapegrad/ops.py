@@ -124,6 +124,8 @@ _row("remainder",  "x % y",            "1", "rint((z - x) / y)", symbol="%",
      on=((0.1, 0.9), (1.1, 2.0)))
 _row("fmod",       "np.fmod(x, y)",  "1", "rint((z - x) / y)", math="fmod",
      on=((-0.9, -0.1), (1.1, 2.0)))
+_row("nearest_remainder", "special.nearest_remainder(x, y)", "1", "rint((z - x) / y)", ufuncs="",
+     math="remainder", on=((0.1, 0.5), (1.1, 2.0)))
 _row("floor_divide", "x // y",         "0", "0", symbol="//", on=((0.1, 0.9), (1.1, 2.0)))
 
 # --- pieces ---------------------------------------------------------------------------------
@@ -220,23 +222,27 @@ _row("expit",     "special.expit(x)", "z * expit(-x)", ufuncs="", special="expit
 _row("log_expit", "special.log_expit(x)", "expit(-x)", ufuncs="", special="log_expit")
 _row("logit",     "special.logit(x)", "1.0 / (x * (1.0 - x))", ufuncs="", special="logit",
      on=(0.05, 0.95))
-_row("xlogy",     "special.xlogy(x, y)", "log(y)", "keep(x, x / y)", ufuncs="", special="xlogy",
+_row("xlogy",     "special.xlogy(x, y)", "log(y)", "keep(logical_or(x, y), x / y)", ufuncs="",
+     special="xlogy",
      on=POSITIVE)
-_row("xlog1py",   "special.xlog1py(x, y)", "log1p(y)", "keep(x, x / (1.0 + y))", ufuncs="",
-     special="xlog1py", on=POSITIVE)
+_row("xlog1py",   "special.xlog1py(x, y)", "log1p(y)",
+     "keep(logical_or(x, 1.0 + y), x / (1.0 + y))", ufuncs="", special="xlog1py", on=POSITIVE)
 _row("entr",      "special.entr(x)", "-1.0 - log(x)", ufuncs="", special="entr", on=POSITIVE)
-_row("rel_entr",  "special.rel_entr(x, y)", "1.0 + log(x / y)", "-x / y", ufuncs="",
+_row("rel_entr",  "special.rel_entr(x, y)", "1.0 + log_ratio(x, y)", "-x / y", ufuncs="",
      special="rel_entr", on=POSITIVE)
-_row("kl_div",    "special.kl_div(x, y)", "log(x / y)", "(y - x) / y", ufuncs="",
+_row("kl_div",    "special.kl_div(x, y)", "log_ratio(x, y)", "(y - x) / y", ufuncs="",
      special="kl_div", on=POSITIVE)
+_row("log_ratio",
+     "math.log1p((x - y) / y) if abs(x - y) < 0.5 * abs(y) else math.log(x / y)",
+     "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
 _row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
-     "sign(y) * minimum(absolute(y), x)", ufuncs="", special="huber", on=(POSITIVE, REAL))
-_row("pseudo_huber", "special.pseudo_huber(x, y)", "x * r * r / h", "y / h", ufuncs="",
-     special="pseudo_huber", on=(POSITIVE, REAL), h="hypot(1.0, y / x)",
-     r="(y / x) * (y / x) / (1.0 + h)")
+     "keep(y, sign(y) * minimum(absolute(y), x)) + drop(y, y)", ufuncs="", special="huber", on=(POSITIVE, REAL))
+_row("pseudo_huber", "special.pseudo_huber(x, y)", "keep(h, r * (r / h))",
+     "keep(h, x * (y / h))", ufuncs="", special="pseudo_huber", on=(POSITIVE, REAL),
+     h="hypot(x, y)", r="y * (y / (h + x))")
 _row("boxcox",    "special.boxcox(x, y)", "power(x, y - 1.0)",
-     "L * L * exponential_moment(1.0, y * L)", ufuncs="", special="boxcox", on=(POSITIVE, REAL),
-     L="log(x)")
+     "keep(c, L * L * exponential_moment(1.0, y * L)) + drop(c, 1.0 / (y * y))", ufuncs="",
+     special="boxcox", on=(POSITIVE, REAL), L="log(x)", c="logical_or(x, less_equal(y, 0.0))")
 _row("inv_boxcox", "special.inv_boxcox(x, y)", "z / (1.0 + x * y)",
      "-z / (1.0 + x * y) * L * L * exponential_moment(1.0, y * L)", ufuncs="",
      special="inv_boxcox", on=POSITIVE, L="log(z)")
@@ -268,6 +274,9 @@ _row("logical_not",   "x == 0.0",                  "0",      boolean=True, symbo
 _row("isnan",         "x != x",                    "0",      boolean=True)
 _row("isfinite",      "x - x == 0.0",              "0",      boolean=True)
 _row("isinf",         "x == x and x - x != 0.0",   "0",      boolean=True)
+# Whether two numbers have the same bits, but that all NaNs are one.
+_row("same", "x == y and math.copysign(1.0, x) == math.copysign(1.0, y) or x != x and y != y",
+     "0", "0", ufuncs="", boolean=True)
 # A choice is a sum of two records, `keep(c, a) + drop(c, b)`; -0.0 is what adds nothing.
 _row("keep", "y if x != 0.0 else -0.0", "0", "not_equal(x, 0.0)", ufuncs="",
      on=((0.5, 1.5), REAL))

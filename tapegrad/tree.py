@@ -1,9 +1,9 @@
-"""Structures of arguments and results: nested tuples, lists, dicts and dataclasses of leaves."""
+"""Structures of arguments and results: tuples, lists, deques, dicts, dataclasses of leaves."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +23,8 @@ def flatten(tree: Any, leaves: list[Any]) -> Structure:
     if kind in _MAPPINGS:
         keys = (tree.default_factory, *tree) if kind is defaultdict else tuple(tree)
         return kind, keys, tuple([flatten(child, leaves) for child in tree.values()])
+    if kind is deque:
+        return kind, tree.maxlen, tuple([flatten(child, leaves) for child in tree])
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return kind, None, tuple([flatten(child, leaves) for child in tree])
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
@@ -44,6 +46,8 @@ def unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
         return defaultdict(names[0], zip(names[1:], parts, strict=True))
     if kind in _MAPPINGS:
         return kind(zip(names, parts, strict=True))
+    if kind is deque:
+        return deque(parts, names)
     if names is None:
         return kind(*parts)
     return _make_dataclass(kind, dict(zip(names, parts, strict=True)))

@@ -59,11 +59,11 @@ def list_log_of_constants():
     return f, lambda: len(log)
 
 
-def list_log_of_values():
+def list_log_of_texts():
     log = []
 
     def f(x):
-        log.append(x.value)
+        log.append(repr(x))
         return x * x
 
     return f, lambda: len(log)
@@ -82,7 +82,7 @@ COUNTERS = [
     nonlocal_counter,
     key_counter,
     list_log_of_constants,
-    list_log_of_values,
+    list_log_of_texts,
     method_counter("by_attribute", lambda c: c.n),
     method_counter("by_key", lambda c: c.counter["n"]),
     method_counter("by_list", lambda c: len(c.log)),

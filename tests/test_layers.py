@@ -36,13 +36,13 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames"],
+    ["kinds", "nesting", "frames", "intervals", "dependence"],
     ["emission"],
     ["expressions"],
     ["native"],
-    ["active", "elementwise", "scans"],
+    ["active", "elementwise", "scans", "guards"],
     ["array", "operators", "sweeping"],
-    ["arithmetic"],
+    ["arithmetic", "plain"],
     ["stopping"],
     ["functions"],
     ["creation", "mathematics", "lists"],

@@ -38,7 +38,7 @@ def _enter_number(number: Active) -> tuple[float, int, int]:
     tape = _open_tape(number.tape)
     slot = slot_on(tape, number)
     tape.flush()
-    return number.value, slot, tape.address
+    return number.primal, slot, tape.address
 
 
 def _enter_array(array: ActiveArray) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.derivatives.selection import check_real
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -59,7 +60,9 @@ class MachineGradient:
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
         code = self._code
-        inputs = np.ascontiguousarray(x, np.float64)
+        inputs = np.asarray(x)
+        check_real(inputs, "argument")
+        inputs = np.ascontiguousarray(inputs, np.float64)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
         if inputs.ndim != 1:

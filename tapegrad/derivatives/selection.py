@@ -96,8 +96,18 @@ def shape_of(spec: Spec) -> tuple[int, ...]:
     return () if spec is FLOAT else spec
 
 
+def check_real(number: Any, what: str) -> None:
+    """Raise `InputTypeError` if a number or an array is complex."""
+    if isinstance(number, complex) or getattr(number, "dtype", np.dtype(float)).kind == "c":
+        raise InputTypeError(
+            f"the {what} is complex; complex numbers are not supported: pass the real and the "
+            "imaginary part one after the other"
+        )
+
+
 def check_shape(leaf: Any, shape: tuple[int, ...], what: str) -> None:
-    """Raise `StructureError` unless a leaf has a shape."""
+    """Raise an error unless a leaf is real and has a shape."""
+    check_real(leaf, what)
     if np.shape(leaf) != shape:
         raise StructureError(f"the {what} has shape {np.shape(leaf)} where {shape} is needed")
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tapegrad.function.content import freeze, is_data
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.refusals import check_kind
 from tapegrad.tree import LEAF, Structure, flatten
 
 FLOAT = "float"
@@ -111,6 +112,7 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             leaves[position] = float(leaf)
             specs.append(FLOAT)
         elif isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+            check_kind(leaf)
             leaves[position] = leaf.astype(np.float64, copy=False)
             specs.append(leaf.shape)
         else:

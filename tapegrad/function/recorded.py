@@ -9,9 +9,10 @@ generators: `clear` forgets every recording.
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning
@@ -23,6 +24,8 @@ from tapegrad.libraries import frames_to_user
 
 if TYPE_CHECKING:
     from tapegrad.native.program import Code
+
+logger = logging.getLogger("tapegrad")
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
@@ -51,6 +54,12 @@ class _Signature:
         recording = None if self.is_full else self.latest
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
+
+    def drop(self, outdated: Sequence[Recording]) -> None:
+        """Forget recordings."""
+        self.recordings = [r for r in self.recordings if r not in outdated]
+        for recording in self.recordings:
+            recording.unlink(outdated)
 
     def add(self, new: Recording) -> None:
         """Keep a recording, linked to the others."""
@@ -115,6 +124,7 @@ class RecordedFunction:
              attempt: Attempt) -> tuple[Recording, Workspace]:  # fmt: skip
         failure = ""
         untried: list[Recording] | None = None
+        outdated: list[Recording] = []
         recording = None if signature.is_full else signature.latest
         while recording is not None:
             workspace = recording.take_workspace()
@@ -125,8 +135,11 @@ class RecordedFunction:
             found = recording.value_read(failed, workspace.value)
             recording.give_back(workspace)
             failure = recording.site(failed)
+            if recording.is_value(failed):
+                outdated.append(recording)
             untried = list(signature.recordings) if untried is None else untried
-            untried.remove(recording)
+            if recording in untried:  # unless another thread has put one in its place
+                untried.remove(recording)
             recording = recording.branches.get((failed, found))
             if recording not in untried:
                 recording = untried[-1] if untried else None
@@ -134,14 +147,24 @@ class RecordedFunction:
         places = [place for environment in environments if environment is not None
                   for place in environment.places]  # fmt: skip
         recording = record(self.function, call, places, self.options)
-        self._keep(signature, recording, failure)
+        self._keep(signature, recording, failure, outdated)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
         return recording, workspace
 
-    def _keep(self, signature: _Signature, recording: Recording, failure: str) -> None:
+    def _keep(self, signature: _Signature, recording: Recording, failure: str,
+              outdated: list[Recording]) -> None:  # fmt: skip
         with self._lock:
+            if recording.holds_values:
+                if len(signature.recordings) >= MOST_RECORDINGS and not outdated:
+                    outdated = [r for r in signature.recordings if r.holds_values][:1]
+                if outdated:
+                    signature.drop(outdated)
+                    logger.info(
+                        "%s is recorded again, in place of a recording that holds a plain value, "
+                        "which changed at %s", _name(self.function), failure,
+                    )  # fmt: skip
             if len(signature.recordings) < MOST_RECORDINGS:
                 signature.add(recording)
             elif not signature.is_full:
@@ -186,11 +209,14 @@ class RecordedFunction:
         return [r for signature in self._signatures.values() for r in signature.recordings]
 
 
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
 def _warn(reason: str, function: Callable[..., Any]) -> None:
-    name = getattr(function, "__qualname__", repr(function))
     warnings.warn(
-        f"{name} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now recorded "
-        "at every call, which is right but slow",
+        f"{_name(function)} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now "
+        "recorded at every call, which is right but slow",
         RecordingLimitWarning,
         stacklevel=frames_to_user() + 1,
     )

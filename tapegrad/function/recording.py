@@ -13,18 +13,24 @@ from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.ops import CODE
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import Place, intercepting
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import recording, slot_on
+from tapegrad.record.refusals import in_masked_arrays
 from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape
 from tapegrad.tree import Structure, flatten, unflatten_all
 
 Vector = npt.NDArray[np.float64]
+
+_SAME = CODE["same"]
 
 
 class Workspace(NamedTuple):
@@ -50,6 +56,8 @@ class Recording:
         The recording to try when guard k finds value v, by (k, v).
     tiers : Tiers
         What its derivatives run as.
+    holds_values : bool
+        Whether it holds plain values or texts that were read of active numbers.
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
@@ -59,7 +67,14 @@ class Recording:
         self.kinds, self.captured = kinds, captured
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options)
+        self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
+        if self.holds_values:
+            self.tiers.reason = "it holds plain values of active numbers, which change"
         self._workspaces: list[Workspace] = []
+
+    def is_value(self, guard: int) -> bool:
+        """Whether a guard is of a plain value or a text."""
+        return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
 
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
@@ -96,6 +111,10 @@ class Recording:
             guard = int(different[0])
             self.branches.setdefault((guard, float(theirs[guard])), other)
             other.branches.setdefault((guard, float(mine[guard])), self)
+
+    def unlink(self, others: Sequence[Recording]) -> None:
+        """Forget that recordings part from this one anywhere."""
+        self.branches = {way: r for way, r in self.branches.items() if r not in others}
 
     def result(self, outputs: Vector) -> Any:
         """Return the function's result from the values of the tape's outputs."""
@@ -147,6 +166,9 @@ def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (
         except (NumbaError, TypeError) as error:
             if is_about_active_numbers(error):
                 raise explained(error) from error
+            masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
+            if masked is not None:
+                raise masked from error
             raise
         results: list[Any] = []
         structure = flatten(result, results)
@@ -175,7 +197,7 @@ def _kind_of(leaf: Any) -> type:
 
 def _primal(leaf: Any) -> Any:
     if isinstance(leaf, Active):
-        return leaf.value
+        return leaf.primal
     return leaf.data["value"] if isinstance(leaf, ActiveArray) else leaf
 
 
@@ -204,7 +226,13 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
         return FLOAT
     if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
         return _append_operands(tape, ActiveArray(tape, as_active_data(tape, leaf)), operands)
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+    if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
         operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
         return leaf.shape
+    if holds_actives(leaf, tape):
+        raise UnsupportedFunctionError(
+            f"the result holds an object of type {type(leaf).__name__} in which there are active "
+            "numbers: it can't be made again for another point; return its numbers themselves, "
+            "in a tuple, list, deque, dict or dataclass"
+        )
     return Fixed(duplicate(leaf))

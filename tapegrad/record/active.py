@@ -1,13 +1,14 @@
 """Active numbers for Python: a value, a tape and a slot, with every operator of a float.
 
 The operators that are written most are in `operators`; they and everything else record through
-`unary` and `binary`. Nothing here turns an active number into a float.
+`unary` and `binary`. What turns an active number into a plain one is in `plain`.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, NoReturn, SupportsFloat
 
 import numpy as np
@@ -18,8 +19,9 @@ from tapegrad.errors import LostDerivativeError, UnhashableError
 from tapegrad.jit import Kernel
 from tapegrad.ops import CODE
 from tapegrad.record.frames import calling_frame
+from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
-from tapegrad.record.refusals import lost_number, no_complex, not_whole
+from tapegrad.record.refusals import no_complex, not_repeatable, not_whole
 from tapegrad.tape import Tape
 
 
@@ -42,21 +44,24 @@ class Active:
     Attributes
     ----------
     value : float
-        The number at the recording's point.
+        The plain number, without a derivative, under a guard.
+    primal : float
+        The number at the recording's point, for the library's own use: it isn't guarded.
     slot : int
         Its slot on the tape.
     tape : Tape
         The recording it belongs to.
     """
 
-    __slots__ = ("slot", "tape", "value")
+    __slots__ = ("primal", "slot", "tape")
 
     # What `isinstance` asks: code that tests for floats goes the way it goes unrecorded.
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return np.float64
 
-    value: float
+    primal: float
+    value: Any
     slot: int
     tape: Tape
 
@@ -69,7 +74,7 @@ class Active:
 
     def _guarded(self, name: str) -> int:
         """Record a rounding, guard its value and return it."""
-        integer = int(getattr(math, name, round)(self.value))  # raises on inf and nan, as floats
+        integer = int(getattr(math, name, round)(self.primal))  # raises on inf and nan, as floats
         guard(unary(CODE[name], self))
         return integer
 
@@ -89,34 +94,26 @@ class Active:
         return self._guarded("ceil")
 
     def __index__(self) -> int:
-        if not self.value.is_integer():
-            raise not_whole(self.value)
+        if not self.primal.is_integer():
+            raise not_whole(self.primal)
         guard(self)
-        return int(self.value)
+        return int(self.primal)
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
             return self._guarded("rint")
-        if math.isfinite(self.value):
-            lowest, highest = _rounding_interval(self.value, digits)
+        if math.isfinite(self.primal):
+            lowest, highest = interval_of(self.primal, lambda x: repr(round(x, digits)))
             guard(binary(CODE["greater_equal"], self, lowest))
             guard(binary(CODE["less_equal"], self, highest))
+            if lowest == 0.0 or highest == 0.0:  # which is -0.0, or isn't
+                guard(binary(CODE["copysign"], 1.0, self))
         else:
             guard(unary(CODE["isnan"], self))
-            guard(binary(CODE["equal"], self, self.value))
-        return round(self.value, digits)
+            guard(binary(CODE["equal"], self, self.primal))
+        return round(self.primal, digits)
 
     # --- what would lose the derivative -------------------------------------------------------
-
-    def __float__(self) -> NoReturn:
-        raise lost_number()
-
-    def __complex__(self) -> NoReturn:
-        raise no_complex()
-
-    def as_integer_ratio(self) -> NoReturn:
-        """Raise: a fraction would drop the derivative."""
-        raise lost_number()
 
     def __hash__(self) -> int:
         raise UnhashableError(
@@ -137,8 +134,8 @@ class Active:
 
     def __neg__(self) -> Active:
         tape = self.tape
-        slot = tape.append(_NEGATIVE, self.slot, 0, -self.value)
-        return make(tape, slot, -self.value)
+        slot = tape.append(_NEGATIVE, self.slot, 0, -self.primal)
+        return make(tape, slot, -self.primal)
 
     def __pos__(self) -> Active:
         return self
@@ -153,7 +150,7 @@ class Active:
         if other == 2:
             return operator.mul(self, self)
         code = _POWI if kind is int or other.is_integer() else _POWER
-        value = evaluate.run(code, self.value, float(other))
+        value = evaluate.run(code, self.primal, float(other))
         tape = self.tape
         slot = tape.append(code, self.slot, tape.constant(other), value)
         return make(tape, slot, value)
@@ -191,11 +188,8 @@ class Active:
         """Return the number itself, as a NumPy scalar's `item` does."""
         return self
 
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
-
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.value!r})"
+        return f"{type(self).__name__}({self.primal!r})"
 
 
 class ActiveBool(Active):
@@ -210,30 +204,13 @@ class ActiveBool(Active):
 
     def __bool__(self) -> bool:
         guard(self)
-        return self.value != 0.0
+        return self.primal != 0.0
 
     def __invert__(self) -> Any:
         return unary(CODE["logical_not"], self)
 
     def __repr__(self) -> str:
-        return f"ActiveBool({self.value != 0.0})"
-
-
-def _rounding_interval(value: float, digits: int) -> tuple[float, float]:
-    """Return the least and greatest float that round to the same decimal number."""
-    rounded = round(value, digits)
-    bounds = []
-    for direction in (-math.inf, math.inf):
-        inside, step = value, math.ulp(value)
-        while round(beyond := inside + math.copysign(step, direction), digits) == rounded:
-            inside, step = beyond, 2 * step
-        while step >= math.ulp(inside):
-            beyond = inside + math.copysign(step, direction)
-            if round(beyond, digits) == rounded:
-                inside = beyond
-            step /= 2
-        bounds.append(inside)
-    return bounds[0], bounds[1]
+        return f"ActiveBool({self.primal != 0.0})"
 
 
 # --- recording --------------------------------------------------------------------------------
@@ -244,14 +221,14 @@ new = object.__new__
 def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
     """Return the active number that a slot of a tape holds."""
     number = new(ActiveBool if boolean else Active)
-    number.tape, number.slot, number.value = tape, slot, value
+    number.tape, number.slot, number.primal = tape, slot, value
     return number
 
 
 def guard(number: Active) -> None:
     """State that the program read `number`, so that a replay must find the same value."""
     frame = calling_frame()
-    number.tape.guard(number.slot, number.value, frame.f_code, frame.f_lasti)
+    number.tape.guard(number.slot, number.primal, frame.f_code, frame.f_lasti)
 
 
 def guard_all(tape: Tape, slots: Any, values: Any) -> None:
@@ -267,7 +244,7 @@ def guard_all(tape: Tape, slots: Any, values: Any) -> None:
 def unary(code: int, x: Active) -> Active:
     """Record a unary operation."""
     tape = x.tape
-    value = evaluate.run(code, x.value, 0.0)
+    value = evaluate.run(code, x.primal, 0.0)
     return make(tape, tape.append(code, x.slot, 0, value), value, rules.IS_BOOLEAN[code])
 
 
@@ -285,7 +262,7 @@ def binary(code: int, x: Any, y: Any) -> Any:
     for number in (x, y):
         if isinstance(number, Active):
             operands.append(slot_on(tape, number))
-            values.append(number.value)
+            values.append(number.primal)
         elif _is_scalar(number):
             values.append(float(number))
             operands.append(tape.constant(values[-1]))
@@ -294,6 +271,16 @@ def binary(code: int, x: Any, y: Any) -> Any:
     value = evaluate.run(code, values[0], values[1])
     slot = tape.append(code, operands[0], operands[1], value)
     return make(tape, slot, value, rules.IS_BOOLEAN[code])
+
+
+def product(x: Any, y: Any) -> Any:
+    """Record `x * y`, one of them active; a float repeats no list, not even a whole one."""
+    result = binary(CODE["multiply"], x, y)
+    if result is NotImplemented:
+        for operand in (x, y):
+            if isinstance(operand, Sequence) and hasattr(operand, "__rmul__"):
+                raise not_repeatable(operand)
+    return result
 
 
 def _is_scalar(number: Any) -> bool:

@@ -24,9 +24,10 @@ from tapegrad.errors import (
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
+from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
-from tapegrad.record.refusals import lost_number
+from tapegrad.record.refusals import check_kind
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -40,6 +41,8 @@ class ActiveArray:
 
     Attributes
     ----------
+    value : ndarray
+        The plain numbers, without a derivative, under guards.
     data : ndarray
         The elements: value, slot (0 where passive) and tape address.
     tape : Tape
@@ -56,6 +59,8 @@ class ActiveArray:
         return np.ndarray
 
     __array_priority__ = 1000.0
+
+    value: Any
 
     def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
         self.tape, self.data, self.is_bool = tape, data, is_bool
@@ -84,11 +89,11 @@ class ActiveArray:
         return np.dtype(np.bool_ if self.is_bool else np.float64)
 
     @property
-    def value(self) -> npt.NDArray[Any]:
+    def primal(self) -> npt.NDArray[Any]:
         """The numbers at the recording's point, as a read-only plain array."""
-        value = self.data["value"] != 0.0 if self.is_bool else self.data["value"].copy()
-        value.flags.writeable = False
-        return value
+        primal = self.data["value"] != 0.0 if self.is_bool else self.data["value"].copy()
+        primal.flags.writeable = False
+        return primal
 
     @property
     def is_passive(self) -> bool:
@@ -110,7 +115,7 @@ class ActiveArray:
             slot = self._slots.item(key)
             if slot and not self.is_bool:
                 number = new(Active)
-                number.tape, number.slot, number.value = self.tape, slot, self._values.item(key)
+                number.tape, number.slot, number.primal = self.tape, slot, self._values.item(key)
                 return number
         return self._wrap(self.data[plain_index(key)])
 
@@ -125,7 +130,7 @@ class ActiveArray:
         """Return what to store for `value` in this array."""
         if isinstance(value, Active):
             if value.tape is self.tape:
-                return (value.value, value.slot, self.tape.address)
+                return (value.primal, value.slot, self.tape.address)
         elif isinstance(value, float | int):
             return (value, 0, 0)
         tape = innermost([self.tape, *tapes_in(value)])
@@ -166,24 +171,6 @@ class ActiveArray:
         return [part.tolist() if isinstance(part, ActiveArray) else part for part in self]
 
     # --- what would lose the derivative -------------------------------------------------------
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        """Return a plain array: of truth values, which are guarded, or of active numbers."""
-        if self.is_bool:
-            return np.array(self.truth(), dtype)
-        if self.is_passive:
-            return np.array(self.value, dtype)
-        if dtype is not None and dtype != np.object_:
-            raise lost_number()
-        objects = np.empty(self.shape, object)
-        for position, element in enumerate(self.flat):
-            objects.flat[position] = element
-        return objects
-
-    def __float__(self) -> float:
-        if self.is_passive and self.size == 1:
-            return float(self.value.item())
-        raise LostDerivativeError("float() of an active array would drop its derivative")
 
     def __int__(self) -> int:
         return int(self.item())
@@ -275,31 +262,29 @@ class ActiveArray:
     def astype(self, dtype: Any, **kwargs: Any) -> Any:
         """Return a float64 copy; whole numbers and truth values are read, under guards.
 
-        Any other type would drop the derivative.
+        Any other type would drop the derivative, and is for arrays that have none.
         """
         if np.dtype(dtype) == np.float64:
             return ActiveArray(self.tape, self.data.copy())
         if np.dtype(dtype) == np.bool_:
             return self.truth()
         if np.dtype(dtype).kind in "iu":
-            return self._whole().astype(dtype)
+            whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
+            guard_exactly(self.tape, whole.reshape(-1))
+            return whole["value"].astype(dtype)
         if np.dtype(dtype) == np.object_:
-            return np.asarray(self)
-        raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
-
-    def _whole(self) -> npt.NDArray[np.float64]:
-        """Read the elements cut off to whole numbers, guarding every active one."""
-        whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
-        active = whole[whole["slot"] > 0]
-        guard_all(self.tape, active["slot"], active["value"])
-        return np.asarray(whole["value"])
+            return objects(self)
+        plain = np.asarray(self)  # of objects where there are derivatives
+        if plain.dtype == np.object_:
+            raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
+        return plain.astype(dtype)
 
     def fill(self, value: Any) -> None:
         """Assign one number to every element."""
         self[...] = value
 
     def __repr__(self) -> str:
-        return f"ActiveArray({np.array2string(self.value, separator=', ', prefix='ActiveArray(')})"
+        return f"ActiveArray({np.array2string(self.primal, separator=', ', prefix='ActiveArray(')})"
 
 
 class FlatElements:
@@ -378,7 +363,8 @@ def as_data(tape: Tape, operand: Any) -> Data:
     if isinstance(operand, ActiveArray):
         return operand.data if operand.tape is tape else _captured(tape, operand)
     if isinstance(operand, Active):
-        return np.array((operand.value, slot_on(tape, operand), tape.address), ACTIVE)
+        return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
+    check_kind(operand)
     if any(True for _ in tapes_in(operand)):
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
@@ -395,6 +381,15 @@ def _captured(tape: Tape, array: ActiveArray) -> Data:
         number = make(array.tape, slot, value)
         data[tuple(index)] = (value, slot_on(tape, number), tape.address)
     return data
+
+
+def objects(thing: Any) -> npt.NDArray[np.object_]:
+    """Return an active number, or an active array's elements, as a plain array of objects."""
+    array = np.empty(thing.shape, object)
+    numbers = thing.flat if isinstance(thing, ActiveArray) else [thing]
+    for position, number in zip(np.ndindex(thing.shape), numbers, strict=True):
+        array[position] = number
+    return array
 
 
 def as_active_data(tape: Tape, operand: Any) -> Data:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.active import Active
-from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
+from tapegrad.record.array import ActiveArray, as_active_data, objects, tapes_in
 from tapegrad.record.nesting import current, innermost
 from tapegrad.record.refusals import MAKERS
 
@@ -96,10 +96,8 @@ def as_array(thing: Any) -> ActiveArray:
 
 
 def _objects(thing: Any) -> Any:
-    if isinstance(thing, Active):
-        array = np.empty((), object)
-        array[()] = thing
-        return array
+    if isinstance(thing, Active | ActiveArray):
+        return objects(thing)
     items = list(thing)
     nested = [
         _objects(item) if isinstance(item, list | tuple | ActiveArray) else item for item in items

@@ -17,6 +17,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, power, unary
 from tapegrad.record.array import ActiveArray, tapes_in
+from tapegrad.record.plain import plain_arguments
+from tapegrad.record.refusals import WITHOUT_RULE
 
 REPLACEMENTS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
@@ -83,7 +85,6 @@ _RECORDED: dict[str, Callable[..., Any]] = {
     "degrees": lambda x: x * (180.0 / math.pi),
     "radians": lambda x: x * (math.pi / 180.0),
     "ldexp": lambda x, n: x * 2.0**n,
-    "remainder": lambda x, y: x - y * np.rint(x / y),
     "fma": lambda x, y, z: x * y + z,
     "isnan": lambda x: bool(np.isnan(x)),
     "isinf": lambda x: bool(np.isinf(x)),
@@ -98,14 +99,18 @@ def _row(code: int) -> Callable[..., Any]:
     return lambda x, *y: binary(code, x, *y) if y else unary(code, x)
 
 
-def _refusal(name: str) -> Callable[..., Any]:
-    def refuse(*args: Any) -> Any:
-        raise UnsupportedFunctionError(
-            f"math.{name} has no rule for active numbers; apply it to stop_gradient's plain value, "
-            "or write it with functions that have one"
-        )
+def _of_plain(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        plain = plain_arguments(args)
+        if plain is None:
+            raise UnsupportedFunctionError(
+                f"math.{original.__name__} has no rule for active numbers; apply it to "
+                "tapegrad.stop_gradient(x) if its derivative is not wanted, or write it with "
+                "functions that have one"
+            )
+        return original(*plain)
 
-    return refuse
+    return call
 
 
 for _op in OPS:
@@ -114,5 +119,6 @@ for _op in OPS:
 for _name, _recorded in _RECORDED.items():
     if hasattr(math, _name):
         _replace(getattr(math, _name), _recorded)
-for _name in ("nextafter", "ulp", "frexp"):
-    _replace(getattr(math, _name), _refusal(_name))
+for _function in (math.nextafter, math.ulp, math.frexp):
+    _replace(_function, _of_plain(_function))
+    WITHOUT_RULE.append(_function)

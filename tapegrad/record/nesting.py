@@ -84,5 +84,5 @@ def slot_on(tape: Tape, number: Active) -> int:
         return number.slot
     key = (id(number.tape), number.slot)
     if key not in tape.captured:
-        tape.captured[key] = (number, tape.input(number.value))
+        tape.captured[key] = (number, tape.input(number.primal))
     return tape.captured[key][1]

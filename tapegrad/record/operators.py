@@ -11,7 +11,7 @@ from typing import Any
 
 from tapegrad import generated
 from tapegrad.ops import BY_NAME, CODE, OPS, Op
-from tapegrad.record.active import Active, ActiveBool, binary, evaluate, new, unary
+from tapegrad.record.active import Active, ActiveBool, binary, evaluate, new, product, unary
 
 _OPERATOR = """
 def {dunder}(self, other):
@@ -26,14 +26,14 @@ def {dunder}(self, other):
         {b} = tape.next_constant
         tape.next_constant = {b} - 1
     else:
-        return binary({code}, {x}, {y})
+        return {otherwise}
     {a} = self.slot
     tape.new_a.append(a)
     tape.new_b.append(b)
     tape.new_value.append(value)
     tape.new_op.append({code})
     result = new({result})
-    result.value = value
+    result.primal = value
     result.tape = tape
     slot = tape.n
     result.slot = slot
@@ -44,9 +44,10 @@ def {dunder}(self, other):
 
 
 def _operator(dunder: str, op: Op, reflected: bool) -> str:
+    operands = ("other", "self") if reflected else ("self", "other")
+
     def compute(other: str) -> str:
-        x, y = ("other", "self") if reflected else ("self", "other")
-        x, y = (side if side == "other" and not other else f"{side}.value" for side in (x, y))
+        x, y = (side if side == "other" and not other else f"{side}.primal" for side in operands)
         expression = f"value = {x} {op.symbol} {y}"
         if op.boolean:
             return f"value = 1.0 if {x} {op.symbol} {y} else 0.0"
@@ -57,15 +58,15 @@ def _operator(dunder: str, op: Op, reflected: bool) -> str:
             f"            value = evaluate({op.code}, {x}, {y})"
         )
 
+    x, y = operands
     return _OPERATOR.format(
         dunder=dunder,
         code=op.code,
-        compute_active=compute("value"),
+        compute_active=compute("primal"),
         compute_float=compute(""),
         a="b" if reflected else "a",
         b="a" if reflected else "b",
-        x="other" if reflected else "self",
-        y="self" if reflected else "other",
+        otherwise=f"product({x}, {y})" if op.symbol == "*" else f"binary({op.code}, {x}, {y})",
         result="ActiveBool" if op.boolean else "Active",
     )
 
@@ -106,7 +107,12 @@ def install() -> None:
     """Give the active numbers their operators."""
     module = generated.load("operators", _source())
     vars(module).update(
-        Active=Active, ActiveBool=ActiveBool, new=new, binary=binary, evaluate=_evaluate
+        Active=Active,
+        ActiveBool=ActiveBool,
+        new=new,
+        binary=binary,
+        product=product,
+        evaluate=_evaluate,
     )
     straight = [*_STRAIGHT, *(f"r{short}" for short in _STRAIGHT), *_COMPARISONS]
     for short in straight:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
+import numpy as np
+
 from tapegrad.errors import InputTypeError, LostDerivativeError
 from tapegrad.ops import OPS
 from tapegrad.record.frames import Site
@@ -17,7 +19,12 @@ from tapegrad.record.frames import Site
 MAKERS: set[Any] = set()
 """The functions that recording replaces by ones whose arrays hold active numbers."""
 
-_DROP = "to drop the derivative on purpose, use tapegrad.stop_gradient"
+WITHOUT_RULE: list[Any] = []
+"""The functions of `math` that can't be recorded."""
+
+_PLAIN_ARRAYS = (np.ndarray, np.memmap)
+
+_DROP = "to drop the derivative on purpose, write float(tapegrad.stop_gradient(x)) for x"
 
 
 def lost_number() -> LostDerivativeError:
@@ -45,8 +52,51 @@ def not_whole(value: float) -> TypeError:
     )
 
 
+def not_repeatable(sequence: Any) -> TypeError:
+    """Return the error for a sequence that's repeated by a float."""
+    name = type(sequence).__name__
+    return TypeError(
+        f"can't multiply a {name} by a float, at {Site().place}write np.array(...) around the "
+        f"{name} to multiply its elements, or int(x) to repeat it"
+    )
+
+
+def check_kind(thing: Any) -> None:
+    """Raise `InputTypeError` for an array whose type means more than its elements."""
+    kind = type(thing)
+    if issubclass(kind, np.ndarray) and kind not in _PLAIN_ARRAYS:
+        raise _no_kind(kind)
+
+
+def in_masked_arrays(error: TypeError) -> InputTypeError | None:
+    """Return the error to raise for one of numpy.ma, which checks numbers as active ones can't be.
+
+    None where it comes from elsewhere.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return _no_kind(np.ma.MaskedArray) if module.startswith("numpy.ma.") else None
+
+
+def _no_kind(kind: type[Any]) -> InputTypeError:
+    meaning = {
+        np.ma.MaskedArray: "its mask would be lost: pass y.filled(0.0) and the weights 1.0 - "
+        "np.ma.getmaskarray(y), or y.compressed(), in place of y",
+        np.matrix: "its products would become those of arrays: pass np.asarray(A) in place of A, "
+        "and write @ for its products",
+    }
+    advice = next((text for known, text in meaning.items() if issubclass(kind, known)),
+                  "what it means beside its elements would be lost: pass np.asarray(y) in place "
+                  "of y")  # fmt: skip
+    return InputTypeError(f"a {kind.__name__} can't be combined with active numbers, as {advice}")
+
+
 def _advice(site: Site) -> str:
     for function in site.callables:
+        if any(function is one for one in WITHOUT_RULE):
+            return f"math.{function.__name__} has no rule for active numbers"
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
     maker = next((f for f in site.callables if f in MAKERS), None)

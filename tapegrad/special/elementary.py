@@ -33,6 +33,21 @@ def powi(x: float, n: float) -> float:
 
 
 @jit
+def nearest_remainder(x: float, y: float) -> float:
+    """Return x minus the whole multiple of y nearest to it, exactly; the even one of two."""
+    width, distance = abs(y), abs(x)
+    if width == math.inf and distance < math.inf:
+        return x
+    above = np.fmod(distance, width)  # NaN where there is no remainder
+    below = width - above
+    if above > below:
+        above = -below
+    elif above == below:  # an even multiple and a half, or an odd one
+        above -= 2.0 * np.fmod(0.5 * (distance - above), width)
+    return math.copysign(1.0, x) * above
+
+
+@jit
 def cbrt(x: float) -> float:
     """Return the real cube root."""
     return np.cbrt(x)

@@ -6,6 +6,7 @@ elements of the structured array that holds them.
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,9 +26,21 @@ from tapegrad.record.functions.operands import (
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
+from tapegrad.record.refusals import check_kind
 from tapegrad.tape import Tape
 
 Function = Callable[..., Any]
+
+
+@rule(method="view")
+def _view(self: ActiveArray, dtype: Any = None, type: Any = None) -> ActiveArray:
+    kind, number = (np.ndarray, dtype) if type is None else (type, dtype)
+    if isinstance(number, builtins.type) and issubclass(number, np.ndarray):
+        kind, number = number, None
+    check_kind(np.empty(0).view(kind))
+    if number is not None and np.dtype(number) != self.dtype:
+        raise UnsupportedFunctionError("the bytes of active numbers can't be viewed as others")
+    return ActiveArray(self.tape, self.data, self.is_bool)
 
 _OF_ONE_ARRAY: tuple[Function, ...] = (
     np.reshape, np.ravel, np.transpose, np.squeeze, np.expand_dims, np.broadcast_to, np.copy,

@@ -1,15 +1,17 @@
 """The order of active elements, read under guards: what sorting and searching rest on.
 
 Plain values are sorted by NumPy; the comparisons that certify the order are recorded and
-guarded, few of them, and elements are then moved by index. Equal elements keep their order,
-and NaNs come last, as NumPy places them; where a lane has NaNs, which elements are is guarded.
-A replay whose guards hold would find the same order. Arrays are 2-d here, a lane a row.
+guarded, few of them, and elements are then moved by index. Where a sort is stable equal elements
+keep their order; where it isn't, what NumPy does depends on how all elements compare, so that is
+stated, ties included. NaNs come last, as NumPy places them; where a lane has NaNs, which elements
+are is guarded. A replay whose guards hold would find the same order. Arrays are 2-d here, a lane
+a row.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,23 @@ def sorted_order(tape: Tape, keys: Sequence[Data], exact: bool = False) -> Indic
     """Return the indices that sort each lane by the first key, then by the next, ..."""
     order = np.lexsort([key["value"] for key in reversed(keys)], axis=-1)
     certify(tape, keys, order[:, :-1], order[:, 1:], exact)
+    return order
+
+
+def numpys_order(tape: Tape, x: Data, find: Callable[[Data], Indices],
+                 is_stable: bool = False) -> Indices:  # fmt: skip
+    """Return the order that a function of NumPy finds for plain values, a sort if it's stable."""
+    order = find(x["value"])
+    sorts = order if is_stable else np.argsort(x["value"], axis=-1, kind="stable")
+    certify(tape, [x], sorts[:, :-1], sorts[:, 1:], exact=not is_stable)
+    return order
+
+
+def rearranged(value: Data, moved: Data) -> Indices:
+    """Return indices that make of each lane's elements what NumPy made of them."""
+    order = np.empty(value.shape, np.intp)
+    sources, places = (np.argsort(lane, axis=-1, kind="stable") for lane in (value, moved))
+    np.put_along_axis(order, places, sources, -1)
     return order
 
 

@@ -20,7 +20,7 @@ from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.arithmetic import apply
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import is_active, is_boolean
-from tapegrad.tree import flatten, unflatten_all
+from tapegrad.record.plain import plain_arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -82,11 +82,7 @@ def code_of(ufunc: np.ufunc) -> int:
         _learn(ufunc)
     code = _codes[ufunc]
     if code is None:
-        raise UnsupportedFunctionError(
-            f"{ufunc.__name__} has no rule for active arguments; write it with functions that "
-            "have one (tapegrad.supported() lists them), or apply it to stop_gradient(x) if its "
-            "derivative is not wanted"
-        )
+        raise _no_rule(ufunc.__name__)
     return code
 
 
@@ -106,9 +102,15 @@ def ufunc_method(name: str) -> Callable[[F], F]:
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
-    if method == "__call__" and not kwargs:
-        return call_ufunc(ufunc, inputs)
-    return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
+    try:
+        if method == "__call__" and not kwargs:
+            return call_ufunc(ufunc, inputs)
+        return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
+    except UnsupportedFunctionError:
+        plain = plain_arguments((inputs, kwargs))
+        if plain is None:
+            raise
+    return getattr(ufunc, method)(*plain[0], **plain[1])
 
 
 def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
@@ -118,10 +120,6 @@ def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     recorder = RULES.get(ufunc)
     if recorder is not None:
         return recorder(*inputs)
-    if _codes[ufunc] is None:
-        plain = _as_passive(inputs)
-        if plain is not None:
-            return ufunc(*plain)
     return record(code_of(ufunc), *inputs)
 
 
@@ -167,30 +165,25 @@ def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
 
 def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
     """Record a NumPy function; NumPy's `__array_function__` protocol."""
-    recorder = RULES.get(function)
-    if recorder is None:
-        plain = _as_passive((args, kwargs))
-        if plain is not None:
-            return function(*plain[0], **plain[1])
-        module = getattr(function, "__module__", "numpy")
-        raise UnsupportedFunctionError(
-            f"{module}.{function.__name__} has no rule for active arguments; write it with "
-            "functions that have one (tapegrad.supported() lists them), or apply it to "
-            "stop_gradient(x) if its derivative is not wanted"
-        )
-    return recorder(*args, **kwargs)
+    try:
+        recorder = RULES.get(function)
+        if recorder is None:
+            module = getattr(function, "__module__", "numpy")
+            raise _no_rule(f"{module}.{function.__name__}")
+        return recorder(*args, **kwargs)
+    except UnsupportedFunctionError:
+        plain = plain_arguments((args, kwargs))
+        if plain is None:
+            raise
+    return function(*plain[0], **plain[1])
 
 
-def _as_passive(tree: Any) -> Any:
-    """Return arguments with passive arrays as plain ones, or None if some number is active."""
-    leaves: list[Any] = []
-    structure = flatten(tree, leaves)
-    for position, leaf in enumerate(leaves):
-        if isinstance(leaf, Active) or (isinstance(leaf, ActiveArray) and not leaf.is_passive):
-            return None
-        if isinstance(leaf, ActiveArray):
-            leaves[position] = np.asarray(leaf)
-    return unflatten_all(structure, leaves)
+def _no_rule(name: str) -> UnsupportedFunctionError:
+    return UnsupportedFunctionError(
+        f"{name} has no rule for active arguments; write it with functions that have one "
+        "(tapegrad.supported() lists them), or apply it to tapegrad.stop_gradient(x) if its "
+        "derivative is not wanted"
+    )
 
 
 operators.install()

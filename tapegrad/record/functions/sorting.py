@@ -20,7 +20,8 @@ from tapegrad.record.functions.operands import (
 )
 from tapegrad.record.functions.order import (
     Indices,
-    partitioned_order,
+    numpys_order,
+    rearranged,
     sorted_order,
     state,
     state_nans,
@@ -46,17 +47,22 @@ def _check_order(order: Any, name: str) -> None:
                                        "active array has no fields")  # fmt: skip
 
 
-def _sort_order(tape: Tape, data: Data, axis: int) -> Indices:
-    return _order(data, axis, lambda lane: sorted_order(tape, [lane]))
+def _sort_order(a: Any, tape: Tape, data: Data, axis: int, kind: Any, stable: Any) -> Indices:
+    number = np.bool_ if is_boolean(a) else np.float64  # NumPy sorts each type in its own way
+
+    def find(value: Data) -> Indices:
+        return np.argsort(value.astype(number), axis=-1, kind=kind, stable=stable)
+
+    is_stable = bool(stable) or kind in ("stable", "mergesort")
+    return _order(data, axis, lambda lane: numpys_order(tape, lane, find, is_stable))
 
 
-def _partition_order(tape: Tape, data: Data, kth: Any, axis: int) -> Indices:
-    length = data.shape[axis]
-    ranks = np.ravel(kth)
-    if length and (np.any(ranks >= length) or np.any(ranks < -length)):
-        raise ValueError(f"kth(={kth}) out of bounds ({length})")
-    ranks = ranks % max(length, 1)
-    return _order(data, axis, lambda lane: partitioned_order(tape, lane, ranks))
+def _partition_order(a: Any, tape: Tape, data: Data, axis: int,
+                     find: Callable[[Data], Indices]) -> Indices:  # fmt: skip
+    number = np.bool_ if is_boolean(a) else np.float64
+    return _order(
+        data, axis, lambda lane: numpys_order(tape, lane, lambda v: find(v.astype(number)))
+    )
 
 
 def _flattened(tape: Tape, a: Any, axis: Any) -> tuple[Data, int]:
@@ -70,7 +76,7 @@ def _sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *,
     _check_order(order, "sort")
     tape = tape_of(a)
     data, axis = _flattened(tape, a, axis)
-    moved = np.take_along_axis(data, _sort_order(tape, data, axis), axis)
+    moved = np.take_along_axis(data, _sort_order(a, tape, data, axis, kind, stable), axis)
     return wrap(tape, moved, is_boolean(a))
 
 
@@ -88,7 +94,7 @@ def _argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *,
     data, axis = _flattened(tape, a, axis)
     if data.ndim == 0:
         data = data.reshape(1)
-    return _sort_order(tape, data, axis)
+    return _sort_order(a, tape, data, axis, kind, stable)
 
 
 @rule(np.partition)
@@ -97,8 +103,11 @@ def _partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect",
     _check_order(order, "partition")
     tape = tape_of(a)
     data, axis = _flattened(tape, a, axis)
-    moved = np.take_along_axis(data, _partition_order(tape, data, kth, axis), axis)
-    return wrap(tape, moved, is_boolean(a))
+    order = _partition_order(
+        a, tape, data, axis,
+        lambda value: rearranged(value, np.partition(value, kth, axis=-1, kind=kind)),
+    )  # fmt: skip
+    return wrap(tape, np.take_along_axis(data, order, axis), is_boolean(a))
 
 
 @rule(method="partition")
@@ -113,7 +122,9 @@ def _argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect",
     _check_order(order, "argpartition")
     tape = tape_of(a)
     data, axis = _flattened(tape, a, axis)
-    return _partition_order(tape, data, kth, axis)
+    return _partition_order(
+        a, tape, data, axis, lambda value: np.argpartition(value, kth, axis=-1, kind=kind)
+    )
 
 
 @rule(np.lexsort)

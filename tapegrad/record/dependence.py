@@ -1,0 +1,72 @@
+"""How numbers on a tape that is being recorded depend on its inputs: what a derivative sees.
+
+A number is `DISCRETE` if it's made of comparisons and roundings alone, `STOPPED` if it's made
+of what `stop_gradient` returned as well, and `DIFFERENTIABLE` if a path of partial derivatives
+leads from it to an input. A tape is marked from its beginning, once, when that is first asked,
+and further at later questions. What an inner recording captured depends as it does outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+from numba import int8, int64, types
+
+from tapegrad.jit import Kernel
+from tapegrad.memory import columns
+from tapegrad.ops import CODE, OPS
+from tapegrad.tape import INPUT, Tape
+
+DISCRETE, STOPPED, DIFFERENTIABLE = 0, 1, 2
+
+Marks = npt.NDArray[np.int8]
+
+_STOP = CODE["stop"]
+_FIRST, _SECOND = 1, 2
+_MATTERING = np.array(
+    [sum(bit for bit, partial in zip((_FIRST, _SECOND), op.partials, strict=False)
+         if partial != "0") for op in OPS], np.int8
+)  # fmt: skip
+"""Which operands' derivatives an operation passes on."""
+
+
+def _mark(address: int, mattering: Any, start: int, stop: int, marks: Any) -> None:
+    op, a, b, _, _ = columns(address)
+    for i in range(start, stop):
+        if op[i] == INPUT:
+            continue
+        x = marks[a[i]] if a[i] > 0 else DISCRETE
+        if op[i] == _STOP:
+            marks[i] = min(x, STOPPED)
+            continue
+        y = marks[b[i]] if b[i] > 0 else DISCRETE
+        x = x if mattering[op[i]] & _FIRST else DISCRETE
+        y = y if mattering[op[i]] & _SECOND else DISCRETE
+        marks[i] = max(x, y)
+
+
+_vector = types.Array(int8, 1, "C")
+_mark_kernel = Kernel(_mark, types.void(int64, _vector, int64, int64, _vector))
+
+_marked: WeakKeyDictionary[Tape, tuple[int, Marks]] = WeakKeyDictionary()
+
+
+def marks_of(tape: Tape) -> Marks:
+    """Return what each slot of an open tape is: one of this module's three marks."""
+    start, marks = _marked.get(tape, (1, np.zeros(1, np.int8)))
+    tape.flush()
+    stop = len(tape)
+    if start < stop:
+        if stop > len(marks):
+            longer = np.full(2 * stop, DIFFERENTIABLE, np.int8)
+            longer[:start] = marks[:start]
+            marks = longer
+        for number, slot in tape.captured.values():
+            if slot >= start:
+                marks[slot] = marks_of(number.tape)[number.slot]
+        _mark_kernel.run(tape.address, _MATTERING, start, stop, marks)
+        _marked[tape] = (stop, marks)
+    return marks
