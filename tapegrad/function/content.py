@@ -8,7 +8,7 @@ import collections
 import copy
 import struct
 from collections.abc import Iterator
-from types import MethodType, SimpleNamespace
+from types import BuiltinMethodType, MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,14 @@ from tapegrad.record.array import ActiveArray
 _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
 _NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
-_CHANGING = (list, dict, set, collections.deque, np.ndarray, bytearray, array.array, *_NAMESPACES)
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_MAPPINGS = (dict, MappingProxyType)
+_CHANGING = (list, set, collections.deque, np.ndarray, bytearray, array.array, memoryview,
+             *_MAPPINGS, *_VIEWS, *_NAMESPACES)  # fmt: skip
 _DATA = (*_WORDS, *_CHANGING, float, complex, slice, tuple, frozenset, np.generic)
 
 
-class _Unknown:
+class Unknown:
     """The frozen form of an object that has no content to remember: equal by identity."""
 
     __slots__ = ("thing",)
@@ -32,31 +35,42 @@ class _Unknown:
         self.thing = thing
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unknown) and other.thing is self.thing
+        return isinstance(other, Unknown) and other.thing is self.thing
 
     def __hash__(self) -> int:
         return id(self.thing)
 
 
 class _Array:
-    """The frozen form of a large array: compared without a copy."""
+    """The frozen form of a large array: compared without a copy, if it's contiguous."""
 
-    __slots__ = ("array",)
+    __slots__ = ("array", "content")
 
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], keep: bool) -> None:
         self.array = array
+        self.content = bytearray(_contiguous_bytes(array)) if keep else None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Array):
             return False
+        if self.content is None:
+            return other.content is not None and other == self
         a, b = self.array, other.array
         if a.shape != b.shape or a.dtype != b.dtype:
             return False
-        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-        return np.array_equal(a.view(np.uint8), b.view(np.uint8))
+        return self.content == (_contiguous_bytes(b) if other.content is None else other.content)
 
     def __hash__(self) -> int:
         return hash(self.array.shape)
+
+
+def _contiguous_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+    """Return the bytes of an array in the order of its indices.
+
+    A bytearray compares itself with them as fast as memory is read; two arrays do not, nor do
+    two memoryviews.
+    """
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
@@ -66,15 +80,18 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
     its depth, so that a list may contain itself.
     """
     if is_active(value):
-        return _Unknown(value)
+        return Unknown(value)
     if isinstance(value, float):
         return struct.pack("d", value)
     if isinstance(value, _WORDS):
         return type(value), value
+    if type(value).__module__.startswith("numpy.ma"):
+        parts = (np.asarray(value), value.mask, value.fill_value)
+        return type(value), tuple([freeze(part, keep) for part in parts])
     if isinstance(value, np.ndarray) and value.dtype != object:
         if value.nbytes <= _SMALL:  # a string of bytes compares in a tenth of the time
             return value.shape, value.dtype, value.tobytes()
-        return _Array(value.copy() if keep else value)
+        return _Array(value, keep)
     kind = type(value)
     if isinstance(value, np.generic):
         return kind, value.dtype, value.tobytes()
@@ -83,30 +100,35 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
     if isinstance(value, slice):
         return kind, tuple([freeze(x, keep) for x in (value.start, value.stop, value.step)])
     if isinstance(value, MethodType):  # a new object at every access
-        return kind, _Unknown(value.__func__), _Unknown(value.__self__)
+        return kind, Unknown(value.__func__), Unknown(value.__self__)
+    if isinstance(value, BuiltinMethodType):  # the same
+        return kind, value.__name__, Unknown(value.__self__)
     if isinstance(value, set | frozenset):
         return kind, frozenset([freeze(item, keep) for item in value])
-    if isinstance(value, bytearray | array.array):
-        return kind, getattr(value, "typecode", ""), bytes(value)
+    if isinstance(value, bytearray | array.array | memoryview):
+        kept = (getattr(value, "typecode", ""), getattr(value, "format", ""))
+        return kind, kept, getattr(value, "shape", ()), bytes(value)
     if not isinstance(value, (tuple, *_CHANGING)):
-        return _Unknown(value)
+        return Unknown(value)
     if id(value) in above:
         return kind, above.index(id(value))
     above = (*above, id(value))
-    shape = value.shape if isinstance(value, np.ndarray) else ()
+    shape = value.shape if isinstance(value, np.ndarray) else getattr(value, "maxlen", ())
     return kind, shape, tuple([freeze(item, keep, above) for item in children(value)])
 
 
 def children(value: Any) -> Iterator[Any]:
     """Yield what a container holds: of a mapping the keys and the values."""
-    if isinstance(value, dict):
+    if isinstance(value, _MAPPINGS):
         yield from value
         yield from value.values()
+        if isinstance(value, collections.defaultdict):
+            yield value.default_factory
     elif isinstance(value, np.ndarray):
         yield from value.flat if value.dtype == object else ()
     elif isinstance(value, _NAMESPACES):
         yield from children(vars(value))
-    elif isinstance(value, tuple | list | set | frozenset | collections.deque):
+    elif isinstance(value, (tuple, list, set, frozenset, collections.deque, *_VIEWS)):
         yield from value
 
 
@@ -129,4 +151,6 @@ def is_active(value: Any) -> bool:
 
 def duplicate(value: Any) -> Any:
     """Return a copy of a value whose content can change, else the value itself."""
+    if isinstance(value, (MappingProxyType, memoryview, *_VIEWS)):  # what is behind has another name
+        return value
     return copy.deepcopy(value) if can_change(value) else value

@@ -3,22 +3,24 @@
 A call replays a recording made for the same kinds of arguments, if everything the function
 closes over is unchanged and every guard holds. A guard that fails names the recording that
 took the other way there, if there is one; otherwise the function is recorded again at the new
-point. What can't be seen is what the function reads from files, clocks and random number
-generators: `clear` forgets every recording.
+point. Where it can't be told whether something changed, and where random numbers are drawn, it's
+recorded at each call. What can't be seen is what the function reads from files and clocks:
+`clear` forgets every recording.
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.environment import Environment, is_plain
+from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
+from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
 from tapegrad.libraries import frames_to_user
 
 if TYPE_CHECKING:
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
+
+OFTEN = f"has been recorded {MOST_RECORDINGS} times, because"
+WATCHABLE = (
+    ": pass what it takes from there as an argument, or read that into a variable outside it"
+)
+DRAWN_OUTSIDE = (
+    ": draw them outside and pass them in, as in `def f(x, noise): ...` and "
+    "`derivative(x, rng.standard_normal(n))`"
+)
 
 Attempt = Callable[[Recording, Workspace], int]
 """Replays a recording in a workspace; returns the guard that failed, or -1."""
@@ -37,10 +48,16 @@ class _Signature:
     def __init__(self, call: Call) -> None:
         # Functions and objects among the arguments are equal while what they close over changes.
         things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
-        self.environment = None if all(map(is_plain, things)) else Environment(*things)
+        self.environment = Environment(*things) if any(map(is_watched, things)) else None
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
+        self.is_passing = False
+
+    @property
+    def replayed(self) -> Recording | None:
+        """The recording used last, if it may be replayed."""
+        return None if self.is_full or self.is_passing else self.latest
 
     def has_changed(self) -> bool:
         """Whether a function among the arguments closes over something that changed."""
@@ -48,16 +65,22 @@ class _Signature:
 
     def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
-        recording = None if self.is_full else self.latest
+        recording = self.replayed
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
 
     def add(self, new: Recording) -> None:
         """Keep a recording, linked to the others."""
+        if self.is_passing:
+            self.recordings, self.is_passing = [], False
         for recording in self.recordings:
             recording.link(new)
         self.recordings.append(new)
         self.latest = new
+
+    def keep_for_this_call(self, new: Recording) -> None:
+        """Keep a recording to be looked at, not to be replayed."""
+        self.recordings, self.latest, self.is_passing = [new], new, True
 
 
 class RecordedFunction:
@@ -77,6 +100,8 @@ class RecordedFunction:
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
         self._changes = 0
+        self._has_warned = False
+        self._shared_after: SharedStates = {}
 
     def clear(self) -> None:
         """Forget every recording."""
@@ -115,7 +140,7 @@ class RecordedFunction:
              attempt: Attempt) -> tuple[Recording, Workspace]:  # fmt: skip
         failure = ""
         untried: list[Recording] | None = None
-        recording = None if signature.is_full else signature.latest
+        recording = signature.replayed
         while recording is not None:
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
@@ -130,11 +155,16 @@ class RecordedFunction:
             recording = recording.branches.get((failed, found))
             if recording not in untried:
                 recording = untried[-1] if untried else None
-        environments = [self._environment, signature.environment]
-        places = [place for environment in environments if environment is not None
-                  for place in environment.places]  # fmt: skip
+        environments = [environment for environment in (self._environment, signature.environment)
+                        if environment is not None]  # fmt: skip
+        places = [place for environment in environments for place in environment.places]
+        before = shared_states()
         recording = record(self.function, call, places, self._options)
-        self._keep(signature, recording, failure)
+        reason = self._reason_not_to_replay(environments, before)
+        if reason is None:
+            self._keep(signature, recording, failure)
+        else:
+            signature.keep_for_this_call(recording)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
@@ -146,7 +176,33 @@ class RecordedFunction:
                 signature.add(recording)
             elif not signature.is_full:
                 signature.is_full = True
-                _warn(f"it takes a new way at {failure} again and again", self.function)
+                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again")
+
+    def _reason_not_to_replay(self, environments: Sequence[Environment],
+                              before: SharedStates) -> str | None:  # fmt: skip
+        """Return why a new recording is of use for one call only, if it is; warn once."""
+        last, after = self._shared_after, shared_states()
+        self._shared_after = after
+        for environment in environments:
+            if environment.unwatched is not None:
+                self._warn_once(environment.unwatched, WATCHABLE)
+                return environment.unwatched
+        generator = drawn_between(before, after, last)
+        if generator is not None and not any(e.may_draw for e in environments):
+            generator = None  # another thread did
+        own = (environment.drawn_from() for environment in environments)
+        name = generator or next((name for name in own if name is not None), None)
+        if name is None:
+            return None
+        reason = f"it draws random numbers from {name}"
+        if last or not any(environment.seeds(name) for environment in environments):
+            self._warn_once(reason, DRAWN_OUTSIDE)
+        return reason
+
+    def _warn_once(self, reason: str, remedy: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _warn(self.function, f"can't be replayed, since {reason}", remedy)
 
     def _signature(self, call: Call) -> _Signature:
         environment = self._environment
@@ -169,11 +225,11 @@ class RecordedFunction:
         changed = None if old is None else old.changed()
         if changed is not None:
             self._changes += 1
-            if self._changes == MOST_RECORDINGS:
-                _warn(f"'{changed}', which it reads, changes between calls", self.function)
+            if self._changes == MOST_RECORDINGS and not self._has_warned:
+                _warn(self.function, f"{OFTEN} '{changed}', which it reads, changes between calls")
         if old is None or changed is not None:
             self._signatures = {}
-            self._environment = Environment(self.function)
+            self._environment = Environment(self.function, are_called=True)
 
     @property
     def latest(self) -> Recording | None:
@@ -186,11 +242,10 @@ class RecordedFunction:
         return [r for signature in self._signatures.values() for r in signature.recordings]
 
 
-def _warn(reason: str, function: Callable[..., Any]) -> None:
+def _warn(function: Callable[..., Any], reason: str, remedy: str = "") -> None:
     name = getattr(function, "__qualname__", repr(function))
     warnings.warn(
-        f"{name} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now recorded "
-        "at every call, which is right but slow",
+        f"{name} {reason}; it's now recorded at every call, which is right but slow{remedy}",
         RecordingLimitWarning,
         stacklevel=frames_to_user() + 1,
     )

@@ -1,0 +1,69 @@
+"""Kinds of things that count as unchanged, because nothing a result depends on can change in them.
+
+Code is watched where it's found, files and clocks are what can't be seen, and locks and loggers
+carry no numbers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import functools
+import io
+import logging
+import pathlib
+import re
+import types
+import uuid
+from typing import Any
+
+import numpy as np
+
+from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package
+
+_VALUES = (
+    bool, int, float, complex, str, bytes, range, type(None), type(...), type(NotImplemented),
+    np.generic, np.dtype, np.ufunc, re.Pattern, datetime.date, datetime.time, datetime.timedelta,
+    datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID, pathlib.PurePath,
+    types.CodeType, types.GenericAlias, types.UnionType,
+)  # fmt: skip
+_MEMBERS = (
+    types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType,
+    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
+_SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
+_LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
+_FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
+
+
+def is_fixed(thing: Any) -> bool:
+    """Whether a thing is immutable, or counts as unchanged."""
+    kind = type(thing)
+    if isinstance(thing, io.StringIO | io.BytesIO):
+        return False
+    if isinstance(thing, (*_VALUES, *_MEMBERS, *_SILENT)):
+        return is_library_object(kind)
+    if isinstance(thing, types.BuiltinFunctionType):
+        return thing.__self__ is None or isinstance(thing.__self__, types.ModuleType)
+    if is_compiler_object(thing):
+        return True
+    if is_of_this_package(kind.__module__):
+        return not hasattr(thing, "__wrapped__")
+    if kind.__module__ in _LOCK_MODULES:
+        return kind.__name__ not in ("_local", "local")
+    return kind.__module__ in _FIXED_MODULES
+
+
+def functions_of(member: Any) -> list[types.FunctionType]:
+    """Return the functions that a member of a class calls."""
+    found = [getattr(member, name, None) for name in ("__func__", "fget", "func")]
+    if isinstance(member, functools.singledispatchmethod):
+        found += [member.dispatcher, *member.dispatcher.registry.values()]
+    return [function for function in (member, *found) if isinstance(function, types.FunctionType)]
+
+
+def runs_code(static: Any) -> bool:
+    """Whether reading an attribute that a class defines so calls something."""
+    plain = (types.FunctionType, classmethod, staticmethod, type, *_MEMBERS)
+    return hasattr(type(static), "__get__") and not isinstance(static, plain)
