@@ -45,7 +45,7 @@ def is_library_name(module: str) -> bool:
 
 def is_library_module(module: ModuleType) -> bool:
     """Whether a module is a library's; one without a file if its name is one's."""
-    file = getattr(module, "__file__", None)
+    file = vars(module).get("__file__")
     if file is None:
         return is_library_name(module.__name__)
     return module.__name__ != "__main__" and in_library(file)
@@ -53,14 +53,20 @@ def is_library_module(module: ModuleType) -> bool:
 
 def is_library_object(thing: Any) -> bool:
     """Whether a class, or the class of an object, is a library's."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    module = sys.modules.get(kind.__module__)
-    return is_of_this_package(kind.__module__) or (module is not None and is_library_module(module))
+    name = module_of(thing if isinstance(thing, type) else type(thing))
+    module = sys.modules.get(name)
+    return is_of_this_package(name) or (module is not None and is_library_module(module))
+
+
+def module_of(kind: type) -> str:
+    """Return the name of the module that a class is from."""
+    name = kind.__module__  # a descriptor where a class derived from `type` has none of its own
+    return name if isinstance(name, str) else "builtins"
 
 
 def is_compiler_object(thing: Any) -> bool:
     """Whether an object is part of a compiler, whose insides are endless and no user's data."""
-    return type(thing).__module__.startswith(("numba.core", "numba.stencils", "llvmlite."))
+    return module_of(type(thing)).startswith(("numba.core", "numba.stencils", "llvmlite."))
 
 
 def is_of_this_package(module: str | None) -> bool:

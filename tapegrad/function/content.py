@@ -6,6 +6,7 @@ import argparse
 import array
 import collections
 import copy
+import functools
 import struct
 from collections.abc import Iterator
 from types import BuiltinMethodType, MappingProxyType, MethodType, SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.libraries import is_library_object, module_of
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
 
@@ -24,6 +26,9 @@ _MAPPINGS = (dict, MappingProxyType)
 _CHANGING = (list, set, collections.deque, np.ndarray, bytearray, array.array, memoryview,
              *_MAPPINGS, *_VIEWS, *_NAMESPACES)  # fmt: skip
 _DATA = (*_WORDS, *_CHANGING, float, complex, slice, tuple, frozenset, np.generic)
+
+
+_MODULES = ("builtins", "collections", "types", "numpy", "array", "argparse")
 
 
 class Unknown:
@@ -85,7 +90,7 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
         return struct.pack("d", value)
     if isinstance(value, _WORDS):
         return type(value), value
-    if type(value).__module__.startswith("numpy.ma"):
+    if module_of(type(value)).startswith("numpy.ma"):
         parts = (np.asarray(value), value.mask, value.fill_value)
         return type(value), tuple([freeze(part, keep) for part in parts])
     if isinstance(value, np.ndarray) and value.dtype != object:
@@ -99,6 +104,8 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
         return kind, struct.pack("dd", value.real, value.imag)
     if isinstance(value, slice):
         return kind, tuple([freeze(x, keep) for x in (value.start, value.stop, value.step)])
+    if _is_of_a_library(kind):
+        return Unknown(value)
     if isinstance(value, MethodType):  # a new object at every access
         return kind, Unknown(value.__func__), Unknown(value.__self__)
     if isinstance(value, BuiltinMethodType):  # the same
@@ -136,12 +143,21 @@ def can_change(value: Any) -> bool:
     """Whether the same object can hold other content later."""
     if isinstance(value, tuple):
         return any(map(can_change, value))
-    return isinstance(value, _CHANGING) and not is_active(value)
+    return isinstance(value, _CHANGING) and is_data(value)
 
 
 def is_data(value: Any) -> bool:
     """Whether a value has a content that `freeze` knows."""
-    return isinstance(value, _DATA) and not is_active(value)
+    known = isinstance(value, _DATA) and not is_active(value)
+    return known and not _is_of_a_library(type(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_of_a_library(kind: type) -> bool:
+    """Whether a library derived a kind of container, which may hold what its base doesn't show."""
+    return issubclass(kind, _DATA) and is_library_object(kind) and (
+        module_of(kind).partition(".")[0] not in _MODULES
+    )  # fmt: skip
 
 
 def is_active(value: Any) -> bool:

@@ -10,12 +10,13 @@ again to compare. Files and clocks can't be seen.
 
 from __future__ import annotations
 
+import collections
 import functools
 import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -44,6 +45,7 @@ from tapegrad.libraries import (
     is_library_name,
     is_library_object,
     is_of_this_package,
+    module_of,
 )  # fmt: skip
 from tapegrad.record.interception import Cell, Place, is_interceptable, original_of
 
@@ -99,9 +101,14 @@ class Environment:
         self._unwatchable: list[tuple[str, type]] = []
         self._unpredictable: str | None = None
         self._check: Check | None = None
+        self._queue: collections.deque[tuple[Callable[..., None], tuple[Any, ...]]]
+        self._queue = collections.deque()  # not by recursion: objects refer to each other endlessly
         for thing in things:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
             self._follow_items(name, thing, are_called)
+        while self._queue:
+            follow, arguments = self._queue.popleft()
+            follow(*arguments)
         self.unwatched = self._first_unwatched()
 
     def changed(self) -> str | None:
@@ -164,7 +171,10 @@ class Environment:
     # --- following things ---------------------------------------------------------------------
 
     def _follow(self, name: str, thing: Any, is_called: bool = False) -> None:
-        """Remember what using a thing as a whole, or calling it, may read."""
+        """Remember, when it's its turn, what using a thing as a whole, or calling it, may read."""
+        self._queue.append((self._follow_now, (name, thing, is_called)))
+
+    def _follow_now(self, name: str, thing: Any, is_called: bool) -> None:
         if isinstance(thing, ModuleType):
             self._module(thing)
         elif thing is MISSING or is_active(thing) or is_fixed(thing):
@@ -256,16 +266,16 @@ class Environment:
         if not was_by_string and not names.isdisjoint(_BY_STRING):
             ready = frozenset(self._waiting)
         for name in ready & self._waiting.keys():
-            for method, instance in self._waiting.pop(name, ()):
-                self._function(method, instance)
+            for method in self._waiting.pop(name, ()):
+                self._queue.append((self._function, method))
 
     def _method(self, name: str, function: FunctionType, instance: Any, kind: type) -> None:
         """Follow a method of a class now, or when code that mentions its name is followed."""
         is_named = name in self._names or not self._names.isdisjoint(_BY_STRING)
+        self._keep.append(instance)
         if is_named or name.startswith("__") or _is_used_by_library(kind):
-            self._function(function, instance)
+            self._queue.append((self._function, (function, instance)))
         else:
-            self._keep.append(instance)
             self._waiting.setdefault(name, []).append((function, instance))
 
     def _read(self, read: Read, function: FunctionType, cells: dict[str, Any],
@@ -326,6 +336,8 @@ class Environment:
             name, place = f"{name}.{attribute}", (*place, attribute)
             path = path / attribute
         value = path.get()
+        if value is sys.modules:
+            return value  # those that the code mentions are followed
         if is_library and not isinstance(value, MutableMapping) and not is_plain(value):
             self._add(place, Watch, name, path)
         else:
@@ -462,6 +474,8 @@ def _code_between(owner: Any, attribute: str) -> Any:
     """Return what runs when an attribute is read, if that isn't a mere look-up."""
     if isinstance(owner, ModuleType):
         return None if attribute in vars(owner) else vars(owner).get("__getattr__")
+    if isinstance(owner, FunctionType | MethodType):
+        return None
     kind = type(owner)
     reader = inspect.getattr_static(kind, "__getattribute__", None)
     if isinstance(reader, FunctionType):
@@ -482,14 +496,14 @@ def _holds_active(value: Any) -> bool:
 
 def _is_used_by_library(kind: type) -> bool:
     """Whether a class extends a library's, which may call methods that no code here mentions."""
-    return any(is_library_object(base) and base.__module__ not in _MIXINS for base in kind.__mro__)
+    return any(is_library_object(base) and module_of(base) not in _MIXINS for base in kind.__mro__)
 
 
 def _is_constant_of_library(thing: Any) -> bool:
     """Whether an object is one of a library's own, not one that it was asked to make."""
     if isinstance(thing, MutableMapping):
         return False
-    module = sys.modules.get(type(thing).__module__)
+    module = sys.modules.get(module_of(type(thing)))
     return module is not None and any(value is thing for value in vars(module).values())
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package
+from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package, module_of
 
 _VALUES = (
     bool, int, float, complex, str, bytes, range, type(None), type(...), type(NotImplemented),
@@ -29,8 +29,8 @@ _VALUES = (
     types.CodeType, types.GenericAlias, types.UnionType,
 )  # fmt: skip
 _MEMBERS = (
-    types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType,
-    types.MethodDescriptorType, types.ClassMethodDescriptorType,
+    types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
 )  # fmt: skip
 _SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
 _LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
@@ -42,17 +42,17 @@ def is_fixed(thing: Any) -> bool:
     kind = type(thing)
     if isinstance(thing, io.StringIO | io.BytesIO):
         return False
-    if isinstance(thing, (*_VALUES, *_MEMBERS, *_SILENT)):
+    if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *_SILENT)):
         return is_library_object(kind)
     if isinstance(thing, types.BuiltinFunctionType):
         return thing.__self__ is None or isinstance(thing.__self__, types.ModuleType)
     if is_compiler_object(thing):
         return True
-    if is_of_this_package(kind.__module__):
+    if is_of_this_package(module_of(kind)):
         return not hasattr(thing, "__wrapped__")
-    if kind.__module__ in _LOCK_MODULES:
+    if module_of(kind) in _LOCK_MODULES:
         return kind.__name__ not in ("_local", "local")
-    return kind.__module__ in _FIXED_MODULES
+    return module_of(kind) in _FIXED_MODULES
 
 
 def functions_of(member: Any) -> list[types.FunctionType]:

@@ -23,9 +23,10 @@ import numpy as np
 from tapegrad.function.content import Unknown, children, freeze, is_active, is_data
 from tapegrad.function.watch.draws import GENERATORS, state_of_generator
 from tapegrad.function.watch.kinds import is_fixed
-from tapegrad.libraries import is_library_object
+from tapegrad.libraries import is_library_object, module_of
 
 _MOST = 100_000
+_MODULES_OF_VALUES = ("datetime", "decimal", "fractions", "uuid", "pathlib", "re")
 _CODE = (types.FunctionType, type, types.ModuleType, np.ufunc)
 _RUNNING = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.FrameType)
 _COMPARISON_KEY = type(functools.cmp_to_key(lambda a, b: 0))
@@ -49,7 +50,10 @@ def state_of(thing: Any, found: list[Any] | None = None, keep: bool = True) -> A
     UnwatchableError
         If the state of an object in it can't be read.
     """
-    return _Walk(found, keep).state(thing)
+    try:
+        return _Walk(found, keep).state(thing)
+    except RecursionError:
+        raise UnwatchableError(thing) from None
 
 
 class _Walk:
@@ -134,7 +138,7 @@ def is_identity(thing: Any) -> bool:
 
 def _is_value(thing: Any) -> bool:
     """Whether a fixed thing says what it consists of, so that two can be equal."""
-    return type(thing).__module__ in ("datetime", "decimal", "fractions", "uuid", "pathlib", "re")
+    return module_of(type(thing)).partition(".")[0] in _MODULES_OF_VALUES
 
 
 def _has_parts(value: Any) -> bool:
@@ -183,13 +187,13 @@ def _reader_for(value: Any) -> Callable[[Any], Any] | None:
     for known, reader in _READERS.items():
         if issubclass(kind, known):
             return reader
+    if module_of(kind).startswith("numba.typed"):
+        return _items_of_typed_container
     if hasattr(kind, "_numba_type_"):
         return _fields_of_jitclass
-    if kind.__module__.startswith("numba.typed"):
-        return _items_of_typed_container
     if hasattr(value, "__wrapped__") and callable(value):
         return lambda wrapper: (wrapper.__wrapped__,)
-    if kind.__module__ == "itertools" and sys.version_info >= (3, 12):
+    if module_of(kind) == "itertools" and sys.version_info >= (3, 12):
         return _repeated_or_unreadable
     return None
 
