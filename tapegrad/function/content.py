@@ -167,6 +167,8 @@ def is_active(value: Any) -> bool:
 
 def duplicate(value: Any) -> Any:
     """Return a copy of a value whose content can change, else the value itself."""
-    if isinstance(value, (MappingProxyType, memoryview, *_VIEWS)):  # what is behind has another name
+    if isinstance(
+        value, (MappingProxyType, memoryview, *_VIEWS)
+    ):  # what is behind has another name
         return value
     return copy.deepcopy(value) if can_change(value) else value

@@ -24,13 +24,22 @@ Bind = Callable[[Any], str]
 
 
 class Condition(Protocol):
+    """What has to hold; `is_moved` says that an equal thing was found in another's place."""
+
     name: str
+    is_moved: bool
 
     def holds(self) -> bool:
         """Whether what was remembered is still so."""
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that is true only where it holds."""
+
+
+class Still:
+    """A condition whose expression needs no change while it holds."""
+
+    is_moved = False
 
 
 class Path:
@@ -126,7 +135,7 @@ def _are_items(value: Any, items: tuple[Any, ...]) -> bool:
     return len(now) == len(items) and all(map(operator.is_, now, items))
 
 
-class Names:
+class Names(Still):
     """The dictionary of attributes that an object or a module has, and the names in it."""
 
     def __init__(self, name: str, thing: Any) -> None:
@@ -142,7 +151,7 @@ class Names:
         return f"{same} and list({namespace}) == {bind(self._names)}"
 
 
-class Builtin:
+class Builtin(Still):
     """A name that means a builtin: its namespace doesn't have it, and the builtin is the same."""
 
     def __init__(self, name: str, namespace: dict[str, Any], builtins: dict[str, Any]) -> None:
@@ -159,11 +168,11 @@ class Builtin:
         return f"{absent} and {bind(self._builtins)}[{self.name!r}] is {bind(self._value)}"
 
 
-class Members:
+class Members(Still):
     """What a class defines itself, and its bases: methods, operators, properties, numbers."""
 
-    def __init__(self, kind: type) -> None:
-        self.name, self._kind, self._mro = kind.__name__, kind, kind.__mro__
+    def __init__(self, name: str, kind: type) -> None:
+        self.name, self._kind, self._mro = name, kind, kind.__mro__
         self._members = vars(kind)  # a view of what it defines, now and later
         self._names = list(self._members)
         self._values = list(self._members.values())
@@ -197,7 +206,7 @@ def _content_of_member(value: Any, keep: bool = True) -> Any:
     return Unknown(value) if can_change(value) else freeze(value, keep)
 
 
-class State:
+class State(Still):
     """The state of an object that is compared as a whole, or of what a chain of reads gives."""
 
     def __init__(self, name: str, path: Path) -> None:

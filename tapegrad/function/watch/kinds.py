@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.function.content import is_data
 from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package, module_of
 
 _VALUES = (
@@ -33,6 +34,10 @@ _MEMBERS = (
     types.ClassMethodDescriptorType,
 )  # fmt: skip
 _SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
+# Methods that put something into a container, whatever was there before.
+BLIND = frozenset(
+    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
+)
 _LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
 _FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
 
@@ -49,10 +54,20 @@ def is_fixed(thing: Any) -> bool:
     if is_compiler_object(thing):
         return True
     if is_of_this_package(module_of(kind)):
-        return not hasattr(thing, "__wrapped__")
+        return wrapped_by(thing) is None
     if module_of(kind) in _LOCK_MODULES:
         return kind.__name__ not in ("_local", "local")
     return module_of(kind) in _FIXED_MODULES
+
+
+def is_plain(thing: Any) -> bool:
+    """Whether a thing is data without attributes or methods of the user's."""
+    return is_data(thing) and is_library_object(thing)
+
+
+def wrapped_by(function: Any) -> Any:
+    """Return what a callable wraps, as `functools.update_wrapper` says, or None."""
+    return getattr(function, "__dict__", {}).get("__wrapped__")
 
 
 def functions_of(member: Any) -> list[types.FunctionType]:

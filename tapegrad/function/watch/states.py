@@ -22,7 +22,7 @@ import numpy as np
 
 from tapegrad.function.content import Unknown, children, freeze, is_active, is_data
 from tapegrad.function.watch.draws import GENERATORS, state_of_generator
-from tapegrad.function.watch.kinds import is_fixed
+from tapegrad.function.watch.kinds import is_fixed, wrapped_by
 from tapegrad.libraries import is_library_object, module_of
 
 _MOST = 100_000
@@ -191,8 +191,8 @@ def _reader_for(value: Any) -> Callable[[Any], Any] | None:
         return _items_of_typed_container
     if hasattr(kind, "_numba_type_"):
         return _fields_of_jitclass
-    if hasattr(value, "__wrapped__") and callable(value):
-        return lambda wrapper: (wrapper.__wrapped__,)
+    if callable(value) and wrapped_by(value) is not None:
+        return lambda wrapper: [wrapped_by(wrapper)]
     if module_of(kind) == "itertools" and sys.version_info >= (3, 12):
         return _repeated_or_unreadable
     return None
