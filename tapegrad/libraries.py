@@ -16,11 +16,56 @@ from typing import Any
 
 # What is installed beside these is the user's own as much as what is edited: it may change.
 NUMERICAL = frozenset(
-    "arviz astropy autograd bottleneck casadi contourpy cupy cvxpy cycler dask emcee h5py jax "
-    "jaxlib joblib kiwisolver llvmlite matplotlib mpl_toolkits mpmath netCDF4 networkx numba "
-    "numexpr numpy opt_einsum pandas patsy PIL polars pyarrow pymc pythran pytz scipy seaborn "
-    "skimage sklearn sparse statsmodels sympy tables tensorflow threadpoolctl torch tqdm xarray "
-    "dateutil".split()
+    [
+        "arviz",
+        "astropy",
+        "autograd",
+        "bottleneck",
+        "casadi",
+        "contourpy",
+        "cupy",
+        "cvxpy",
+        "cycler",
+        "dask",
+        "emcee",
+        "h5py",
+        "jax",
+        "jaxlib",
+        "joblib",
+        "kiwisolver",
+        "llvmlite",
+        "matplotlib",
+        "mpl_toolkits",
+        "mpmath",
+        "netCDF4",
+        "networkx",
+        "numba",
+        "numexpr",
+        "numpy",
+        "opt_einsum",
+        "pandas",
+        "patsy",
+        "PIL",
+        "polars",
+        "pyarrow",
+        "pymc",
+        "pythran",
+        "pytz",
+        "scipy",
+        "seaborn",
+        "skimage",
+        "sklearn",
+        "sparse",
+        "statsmodels",
+        "sympy",
+        "tables",
+        "tensorflow",
+        "threadpoolctl",
+        "torch",
+        "tqdm",
+        "xarray",
+        "dateutil",
+    ]
 )
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})

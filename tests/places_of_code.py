@@ -179,7 +179,8 @@ add_ways(
         "metaclass_attribute": (
             "class Meta(type): k = 0.1\nclass Own(metaclass=Meta): pass", "Own.k", "Meta.k = value"),
         "member_of_an_enumeration": (
-            "class Kind(enum.Enum):\n    A = 0.1\n    @property\n    def k(self): return self._k\n"
+            "class Kind(enum.Enum):\n    A = 0.1\n"
+            "    @property\n    def k(self): return self._k\n"
             "Kind.A._k = 0.1",
             "Kind.A.k", "Kind.A._k = value"),
         "singledispatchmethod": (
@@ -205,7 +206,8 @@ add_ways(
             "def helper(s): return s.k * s[0]",
             "helper(series)", "series.k = value"),
         "dictionary_subclass_with_missing": (
-            "k = 0.1\nclass Table(dict):\n    def __missing__(self, key): return k\ntable = Table()",
+            "k = 0.1\nclass Table(dict):\n    def __missing__(self, key): return k\n"
+            "table = Table()",
             "table['a']", "global k; k = value"),
         "property_of_a_base": (
             CONFIG + "class Derived(Config): pass\nconfig = Derived()",

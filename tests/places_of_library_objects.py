@@ -12,7 +12,8 @@ add_ways(
         "view_of_values": (
             "store = {'k': 0.1}; view = store.values()", "next(iter(view))", "store['k'] = value"),
         "view_of_items": (
-            "store = {'k': 0.1}; view = store.items()", "next(iter(view))[1]", "store['k'] = value"),
+            "store = {'k': 0.1}; view = store.items()", "next(iter(view))[1]",
+            "store['k'] = value"),
         "view_of_keys": (
             "store = {0.1: 'k'}; view = store.keys()", "next(iter(view))",
             "store.clear(); store[value] = 'k'"),

@@ -131,7 +131,10 @@ def module_global_read_by_an_operator_of_an_object(make_module):
 
 @place
 def module_global_read_by_a_function_under_a_librarys_decorator(make_module):
-    code = "import numpy as np\n@np.errstate(all='ignore')\ndef f(x): ticks.release(); return lam * x * x"
+    code = (
+        "import numpy as np\n@np.errstate(all='ignore')\n"
+        "def f(x): ticks.release(); return lam * x * x"
+    )
     return from_module(make_module, "tg_errstate", code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ticks import new_ticks, ran
 
 import tapegrad as tg
 

@@ -8,7 +8,7 @@ import collections
 import copy
 import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import BuiltinMethodType, MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
@@ -21,7 +21,7 @@ from tapegrad.record.array import ActiveArray
 _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
 _NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _MAPPINGS = (dict, MappingProxyType)
 _CHANGING = (list, set, collections.deque, np.ndarray, bytearray, array.array, memoryview,
              *_MAPPINGS, *_VIEWS, *_NAMESPACES)  # fmt: skip
@@ -69,13 +69,13 @@ class _Array:
         return hash(self.array.shape)
 
 
-def _contiguous_bytes(array: np.ndarray[Any, Any]) -> memoryview:
+def _contiguous_bytes(array: np.ndarray[Any, Any]) -> Any:
     """Return the bytes of an array in the order of its indices.
 
     A bytearray compares itself with them as fast as memory is read; two arrays do not, nor do
     two memoryviews.
     """
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
@@ -126,6 +126,8 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
 
 def children(value: Any) -> Iterator[Any]:
     """Yield what a container holds: of a mapping the keys and the values."""
+    if _is_of_a_library(type(value)):
+        return
     if isinstance(value, _MAPPINGS):
         yield from value
         yield from value.values()
@@ -136,7 +138,8 @@ def children(value: Any) -> Iterator[Any]:
     elif isinstance(value, _NAMESPACES):
         yield from children(vars(value))
     elif isinstance(value, (tuple, list, set, frozenset, collections.deque, *_VIEWS)):
-        yield from value
+        held: Iterable[Any] = value
+        yield from held
 
 
 def can_change(value: Any) -> bool:
@@ -152,12 +155,15 @@ def is_data(value: Any) -> bool:
     return known and not _is_of_a_library(type(value))
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_of_a_library(kind: type) -> bool:
+def _derives_from_container(kind: type) -> bool:
     """Whether a library derived a kind of container, which may hold what its base doesn't show."""
     return issubclass(kind, _DATA) and is_library_object(kind) and (
         module_of(kind).partition(".")[0] not in _MODULES
     )  # fmt: skip
+
+
+# Mypy takes no class for hashable.
+_is_of_a_library: Callable[[Any], bool] = functools.lru_cache(maxsize=1024)(_derives_from_container)
 
 
 def is_active(value: Any) -> bool:

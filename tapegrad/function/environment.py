@@ -11,9 +11,11 @@ again to compare. Files and clocks can't be seen.
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 from typing import Any
 
 from tapegrad.function.watch.checks import Check, compiled
+from tapegrad.function.watch.conditions import Condition
 from tapegrad.function.watch.draws import NAMES
 from tapegrad.function.watch.kinds import is_plain
 from tapegrad.function.watch.things import follow_all
@@ -31,6 +33,8 @@ class Environment:
         one, and objects whose attributes and methods may be used.
     are_called : bool
         Whether calling the things is all that is done with them.
+    names : set of str
+        What other code mentions that uses them.
 
     Attributes
     ----------
@@ -38,15 +42,34 @@ class Environment:
         Why it can't be told whether something changed, if it can't.
     """
 
-    def __init__(self, *things: Any, are_called: bool = False) -> None:
+    def __init__(self, *things: Any, are_called: bool = False,
+                 names: Set[str] = frozenset()) -> None:  # fmt: skip
         self._walk = walk = Walk()
+        walk.mention(names)
         for thing in things:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
             walk.follow(name, thing, are_called)
-        follow_all(walk)
-        self._conditions = list(walk.conditions.values())
+        self._conditions: list[Condition] = []
         self._check: Check | None = None
+        self.unwatched: str | None = None
+        self._finish()
+
+    def _finish(self) -> None:
+        follow_all(self._walk)
+        self._conditions = list(self._walk.conditions.values())
+        self._check = None
         self.unwatched = self._first_unwatched()
+
+    @property
+    def names(self) -> Set[str]:
+        """The names and strings that the code mentions."""
+        return self._walk.names
+
+    def mention(self, names: Set[str]) -> None:
+        """Follow what other code, which mentions these names, can reach of the things here."""
+        if not names <= self._walk.names:
+            self._walk.mention(names)
+            self._finish()
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
@@ -82,12 +105,9 @@ class Environment:
 
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:
+            attribute = name.rpartition(".")[2]
             # What only code could read that isn't followed does no harm.
-            if (
-                " " in name
-                or self._walk.is_by_string
-                or name.rpartition(".")[2] in self._walk.names
-            ):
+            if " " in attribute or self._walk.is_by_string or attribute in self._walk.names:
                 return f"'{name}', which it reads, is a {kind.__name__}, whose state can't be seen"
         return None
 

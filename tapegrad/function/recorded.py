@@ -45,10 +45,13 @@ Attempt = Callable[[Recording, Workspace], int]
 class _Signature:
     """The recordings made for one kind of arguments."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, outer: Environment) -> None:
         # Functions and objects among the arguments are equal while what they close over changes.
         things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
-        self.environment = Environment(*things) if any(map(is_watched, things)) else None
+        self.environment: Environment | None = None
+        if any(map(is_watched, things)):
+            self.environment = Environment(*things, names=outer.names)
+            outer.mention(self.environment.names)
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
@@ -208,19 +211,19 @@ class RecordedFunction:
         environment = self._environment
         if environment is None or environment.changed() is not None:
             with self._lock:
-                self._renew_environment()
+                environment = self._renewed_environment()
         signature = self._signatures.get(call.key)
         if signature is not None and signature.has_changed():
             self._signatures.pop(call.key, None)
             signature = None
         if signature is None:
             with self._lock:
-                signature = self._signatures.setdefault(call.key, _Signature(call))
+                signature = self._signatures.setdefault(call.key, _Signature(call, environment))
                 if len(self._signatures) > MOST_SIGNATURES:  # forget the oldest
                     del self._signatures[next(iter(self._signatures))]
         return signature
 
-    def _renew_environment(self) -> None:
+    def _renewed_environment(self) -> Environment:
         old = self._environment
         changed = None if old is None else old.changed()
         if changed is not None:
@@ -229,7 +232,8 @@ class RecordedFunction:
                 _warn(self.function, f"{OFTEN} '{changed}', which it reads, changes between calls")
         if old is None or changed is not None:
             self._signatures = {}
-            self._environment = Environment(self.function, are_called=True)
+            old = self._environment = Environment(self.function, are_called=True)
+        return old
 
     @property
     def latest(self) -> Recording | None:

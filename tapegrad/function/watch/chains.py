@@ -39,7 +39,7 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
     """Remember what a read of a function gives, and follow it."""
     namespace = function.__globals__
     if read.kind == GLOBAL:
-        names = function.__builtins__
+        names = function.__builtins__  # type: ignore[attr-defined]
         if read.name not in namespace and read.name in names:
             walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
             return

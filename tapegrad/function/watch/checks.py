@@ -56,5 +56,5 @@ def _factory(text: str, count: int) -> Callable[..., Check]:
     file = f"<comparison {hash(text) & 0xFFFFFFFF:x}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)  # for tracebacks
     namespace: dict[str, Any] = {}
-    exec(compile(source, file, "exec"), namespace)  # noqa: S102: made of the text above alone
+    exec(compile(source, file, "exec"), namespace)  # made of the text above alone
     return namespace["compare"]  # type: ignore[no-any-return]

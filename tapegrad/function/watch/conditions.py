@@ -65,7 +65,7 @@ class Path:
                 value = self.holder
             for attribute in self.attributes:
                 value = getattr(original_of(value), attribute)
-        except Exception:  # noqa: BLE001: a property may raise anything; the user's code will see it
+        except Exception:  # a property may raise anything; the user's code will see it
             return MISSING
         return original_of(value)  # another thread may be recording
 

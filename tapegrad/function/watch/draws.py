@@ -60,7 +60,7 @@ def state_of_generator(generator: Any) -> Any:
         bits = state_of_generator(generator._bit_generator)
         return bits, _memory(generator, np.random.RandomState)
     if isinstance(generator, random.Random):
-        return _memory(generator, random.Random.__mro__[1]), generator.gauss_next
+        return _memory(generator, random.Random.__mro__[1]), vars(generator).get("gauss_next")
     if isinstance(generator, np.random.MT19937):
         return ctypes.string_at(generator.ctypes.state_address, _MERSENNE_TWISTER)
     return repr(generator.state)
@@ -70,7 +70,7 @@ def shared_states() -> SharedStates:
     """Return the states of the generators that everybody shares, by their names."""
     return {
         "numpy.random": state_of_generator(np.random.mtrand._rand),
-        "random": state_of_generator(random._inst),  # type: ignore[attr-defined]
+        "random": state_of_generator(random._inst),
     }
 
 

@@ -119,7 +119,7 @@ class _Walk:
             raise UnwatchableError(value)
         try:
             reduced = value.__reduce_ex__(4)
-        except Exception:  # noqa: BLE001: whatever a library raises, it has not said
+        except Exception:  # whatever a library raises, it has not said
             own = attributes_of(value)
             if not own:
                 raise UnwatchableError(value) from None
@@ -156,8 +156,7 @@ def attributes_of(thing: Any) -> list[Any]:
     return found
 
 
-@functools.lru_cache(maxsize=1024)
-def slots_of(kind: type) -> tuple[str, ...]:
+def _slots_of(kind: type) -> tuple[str, ...]:
     """Return the names of the slots that the Python classes among a class's bases define."""
     return tuple(
         name
@@ -168,14 +167,18 @@ def slots_of(kind: type) -> tuple[str, ...]:
     )
 
 
-@functools.lru_cache(maxsize=1024)
-def hides_state(kind: type) -> bool:
+def _hides_state(kind: type) -> bool:
     """Whether objects of a class hold more than attributes, since a base is written in C."""
     for base in kind.__mro__[:-1]:
         seen = len(slots_of(base)) + bool(base.__weakrefoffset__) + bool(base.__dictoffset__)
         if is_library_object(base) and base.__basicsize__ > object.__basicsize__ + 8 * seen:
             return not issubclass(base, BaseException)
     return False
+
+
+# Of classes, of which there are few; mypy takes no class for hashable.
+slots_of: Callable[[Any], tuple[str, ...]] = functools.lru_cache(maxsize=1024)(_slots_of)
+hides_state: Callable[[Any], bool] = functools.lru_cache(maxsize=1024)(_hides_state)
 
 
 # --- what doesn't say by itself -------------------------------------------------------------------

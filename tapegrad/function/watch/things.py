@@ -47,6 +47,10 @@ _MACHINERY = frozenset(
      "__builtins__", "__cached__", "__file__", "__loader__", "__name__", "__package__",
      "__spec__", "__path__", "__type_params__", "__is_protocol__", "__protocol_attrs__"]
 )  # fmt: skip
+# What an object that is there already calls only to make another one, of `type(self)`.
+_CONSTRUCTION = frozenset(
+    ["__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__", "__del__"]
+)
 _MIXINS = ("builtins", "typing", "abc", "enum", "dataclasses", "typing_extensions")
 
 
@@ -155,7 +159,7 @@ def _is_library(function: FunctionType) -> bool:
 def _watch_attributes(walk: Walk, thing: Any, *names: str) -> None:
     walk.keep(thing)
     for name in names:
-        label = f"{name} of {getattr(thing, '__qualname__', type(thing).__name__)}"
+        label = f"{name} of {getattr(thing, '__name__', type(thing).__name__)}"
         walk.watch(label, Path(THING, thing, None, (name,)), ("of", id(thing), name))
 
 
@@ -229,7 +233,9 @@ def _follow_class(walk: Walk, kind: type, instance: Any = None) -> None:
             functions = functions_of(value)
             for function in functions:
                 bound = kind if isinstance(value, classmethod) else instance
-                if _is_used_by_library(kind):
+                if instance is not None and attribute in _CONSTRUCTION:
+                    walk.wait("type", function, bound)
+                elif _is_used_by_library(kind):
                     walk.call(function, bound)
                 else:
                     walk.wait(attribute, function, bound)

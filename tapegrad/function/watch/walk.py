@@ -7,7 +7,7 @@ followed only when code that is followed mentions their names, or could make the
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from types import FunctionType
 from typing import Any
 
@@ -116,11 +116,11 @@ class Walk:
         """Whether code can read attributes that it doesn't mention."""
         return not self.names.isdisjoint(_BY_STRING)
 
-    def mention(self, names: frozenset[str]) -> None:
+    def mention(self, names: Set[str]) -> None:
         """Follow the methods that wait for one of these names."""
         was_by_string = self.is_by_string
-        self.names |= names
-        ready = self._waiting if self.is_by_string and not was_by_string else names
+        self.names |= names | ({"type"} if "__class__" in names else set())
+        ready = self._waiting if self.is_by_string and not was_by_string else self.names
         for name in [name for name in ready if name in self._waiting]:
             self.calls.extend(self._waiting.pop(name))
 
