@@ -152,7 +152,8 @@ add_ways(
             "class Own: __k__ = 0.1\ndef helper(o): return o.__k__\nown = Own()",
             "helper(own)", "Own.__k__ = value"),
         "module_attribute_in_dunder_form": (
-            "inner = types.ModuleType('tg_inner'); inner.__k__ = 0.1\ndef helper(m): return m.__k__",
+            "inner = types.ModuleType('tg_inner'); inner.__k__ = 0.1\n"
+            "def helper(m): return m.__k__",
             "helper(inner)", "inner.__k__ = value"),
         "dictionary_of_an_object_replaced": (
             BOX + "def helper(b): return b.lam\nbox = Box()",
@@ -163,21 +164,24 @@ add_ways(
         "attribute_by_attrgetter": (
             BOX + "box = Box(); get = operator.attrgetter('lam')", "get(box)", "box.lam = value"),
         "method_by_methodcaller": (
-            BOX + "Box.get = lambda self: self.lam\nbox = Box(); call = operator.methodcaller('get')",
+            BOX + "Box.get = lambda self: self.lam\nbox = Box()\n"
+            "call = operator.methodcaller('get')",
             "call(box)", "box.lam = value"),
         "method_by_a_computed_name": (
             BOX + "Box.get_lam = lambda self: self.lam\nbox = Box()\n"
             "def helper(b, kind): return getattr(b, 'get_' + kind)()",
             "helper(box, 'lam')", "box.lam = value"),
         "module_by_sys_modules": (
-            "inner = types.ModuleType('tg_by_name'); inner.k = 0.1\nsys.modules['tg_by_name'] = inner",
+            "inner = types.ModuleType('tg_by_name'); inner.k = 0.1\n"
+            "sys.modules['tg_by_name'] = inner",
             "sys.modules['tg_by_name'].k", "inner.k = value"),
         "metaclass_property": (
             "class Meta(type):\n    @property\n    def k(cls): return cls._k\n"
             "class Own(metaclass=Meta): _k = 0.1",
             "Own.k", "Own._k = value"),
         "metaclass_attribute": (
-            "class Meta(type): k = 0.1\nclass Own(metaclass=Meta): pass", "Own.k", "Meta.k = value"),
+            "class Meta(type): k = 0.1\nclass Own(metaclass=Meta): pass",
+            "Own.k", "Meta.k = value"),
         "member_of_an_enumeration": (
             "class Kind(enum.Enum):\n    A = 0.1\n"
             "    @property\n    def k(self): return self._k\n"

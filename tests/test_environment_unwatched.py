@@ -182,6 +182,52 @@ def test_reading_what_runs_code_again_does_nothing_twice():
     assert Counting.reads == 1
 
 
+class Layer:
+    """An object that keeps what it was called with, and counts its calls, but reads neither."""
+
+    def __init__(self):
+        self.weight, self.last, self.calls, self.seen = 2.0, None, 0, []
+
+    def __call__(self, x):
+        self.last = x
+        self.calls += 1
+        self.seen.append(1)
+        return self.weight * x
+
+
+def test_attributes_that_a_call_only_writes_are_no_inputs():
+    layers, ticks = [Layer(), Layer()], new_ticks()
+
+    def f(x):
+        ticks.release()
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    derivative = tg.grad(f)
+    assert [derivative(float(k)) for k in range(5)] == [4.0] * 5
+    assert ran(ticks) == 1
+    layers[1].weight = 3.0
+    assert derivative(1.0) == 6.0
+
+
+def test_an_attribute_that_a_call_writes_and_reads_is_an_input():
+    layer = Layer()
+    derivative = tg.grad(lambda x: layer(x) * layer.calls)
+    assert [derivative(1.0) for _ in range(4)] == [2.0, 4.0, 6.0, 8.0]
+
+
+def test_classes_derived_later_are_seen_where_code_asks_for_them():
+    class Base:
+        pass
+
+    kept = [type("First", (Base,), {"k": 2.0})]
+    derivative = tg.grad(lambda x: x * max(kind.k for kind in Base.__subclasses__()))
+    assert derivative(1.0) == 2.0
+    kept.append(type("Second", (Base,), {"k": 5.0}))
+    assert derivative(1.0) == 5.0
+
+
 # --- among the arguments --------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import collections
 import copy
 import functools
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import BuiltinMethodType, MappingProxyType, MethodType, SimpleNamespace
 from typing import Any
 
@@ -22,6 +22,7 @@ _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
 _NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERATED: tuple[Any, ...] = (tuple, list, set, frozenset, collections.deque, *_VIEWS)
 _MAPPINGS = (dict, MappingProxyType)
 _CHANGING = (list, set, collections.deque, np.ndarray, bytearray, array.array, memoryview,
              *_MAPPINGS, *_VIEWS, *_NAMESPACES)  # fmt: skip
@@ -120,7 +121,7 @@ def freeze(value: Any, keep: bool = True, above: tuple[int, ...] = ()) -> Any:
     if id(value) in above:
         return kind, above.index(id(value))
     above = (*above, id(value))
-    shape = value.shape if isinstance(value, np.ndarray) else getattr(value, "maxlen", ())
+    shape = value.shape if isinstance(value, np.ndarray) else limit(value)
     return kind, shape, tuple([freeze(item, keep, above) for item in children(value)])
 
 
@@ -137,9 +138,13 @@ def children(value: Any) -> Iterator[Any]:
         yield from value.flat if value.dtype == object else ()
     elif isinstance(value, _NAMESPACES):
         yield from children(vars(value))
-    elif isinstance(value, (tuple, list, set, frozenset, collections.deque, *_VIEWS)):
-        held: Iterable[Any] = value
-        yield from held
+    elif isinstance(value, _ITERATED):
+        yield from value
+
+
+def limit(value: Any) -> int | None:
+    """Return how much a container may hold, if it says."""
+    return value.maxlen if isinstance(value, collections.deque) else None
 
 
 def can_change(value: Any) -> bool:

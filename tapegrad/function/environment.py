@@ -45,7 +45,7 @@ class Environment:
     def __init__(self, *things: Any, are_called: bool = False,
                  names: Set[str] = frozenset()) -> None:  # fmt: skip
         self._walk = walk = Walk()
-        walk.mention(names)
+        self._use(names)
         for thing in things:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
             walk.follow(name, thing, are_called)
@@ -56,7 +56,7 @@ class Environment:
 
     def _finish(self) -> None:
         follow_all(self._walk)
-        self._conditions = list(self._walk.conditions.values())
+        self._conditions = self._walk.inputs()
         self._check = None
         self.unwatched = self._first_unwatched()
 
@@ -68,8 +68,12 @@ class Environment:
     def mention(self, names: Set[str]) -> None:
         """Follow what other code, which mentions these names, can reach of the things here."""
         if not names <= self._walk.names:
-            self._walk.mention(names)
+            self._use(names)
             self._finish()
+
+    def _use(self, names: Set[str]) -> None:
+        self._walk.mention(names)
+        self._walk.read |= names
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""

@@ -27,8 +27,8 @@ from tapegrad.function.watch.conditions import (
     Watch,
 )  # fmt: skip
 from tapegrad.function.watch.draws import is_unpredictable
-from tapegrad.function.watch.kinds import BLIND, functions_of, is_plain, runs_code
-from tapegrad.function.watch.reads import CLOSURE, GLOBAL, IMPORT, Read, stores
+from tapegrad.function.watch.kinds import functions_of, is_plain, runs_code
+from tapegrad.function.watch.reads import BLIND, CLOSURE, GLOBAL, IMPORT, Read, stores
 from tapegrad.function.watch.walk import Key, Walk, items
 from tapegrad.libraries import is_library_module, is_library_name, is_library_object
 from tapegrad.record.interception import Cell

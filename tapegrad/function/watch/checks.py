@@ -22,7 +22,7 @@ def compiled(conditions: Sequence[Condition]) -> Check:
     checks = [
         _compiled(conditions[start : start + _MOST]) for start in range(0, len(conditions), _MOST)
     ]
-    return checks[0] if len(checks) == 1 else lambda: all([check() for check in checks])
+    return checks[0] if len(checks) == 1 else lambda: all(check() for check in checks)
 
 
 def _compiled(conditions: Sequence[Condition]) -> Check:

@@ -17,7 +17,7 @@ from tapegrad.record.interception import original_of
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
-CELL, ITEM, THING = "a closure variable", "an item", "a thing"
+CELL, ITEM, THING, CALL = "a closure variable", "an item", "a thing", "a call"
 
 Bind = Callable[[Any], str]
 """Returns the name by which the compiled comparison knows an object."""
@@ -43,7 +43,7 @@ class Still:
 
 
 class Path:
-    """Where a value is read: a cell, an item of a dictionary or a thing, and attributes."""
+    """Where a value is read: a cell, an item, a thing or what it returns, and attributes."""
 
     __slots__ = ("attributes", "holder", "key", "kind")
 
@@ -61,6 +61,8 @@ class Path:
                 value = self.holder.cell_contents
             elif self.kind is ITEM:
                 value = self.holder[self.key]
+            elif self.kind is CALL:
+                value = self.holder()
             else:
                 value = self.holder
             for attribute in self.attributes:
@@ -76,6 +78,8 @@ class Path:
             root = f"{root}.cell_contents"
         elif self.kind is ITEM:
             root = f"{root}[{self.key!r}]"
+        elif self.kind is CALL:
+            root = f"{root}()"
         return ".".join((root, *self.attributes))
 
 
@@ -93,6 +97,7 @@ class Watch:
         self._items = None if self.is_fixed else _fixed_items(self.value)
 
     def holds(self) -> bool:
+        """Whether what was remembered is still so."""
         value = self.path.get()
         if value is self.value:
             if self.is_fixed or (self._items is not None and _are_items(value, self._items)):
@@ -108,6 +113,7 @@ class Watch:
         return True
 
     def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
         path = self.path
         if not all(map(str.isidentifier, path.attributes)):
             return f"{bind(self.holds)}()"
@@ -143,9 +149,11 @@ class Names(Still):
         self._namespace, self._names = vars(thing), list(vars(thing))
 
     def holds(self) -> bool:
+        """Whether what was remembered is still so."""
         return vars(self._thing) is self._namespace and list(self._namespace) == self._names
 
     def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
         namespace = bind(self._namespace)
         same = f"{bind(self._thing)}.__dict__ is {namespace}"
         return f"{same} and list({namespace}) == {bind(self._names)}"
@@ -159,11 +167,13 @@ class Builtin(Still):
         self._value = builtins[name]
 
     def holds(self) -> bool:
+        """Whether what was remembered is still so."""
         return (
             self.name not in self._namespace and self._builtins.get(self.name) is self._value
         ) or original_of(self._namespace.get(self.name)) is self._value
 
     def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
         absent = f"{self.name!r} not in {bind(self._namespace)}"
         return f"{absent} and {bind(self._builtins)}[{self.name!r}] is {bind(self._value)}"
 
@@ -179,6 +189,7 @@ class Members(Still):
         self._contents = [_content_of_member(value) for value in self._values]
 
     def holds(self) -> bool:
+        """Whether what was remembered is still so."""
         if self._kind.__mro__ is not self._mro or list(self._members) != self._names:
             return False
         if self.are_identical():
@@ -197,6 +208,7 @@ class Members(Still):
         )
 
     def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
         same = f"{bind(self._kind)}.__mro__ is {bind(self._mro)}"
         return f"{same} and list({bind(self._members)}) == {bind(self._names)} and " \
                f"{bind(self.are_identical)}()"  # fmt: skip
@@ -216,10 +228,12 @@ class State(Still):
         self._content = state_of(value, self.found)
 
     def holds(self) -> bool:
+        """Whether what was remembered is still so."""
         try:
             return bool(state_of(self.path.get(), keep=False) == self._content)
         except UnwatchableError:
             return False
 
     def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
         return f"{bind(self.holds)}()"

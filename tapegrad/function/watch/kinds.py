@@ -34,10 +34,6 @@ _MEMBERS = (
     types.ClassMethodDescriptorType,
 )  # fmt: skip
 _SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
-# Methods that put something into a container, whatever was there before.
-BLIND = frozenset(
-    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
-)
 _LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
 _FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
 
@@ -72,10 +68,16 @@ def wrapped_by(function: Any) -> Any:
 
 def functions_of(member: Any) -> list[types.FunctionType]:
     """Return the functions that a member of a class calls."""
-    found = [getattr(member, name, None) for name in ("__func__", "fget", "func")]
-    if isinstance(member, functools.singledispatchmethod):
-        found += [member.dispatcher, *member.dispatcher.registry.values()]
-    return [function for function in (member, *found) if isinstance(function, types.FunctionType)]
+    found: list[Any] = [member]
+    if isinstance(member, property):
+        found = [member.fget]
+    elif isinstance(member, classmethod | staticmethod):
+        found = [member.__func__]
+    elif isinstance(member, functools.cached_property | functools.partialmethod):
+        found = [member.func]
+    elif isinstance(member, functools.singledispatchmethod):
+        found = [member.dispatcher, *member.dispatcher.registry.values()]
+    return [function for function in found if isinstance(function, types.FunctionType)]
 
 
 def runs_code(static: Any) -> bool:

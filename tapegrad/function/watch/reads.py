@@ -37,6 +37,10 @@ _CLASSES = {"LOAD_CONST": "CONST", "LOAD_SMALL_INT": "CONST", "STORE_GLOBAL": "S
             "BINARY_SUBSCR": "SUBSCR"}  # fmt: skip
 
 
+# Methods that put something into a container, whatever was there before.
+BLIND = frozenset(
+    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
+)
 _STORES = frozenset(
     ["STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR",
      "DELETE_GLOBAL", "DELETE_DEREF", "STORE_SLICE"]
@@ -132,6 +136,41 @@ def names_in(code: CodeType) -> frozenset[str]:
         elif isinstance(constant, tuple):
             found.update(item for item in constant if isinstance(item, str))
     return frozenset(found)
+
+
+class Attributes(NamedTuple):
+    """The attributes that code reads, and those that it writes or puts something into."""
+
+    read: frozenset[str]
+    written: frozenset[str]
+
+
+@functools.lru_cache(maxsize=4096)
+def attributes_in(code: CodeType) -> Attributes:
+    """Return what a code object, and those inside it, do with attributes, tallies being writes."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
+    read, written = set[str](), set[str]()
+    for at, instruction in enumerate(instructions):
+        name = str(instruction.argval)
+        if instruction.opname == "STORE_ATTR":
+            written.add(name)
+        elif instruction.opname in _ATTRIBUTES:
+            following = instructions[at + 1] if at + 1 < len(instructions) else instruction
+            puts = following.opname in _ATTRIBUTES and following.argval in BLIND
+            is_written = puts or (at > 1 and _is_tally(instructions, at - 2))
+            (written if is_written else read).add(name)
+        elif instruction.opname.startswith("LOAD_SUPER"):
+            read.add(name)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = attributes_in(constant)
+            read |= inner.read
+            written |= inner.written
+        elif isinstance(constant, str):
+            read.add(constant)
+        elif isinstance(constant, tuple):  # a pattern's
+            read.update(item for item in constant if isinstance(item, str))
+    return Attributes(frozenset(read), frozenset(written))
 
 
 @functools.lru_cache(maxsize=4096)

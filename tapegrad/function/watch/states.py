@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.function.content import Unknown, children, freeze, is_active, is_data
+from tapegrad.function.content import Unknown, children, freeze, is_active, is_data, limit
 from tapegrad.function.watch.draws import GENERATORS, state_of_generator
 from tapegrad.function.watch.kinds import is_fixed, wrapped_by
 from tapegrad.libraries import is_library_object, module_of
@@ -92,7 +92,7 @@ class _Walk:
         if isinstance(value, set | frozenset):
             return frozenset(self._all(value)), self._own(value)
         if is_data(value):
-            shape = value.shape if isinstance(value, np.ndarray) else getattr(value, "maxlen", ())
+            shape = value.shape if isinstance(value, np.ndarray) else limit(value)
             return shape, self._all(children(value)), self._own(value)
         if isinstance(value, types.MethodType):
             return self._all((value.__func__, value.__self__))

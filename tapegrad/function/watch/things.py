@@ -12,6 +12,7 @@ from typing import Any
 from tapegrad.function.content import children, is_active, is_data
 from tapegrad.function.watch.chains import follow_read
 from tapegrad.function.watch.conditions import (
+    CALL,
     CELL,
     ITEM,
     MISSING,
@@ -23,10 +24,10 @@ from tapegrad.function.watch.conditions import (
     Watch,
 )  # fmt: skip
 from tapegrad.function.watch.draws import GENERATORS
-from tapegrad.function.watch.kinds import BLIND, functions_of, is_fixed, is_plain, wrapped_by
-from tapegrad.function.watch.reads import CLOSURE, names_in, reads
+from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
+from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads
 from tapegrad.function.watch.states import hides_state, slots_of
-from tapegrad.function.watch.walk import Walk
+from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
     in_library,
     is_library_module,
@@ -92,8 +93,10 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool) -> N
     elif isinstance(function, type):
         _follow_class(walk, function)
     elif isinstance(function, BuiltinMethodType):
-        if function.__name__ not in BLIND:
-            owner = function.__self__
+        owner = function.__self__
+        if function.__name__ == "__subclasses__":
+            walk.watch(name, Path(CALL, function), ("subclasses", id(owner)))
+        elif function.__name__ not in BLIND:
             walk.watch_value(name, Path(THING, owner), ("self", id(owner)))
     elif (wrapped := wrapped_by(function)) is not None:
         walk.follow(name, wrapped, True)
@@ -127,6 +130,8 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         _follow_class(walk, kind, instance)
     names = names_in(code)
     walk.mention(names)
+    walk.read |= attributes_in(code).read
+    walk.written |= attributes_in(code).written
     if not names.isdisjoint(_MODULES_BY_STRING):
         for name in sorted(names & sys.modules.keys()):
             _follow_module(walk, sys.modules[name])
@@ -175,7 +180,7 @@ def _watch_namespace(walk: Walk, name: str, thing: Any) -> None:
     for attribute in list(namespace):
         if attribute not in _MACHINERY:
             path = Path(ITEM, namespace, attribute)
-            walk.watch(f"{name}.{attribute}", path, ("in", id(thing), attribute))
+            walk.watch(f"{name}.{attribute}", path, (ATTRIBUTE, id(thing), attribute))
 
 
 def _follow_module(walk: Walk, module: ModuleType) -> None:
@@ -241,7 +246,9 @@ def _follow_class(walk: Walk, kind: type, instance: Any = None) -> None:
                     walk.wait(attribute, function, bound)
             if not functions and attribute not in _MACHINERY and not is_fixed(value):
                 path = Path(ITEM, vars(base), attribute)
-                walk.watch_value(f"{kind.__name__}.{attribute}", path, ("in", id(base), attribute))
+                walk.watch_value(
+                    f"{kind.__name__}.{attribute}", path, (ATTRIBUTE, id(base), attribute)
+                )
 
 
 def _is_used_by_library(kind: type) -> bool:

@@ -22,7 +22,10 @@ _BY_STRING = frozenset(
      "getmembers", "getattr_static", "__getattribute__"]
 )  # fmt: skip
 
+ATTRIBUTE = "in"
+
 Key = tuple[Any, ...]
+"""What a condition is about; that of an attribute of an object is `ATTRIBUTE`, identity, name."""
 
 
 class Walk:
@@ -34,6 +37,8 @@ class Walk:
         Under which nothing changed.
     names : set of str
         The names and strings that code mentions.
+    read, written : set of str
+        The attributes that code reads, and those it writes.
     generators : list of State
         Of random numbers.
     unwatchable : list of (str, type)
@@ -47,6 +52,8 @@ class Walk:
     def __init__(self) -> None:
         self.conditions: dict[Key, Condition] = {}
         self.names: set[str] = set()
+        self.read: set[str] = set()
+        self.written: set[str] = set()
         self.generators: list[State] = []
         self.unwatchable: list[tuple[str, type]] = []
         self.unpredictable: str | None = None
@@ -108,6 +115,15 @@ class Walk:
         """Note a place if recording gives what is there another meaning."""
         if is_interceptable(namespace.get(name)):
             self.places.append((namespace, name))
+
+    def inputs(self) -> list[Condition]:
+        """Return the conditions, but for attributes that code only writes."""
+        outputs = set() if self.is_by_string else self.written - self.read
+        return [
+            condition
+            for key, condition in self.conditions.items()
+            if key[0] != ATTRIBUTE or key[2] not in outputs
+        ]
 
     # --- methods ------------------------------------------------------------------------------
 
