@@ -73,7 +73,7 @@ class GraphvizError(TapegradError, RuntimeError):
 
 
 class RecordingLimitWarning(RuntimeWarning):
-    """A function was recorded so often that it's now recorded at every call."""
+    """A function is recorded at every call: too much of what it does changes, or can't be seen."""
 
 
 class CompilationWarning(RuntimeWarning):

@@ -1,42 +1,117 @@
-"""Whose code a thing is: the user's, an installed library's, or this package's."""
+"""Whose code a thing is: the user's, a library's, or this package's.
+
+Libraries are the standard one and those named here, which don't change while a program runs.
+Whatever else is installed counts as the user's.
+"""
 
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import sysconfig
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+# What is installed beside these is the user's own as much as what is edited: it may change.
+NUMERICAL = frozenset(
+    [
+        "arviz",
+        "astropy",
+        "autograd",
+        "bottleneck",
+        "casadi",
+        "contourpy",
+        "cupy",
+        "cvxpy",
+        "cycler",
+        "dask",
+        "emcee",
+        "h5py",
+        "jax",
+        "jaxlib",
+        "joblib",
+        "kiwisolver",
+        "llvmlite",
+        "matplotlib",
+        "mpl_toolkits",
+        "mpmath",
+        "netCDF4",
+        "networkx",
+        "numba",
+        "numexpr",
+        "numpy",
+        "opt_einsum",
+        "pandas",
+        "patsy",
+        "PIL",
+        "polars",
+        "pyarrow",
+        "pymc",
+        "pythran",
+        "pytz",
+        "scipy",
+        "seaborn",
+        "skimage",
+        "sklearn",
+        "sparse",
+        "statsmodels",
+        "sympy",
+        "tables",
+        "tensorflow",
+        "threadpoolctl",
+        "torch",
+        "tqdm",
+        "xarray",
+        "dateutil",
+    ]
+)
+
+_STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
+_INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\.]+)")
 _PACKAGE = str(Path(__file__).parent)
 
 
 @functools.cache
 def in_library(file: str) -> bool:
-    """Whether a source file belongs to an installed library, or to this package."""
-    return file.startswith((*_LIBRARIES, _PACKAGE, "<frozen"))
+    """Whether a source file is the standard library's, a numerical library's, or this package's."""
+    installed = _INSTALLED.findall(file)
+    if installed:
+        return installed[-1] in NUMERICAL or file.startswith(_PACKAGE)
+    return file.startswith((*_STANDARD, _PACKAGE, "<frozen"))
+
+
+def is_library_name(module: str) -> bool:
+    """Whether a module of this name is the standard library's, a numerical one's or this one's."""
+    top = module.partition(".")[0]
+    return top in NUMERICAL or top in sys.stdlib_module_names or top == "tapegrad"
 
 
 def is_library_module(module: ModuleType) -> bool:
-    """Whether a module is an installed library's; one without a file if Python brought it."""
-    file = getattr(module, "__file__", None)
+    """Whether a module is a library's; one without a file if its name is one's."""
+    file = vars(module).get("__file__")
     if file is None:
-        return module.__name__.partition(".")[0] in sys.stdlib_module_names
+        return is_library_name(module.__name__)
     return module.__name__ != "__main__" and in_library(file)
 
 
 def is_library_object(thing: Any) -> bool:
-    """Whether a class, or the class of an object, is an installed library's."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    module = sys.modules.get(kind.__module__)
-    return is_of_this_package(kind.__module__) or (module is not None and is_library_module(module))
+    """Whether a class, or the class of an object, is a library's."""
+    name = module_of(thing if isinstance(thing, type) else type(thing))
+    module = sys.modules.get(name)
+    return is_of_this_package(name) or (module is not None and is_library_module(module))
+
+
+def module_of(kind: type) -> str:
+    """Return the name of the module that a class is from."""
+    name = kind.__module__  # a descriptor where a class derived from `type` has none of its own
+    return name if isinstance(name, str) else "builtins"
 
 
 def is_compiler_object(thing: Any) -> bool:
     """Whether an object is part of a compiler, whose insides are endless and no user's data."""
-    return type(thing).__module__.startswith(("numba.core", "numba.stencils", "llvmlite."))
+    return module_of(type(thing)).startswith(("numba.core", "numba.stencils", "llvmlite."))
 
 
 def is_of_this_package(module: str | None) -> bool:

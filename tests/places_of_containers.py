@@ -16,7 +16,7 @@ def container(make, change, read):
         held, ticks = make(), new_ticks()
 
         def f(x):
-            next(ticks)
+            ticks.release()
             return read(held) * x * x
 
         return f, functools.partial(change, held), ticks

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import operator
 
-import numpy as np
 from places import place, place_that_rebinds
 from ticks import new_ticks
 
@@ -17,7 +16,7 @@ def closure_variable(make_module):
     lam, ticks = 0.1, new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return lam * x * x
 
     def change(value):
@@ -32,7 +31,7 @@ def closure_variable_of_an_inner_function(make_module):
     lam, ticks = 0.1, new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
 
         def inner(y):
             return lam * y
@@ -51,7 +50,7 @@ def closure_variable_read_in_a_comprehension(make_module):
     lam, ticks = 0.1, new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return sum([lam * x * y for y in (x,)])
 
     def change(value):
@@ -66,7 +65,7 @@ def default(make_module):
     ticks = new_ticks()
 
     def f(x, lam=0.1):
-        next(ticks)
+        ticks.release()
         return lam * x * x
 
     return f, lambda value: setattr(f, "__defaults__", (value,)), ticks
@@ -77,7 +76,7 @@ def keyword_default(make_module):
     ticks = new_ticks()
 
     def f(x, *, lam=0.1):
-        next(ticks)
+        ticks.release()
         return lam * x * x
 
     return f, lambda value: f.__kwdefaults__.update(lam=value), ticks
@@ -91,7 +90,7 @@ def default_of_a_helper(make_module):
         return lam * x
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helper(x) * x
 
     return f, lambda value: setattr(helper, "__defaults__", (value,)), ticks
@@ -102,25 +101,21 @@ def mutable_default(make_module):
     ticks, options = new_ticks(), {"lam": 0.1}
 
     def f(x, options=options):
-        next(ticks)
+        ticks.release()
         return options["lam"] * x * x
 
     return f, lambda value: options.update(lam=value), ticks
 
 
-def scaled(ticks, lam, x):
-    next(ticks)
-    return (lam[0] if isinstance(lam, list | np.ndarray) else lam) * x * x
-
-
 @place
 def list_in_a_partials_arguments(make_module):
     ticks, lam = new_ticks(), [0.1]
-    return (
-        functools.partial(scaled, ticks, lam),
-        functools.partial(operator.setitem, lam, 0),
-        ticks,
-    )
+
+    def scaled(lam, x):
+        ticks.release()
+        return lam[0] * x * x
+
+    return functools.partial(scaled, lam), functools.partial(operator.setitem, lam, 0), ticks
 
 
 @place
@@ -128,7 +123,7 @@ def partials_keyword(make_module):
     ticks = new_ticks()
 
     def f(x, lam):
-        next(ticks)
+        ticks.release()
         return lam * x * x
 
     partial = functools.partial(f, lam=0.1)
@@ -147,7 +142,7 @@ def keyword_of_a_partial_of_a_partial_that_is_a_helper(make_module):
     inner.keywords["lam"] = 0.1
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helper(x)
 
     return f, lambda value: inner.keywords.update(lam=value), ticks
@@ -162,7 +157,7 @@ def attribute_of_a_function(make_module):
     helper.lam = 0.1
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helper(x) * x
 
     return f, functools.partial(setattr, helper, "lam"), ticks
@@ -185,7 +180,7 @@ def closure_of_a_helper_under_functools_wraps(make_module):
         return lam * x
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helper(x) * x
 
     def change(value):
@@ -212,7 +207,7 @@ def closure_of_a_decorator(make_module):
 
     @times
     def f(x):
-        next(ticks)
+        ticks.release()
         return x * x
 
     return f, change, ticks
@@ -224,7 +219,7 @@ def closure_of_a_function_under_a_derivative(make_module):
     slope = tg.grad(lambda x: lam * x * x * x / 3.0)
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return slope(x)
 
     def change(value):
@@ -242,7 +237,7 @@ def closure_of_a_function_under_a_derivative_made_inside(make_module):
         return lam * x * x * x / 3.0
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return tg.grad(cube)(x)
 
     def change(value):
@@ -262,7 +257,7 @@ def helper_bound_again(make_module):
     helper = helper_for(0.1)
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helper(x) * x
 
     def change(value):
@@ -282,7 +277,7 @@ def helper_in_a_list_bound_again(make_module):
     helpers = [helper_for(0.1)]
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return helpers[0](x) * x
 
     return f, lambda value: operator.setitem(helpers, 0, helper_for(value)), ticks

@@ -24,28 +24,28 @@ class Model:
         self.weights = np.array([0.1, 0.7])
 
     def loss(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.lam * x * x
 
     def loss_by_property(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.scale * x * x
 
     def loss_by_alias(self, x):
-        next(self.ticks)
+        self.ticks.release()
         me = self
         return me.lam * x * x
 
     def loss_by_generator(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return sum(self.lam * x * y for y in (x,))
 
     def loss_by_comprehension(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return sum([self.lam * x * y for y in (x,)])
 
     def loss_by_inner_function(self, x):
-        next(self.ticks)
+        self.ticks.release()
 
         def inner(y):
             return self.lam * y
@@ -53,47 +53,47 @@ class Model:
         return inner(x) * x
 
     def loss_by_lambda_of_an_option(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return (lambda y: self.options["lam"] * y)(x) * x
 
     def loss_by_method(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.times_lam(x) * x
 
     def loss_by_classmethod(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.times_kind(x) * x
 
     def loss_by_class_attribute(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.kind * x * x
 
     def loss_by_class_table(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.table["lam"] * x * x
 
     def loss_by_option(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.options["lam"] * x * x
 
     def loss_by_deep_option(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.options["deep"]["lams"][0] * x * x
 
     def loss_by_weight(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return self.weights[0] * x * x
 
     def loss_by_getattr(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return getattr(self, "lam") * x * x  # noqa: B009
 
     def loss_by_attribute_or_default(self, x):
-        next(self.ticks)
+        self.ticks.release()
         return getattr(self, "other", 0.1) * x * x
 
     def loss_by_lazy_attribute(self, x):
-        next(self.ticks)
+        self.ticks.release()
         if not hasattr(self, "lazy"):
             self.lazy = 0.1
         return self.lazy * x * x
@@ -170,7 +170,7 @@ def attribute_that_a_method_of_super_reads_from_the_class(make_module):
 
     class Derived(Base):
         def loss(self, x):
-            next(ticks)
+            ticks.release()
             return super().scale(x) * x
 
     ticks = new_ticks()
@@ -183,7 +183,7 @@ def attribute_of_a_callable_object(make_module):
         lam = None
 
         def __call__(self, x):
-            next(ticks)
+            ticks.release()
             return self.lam * x * x
 
     ticks, loss = new_ticks(), Loss()
@@ -195,7 +195,7 @@ def attribute_of_a_callable_object(make_module):
 def attribute_of_a_callable_object_with_an_inherited_call(make_module):
     class Base:
         def __call__(self, x):
-            next(ticks)
+            ticks.release()
             return self.lam * x * x
 
     class Derived(Base):
@@ -211,7 +211,7 @@ def object_read_by(read, made=None):
     thing, ticks = types.SimpleNamespace(lam=0.1) if made is None else made, new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return read(thing, x) * x
 
     return f, functools.partial(setattr, thing, "lam"), ticks
@@ -247,7 +247,7 @@ def attribute_of_a_namespace(make_module):
     thing, ticks = types.SimpleNamespace(lam=0.1), new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return thing.lam * x * x
 
     return f, functools.partial(setattr, thing, "lam"), ticks
@@ -263,7 +263,7 @@ def attribute_of_a_namespace_in_a_list(make_module):
     things, ticks = [types.SimpleNamespace(lam=0.1)], new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return sum(thing.lam * x for thing in things) * x
 
     return f, functools.partial(setattr, things[0], "lam"), ticks
@@ -309,7 +309,7 @@ def class_attribute(make_module):
     ticks = new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return Own.lam * x * x
 
     return f, functools.partial(setattr, Own, "lam"), ticks
@@ -326,7 +326,7 @@ def class_attribute_of_a_base_of_a_class_made_inside(make_module):
     ticks = new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return Derived().lam * x * x
 
     return f, functools.partial(setattr, Base, "lam"), ticks
@@ -341,7 +341,7 @@ def method_replaced_on_the_class(make_module):
     own, ticks = Own(), new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return own.scale(x) * x
 
     return f, lambda value: setattr(Own, "scale", lambda self, x: value * x), ticks
@@ -352,7 +352,7 @@ def object_bound_again(make_module):
     thing, ticks = Settings(), new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return times_lam_of(thing, x) * x
 
     def change(value):

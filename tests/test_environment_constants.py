@@ -16,7 +16,7 @@ def reader(value):
     ticks = new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return x * scale(value)
 
     def change(new):
@@ -127,7 +127,7 @@ def constant_reader(value):
     ticks = new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return x if value is not None else -x
 
     def change(new):
@@ -142,7 +142,7 @@ def test_an_array_of_another_type_or_shape_but_the_same_bytes_records_again():
     ticks = new_ticks()
 
     def f(x):
-        next(ticks)
+        ticks.release()
         return x * float(weights.dtype.itemsize + 100 * weights.ndim + weights.reshape(-1)[0])
 
     derivative = tg.grad(f)

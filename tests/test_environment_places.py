@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 # Imported for the places that they add to the registry.
+import places_of_code  # noqa: F401
 import places_of_containers  # noqa: F401
 import places_of_functions  # noqa: F401
+import places_of_library_objects  # noqa: F401
 import places_of_modules  # noqa: F401
 import places_of_objects  # noqa: F401
 import pytest

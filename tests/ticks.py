@@ -1,22 +1,20 @@
 """Counts of how often a function's body really ran.
 
-`next(ticks)` counts a run: an iterator has no content that could be remembered, so that counting
+`ticks.release()` counts a run: a semaphore is a lock, which counts as unchanged, so that counting
 doesn't disturb what is counted.
 """
 
 from __future__ import annotations
 
-import operator
-
-MANY = 10**6
+import threading
 
 
 def new_ticks():
-    return iter(range(MANY))
+    return threading.Semaphore(0)
 
 
 def ran(ticks):
-    return MANY - operator.length_hint(ticks)
+    return ticks._value
 
 
 def counted(function):
@@ -24,7 +22,7 @@ def counted(function):
     ticks = new_ticks()
 
     def f(*args, **kwargs):
-        next(ticks)
+        ticks.release()
         return function(*args, **kwargs)
 
     return f, ticks

@@ -1,87 +1,26 @@
 """What a function closes over, remembered so that a change is noticed.
 
 From a function's code follow the globals, closure variables, defaults, attributes, imports and
-Python functions it reads; numbers, strings, arrays and containers of them are remembered,
-immutable ones by identity, others by content. Files, clocks and random numbers can't be seen
-this way.
+Python functions it reads. What can't be proved unchanged counts as changed: numbers, strings,
+arrays and containers of them are compared by content, objects of the user's attribute by
+attribute and with the code of their classes, those of libraries by their state. Where a chain of
+reads runs code, each object before it is watched, the code is followed, and the chain is read
+again to compare. Files and clocks can't be seen.
 """
 
 from __future__ import annotations
 
-import builtins
-import functools
-import importlib.util
-import inspect
-import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, Protocol
+import threading
+from collections.abc import Set
+from typing import Any
 
-from tapegrad.function.content import can_change, children, freeze, is_data
-from tapegrad.function.reads import CLOSURE, GLOBAL, IMPORT, Read, reads
-from tapegrad.libraries import (
-    in_library,
-    is_compiler_object,
-    is_library_module,
-    is_library_object,
-    is_of_this_package,
-)  # fmt: skip
-from tapegrad.record.interception import Cell, Place, is_interceptable, original_of
-
-_MISSING = object()
-_BLIND = frozenset(
-    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
-)
-
-Getter = Callable[[], Any]
-
-
-class _Condition(Protocol):
-    name: str
-
-    def holds(self) -> bool:
-        """Whether what was remembered is still so."""
-
-
-class _Watch:
-    """One place outside a function: how to read it, and what was there."""
-
-    __slots__ = ("content", "get", "is_fixed", "name", "value")
-
-    def __init__(self, name: str, get: Getter, value: Any) -> None:
-        self.name, self.get, self.value = name, get, value
-        self.is_fixed = not can_change(value)
-        self.content = freeze(value)
-
-    def holds(self) -> bool:
-        value = self.get()
-        if value is self.value and self.is_fixed:
-            return True
-        value = original_of(value)  # another thread may be recording
-        if freeze(value, keep=False) != self.content:
-            return False
-        self.value = value  # equal content under another identity: the next check is quick
-        return True
-
-
-class _Names:
-    """The names an object or module has."""
-
-    def __init__(self, name: str, namespace: dict[str, Any]) -> None:
-        self.name, self._namespace, self._names = name, namespace, list(namespace)
-
-    def holds(self) -> bool:
-        return list(self._namespace) == self._names
-
-
-class _Absent:
-    """Names that a namespace doesn't have, so that they mean builtins."""
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self.name, self.names, self._keys = "a builtin's name", set[str](), namespace.keys()
-
-    def holds(self) -> bool:
-        return self._keys.isdisjoint(self.names)
+from tapegrad.function.watch.checks import Check, compiled
+from tapegrad.function.watch.conditions import Condition
+from tapegrad.function.watch.draws import NAMES
+from tapegrad.function.watch.kinds import is_plain
+from tapegrad.function.watch.things import follow_all
+from tapegrad.function.watch.walk import Walk, items
+from tapegrad.record.interception import Place
 
 
 class Environment:
@@ -92,241 +31,91 @@ class Environment:
     *things : callable or object
         Python functions, bound methods, `functools.partial`s, callables of this library wrapping
         one, and objects whose attributes and methods may be used.
+    are_called : bool
+        Whether calling the things is all that is done with them.
+    names : set of str
+        What other code mentions that uses them.
+
+    Attributes
+    ----------
+    unwatched : str or None
+        Why it can't be told whether something changed, if it can't.
     """
 
-    def __init__(self, *things: Any) -> None:
-        self._conditions: dict[tuple[Any, ...], _Condition] = {}
-        self._functions: set[tuple[FunctionType, int]] = set()
-        self._places: list[Place] = []
-        self._seen: set[int] = set()
-        self._keep: list[Any] = []
+    def __init__(self, *things: Any, are_called: bool = False,
+                 names: Set[str] = frozenset()) -> None:  # fmt: skip
+        self._walk = walk = Walk()
+        self._use(names)
         for thing in things:
-            self._follow(type(thing).__name__, thing)
+            name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
+            walk.follow(name, thing, are_called)
+        self._conditions: list[Condition] = []
+        self._check: Check | None = None
+        self.unwatched: str | None = None
+        self._finish()
+
+    def _finish(self) -> None:
+        follow_all(self._walk)
+        self._conditions = self._walk.inputs()
+        self._check = None
+        self.unwatched = self._first_unwatched()
+
+    @property
+    def names(self) -> Set[str]:
+        """The names and strings that the code mentions."""
+        return self._walk.names
+
+    def mention(self, names: Set[str]) -> None:
+        """Follow what other code, which mentions these names, can reach of the things here."""
+        if not names <= self._walk.names:
+            self._use(names)
+            self._finish()
+
+    def _use(self, names: Set[str]) -> None:
+        self._walk.mention(names)
+        self._walk.read |= names
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
-        for condition in self._conditions.values():
+        if self._check is not None and self._check():
+            return None
+        is_moved = self._check is None
+        for condition in self._conditions:
             if not condition.holds():
                 return condition.name
+            is_moved = is_moved or condition.is_moved
+        if is_moved:
+            self._check = compiled(self._conditions)
         return None
+
+    def drawn_from(self) -> str | None:
+        """Return the name of a generator that gave numbers since, or of one without a seed."""
+        changed = (state.name for state in self._walk.generators if not state.holds())
+        return self._walk.unpredictable or next(changed, None)
+
+    @property
+    def may_draw(self) -> bool:
+        """Whether a shared generator that gave numbers meanwhile gave them to this code."""
+        return threading.active_count() == 1 or not self._walk.names.isdisjoint(NAMES)
+
+    def seeds(self, name: str) -> bool:
+        """Whether the code seeds a generator of this name itself."""
+        return "seed" in self._walk.names and name.rpartition(".")[2] in self._walk.names
 
     @property
     def places(self) -> list[Place]:
         """Where the function's code bound names that recording gives another meaning."""
-        return self._places
+        return self._walk.places
 
-    def _visit(self, thing: Any) -> bool:
-        if id(thing) in self._seen:
-            return False
-        self._seen.add(id(thing))
-        self._keep.append(thing)
-        return True
-
-    # --- following things ---------------------------------------------------------------------
-
-    def _follow(self, name: str, thing: Any) -> None:
-        """Remember what using a thing as a whole may read."""
-        if isinstance(thing, ModuleType):
-            self._module(thing)
-        elif callable(thing):
-            self._callable(thing)
-        elif not is_plain(thing):
-            self._object(name, thing)
-
-    def _callable(self, function: Any) -> None:
-        if isinstance(function, functools.partial):
-            self._attributes(function, "args", "keywords")
-            self._callable(function.func)
-        elif isinstance(function, MethodType):
-            self._function(function.__func__, function.__self__)
-        elif isinstance(function, FunctionType):
-            self._function(function, None)
-        elif hasattr(function, "__wrapped__"):
-            self._callable(function.__wrapped__)
-        elif isinstance(function, type):
-            self._class(function)
-        elif isinstance(inspect.getattr_static(type(function), "__call__"), FunctionType):
-            if is_library_object(function):
-                self._object(type(function).__name__, function)
-            else:
-                self._function(inspect.getattr_static(type(function), "__call__"), function)
-
-    def _function(self, function: Any, instance: Any) -> None:
-        key = (function, id(instance))
-        if not isinstance(function, FunctionType) or key in self._functions:
-            return
-        self._functions.add(key)
-        self._keep.append(instance)
-        if hasattr(function, "__wrapped__"):
-            self._callable(function.__wrapped__)
-        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        if _is_library(function):  # a decorator's: what it calls is the user's
-            for cell in cells.values():
-                if callable(content := _cell_contents(cell)):
-                    self._callable(content)
-            return
-        self._attributes(function, "__defaults__", "__kwdefaults__")
-        if "__class__" in cells and instance is not None:  # `super()` reads it unseen
-            self._class(instance if isinstance(instance, type) else type(instance), instance)
-        for read in reads(function.__code__):
-            self._read(read, function, cells, instance)
-
-    def _read(self, read: Read, function: FunctionType, cells: dict[str, Any],
-              instance: Any) -> None:  # fmt: skip
-        namespace = function.__globals__
-        root: Getter
-        if read.kind == GLOBAL:
-            if read.name not in namespace and hasattr(builtins, read.name):
-                absent = self._conditions.setdefault(("absent", id(namespace)), _Absent(namespace))
-                absent.names.add(read.name)  # type: ignore[attr-defined]
-                return
-            self._note_place(namespace, read.name)
-            root, owner = functools.partial(namespace.get, read.name, _MISSING), namespace
-        elif read.kind == CLOSURE and read.name in cells:
-            self._note_place(Cell(cells[read.name]), read.name)
-            root, owner = functools.partial(_cell_contents, cells[read.name]), cells[read.name]
-        elif read.kind == IMPORT:
-            name = _absolute(read.name, namespace)
-            root, owner = functools.partial(sys.modules.get, name, _MISSING), sys.modules
-        elif read.name == _first_argument(function.__code__) and instance is not None:
-            # A closure variable too, where an inner function reads it.
-            root, owner = functools.partial(_identity, instance), instance
-        else:
-            return
-        self._chain(read.name, root, read.attributes, (read.kind, id(owner), read.name))
-
-    def _chain(self, name: str, get: Getter, attributes: tuple[str, ...],
-               place: tuple[Any, ...]) -> None:  # fmt: skip
-        """Follow attributes as far as they lead through modules, classes and objects."""
-        for attribute in attributes:
-            owner = get()
-            if owner is _MISSING:
-                break
-            if is_plain(owner):
-                if attribute in _BLIND:
-                    return  # what was there before can't reach the result
-                break
-            if isinstance(owner, ModuleType) and is_library_module(owner):
-                return
-            static = inspect.getattr_static(type(owner), attribute, None)
-            if isinstance(static, property):
-                self._function(static.fget, owner)
-                return
-            name, place = f"{name}.{attribute}", (*place, attribute)
-            if isinstance(static, functools.cached_property):
-                self._function(static.func, owner)
-                get = functools.partial(vars(owner).get, attribute, _MISSING)
-                break
-            get = functools.partial(_attribute, get, attribute)
-        self._contents(name, get, place)
-
-    def _contents(self, name: str, get: Getter, place: tuple[Any, ...]) -> None:
-        if place in self._conditions:
-            return
-        value = original_of(get())
-        self._conditions[place] = _Watch(name, get, value)
-        for item in _items(value):
-            self._follow(name, item)
-
-    def _note_place(self, namespace: Any, name: str) -> None:
-        if is_interceptable(namespace.get(name)):
-            self._places.append((namespace, name))
-
-    # --- things used as a whole ---------------------------------------------------------------
-
-    def _attributes(self, thing: Any, *names: str) -> None:
-        for name in names:
-            get = functools.partial(getattr, thing, name, _MISSING)
-            self._contents(f"{name} of {thing!r}", get, ("of", id(thing), name))
-
-    def _names(self, name: str, thing: Any) -> None:
-        namespace = vars(thing)
-        self._conditions["names", id(thing)] = _Names(name, namespace)
-        for attribute in list(namespace):
-            if not attribute.startswith("__"):
-                get = functools.partial(namespace.get, attribute, _MISSING)
-                self._contents(f"{name}.{attribute}", get, ("in", id(thing), attribute))
-
-    def _module(self, module: ModuleType) -> None:
-        if not is_library_module(module) and self._visit(module):
-            self._names(module.__name__, module)
-
-    def _object(self, name: str, instance: Any) -> None:
-        """Remember every attribute of an object, and what its methods read."""
-        if is_compiler_object(instance) or not self._visit(instance):
-            return
-        self._class(type(instance), instance)
-        if hasattr(instance, "__dict__"):
-            self._names(name, instance)
-        for base in type(instance).__mro__:
-            slots = vars(base).get("__slots__", ())
-            self._attributes(instance, *([slots] if isinstance(slots, str) else slots))
-
-    def _class(self, kind: type, instance: Any = None) -> None:
-        if instance is None and not self._visit(kind):
-            return
-        for base in kind.__mro__:
-            if is_library_object(base):
-                continue
-            for attribute, value in list(vars(base).items()):
-                function = _function_of(value)
-                if function is not None:
-                    bound = kind if isinstance(value, classmethod) else instance
-                    self._function(function, bound)
-                elif not attribute.startswith("__") and not inspect.isdatadescriptor(value):
-                    get = functools.partial(getattr, kind, attribute, _MISSING)
-                    self._contents(f"{kind.__name__}.{attribute}", get, (id(kind), attribute))
+    def _first_unwatched(self) -> str | None:
+        for name, kind in self._walk.unwatchable:
+            attribute = name.rpartition(".")[2]
+            # What only code could read that isn't followed does no harm.
+            if " " in attribute or self._walk.is_by_string or attribute in self._walk.names:
+                return f"'{name}', which it reads, is a {kind.__name__}, whose state can't be seen"
+        return None
 
 
-def is_plain(thing: Any) -> bool:
-    """Whether a thing is data without attributes or methods of the user's."""
-    return is_data(thing) and is_library_object(thing)
-
-
-def _function_of(member: Any) -> FunctionType | None:
-    """Return the function that a member of a class makes callable, if there is one."""
-    for name in ("__func__", "fget", "func"):
-        member = getattr(member, name, member)
-    return member if isinstance(member, FunctionType) else None
-
-
-def _items(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
-    """Yield what a value is made of: the things in containers, and itself if it's none."""
-    if id(value) in above:
-        return
-    for item in children(value):
-        yield from _items(item, (*above, id(value)))
-    yield value
-
-
-def _absolute(name: str, namespace: dict[str, Any]) -> str:
-    """Return the full name of a module that an import statement names."""
-    if not name.startswith("."):
-        return name
-    try:
-        return importlib.util.resolve_name(name, namespace.get("__package__"))
-    except ImportError:  # the statement will say so
-        return name
-
-
-def _first_argument(code: CodeType) -> str | None:
-    return code.co_varnames[0] if code.co_argcount else None
-
-
-def _cell_contents(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # the variable has no value yet
-        return _MISSING
-
-
-def _identity(thing: Any) -> Any:
-    return thing
-
-
-def _attribute(get: Getter, name: str) -> Any:
-    return getattr(get(), name, _MISSING)
-
-
-def _is_library(function: FunctionType) -> bool:
-    return is_of_this_package(function.__module__) or in_library(function.__code__.co_filename)
+def is_watched(thing: Any) -> bool:
+    """Whether an argument that is equal to another may mean something else, as functions may."""
+    return not all(map(is_plain, items(thing)))

@@ -3,8 +3,9 @@
 A call replays a recording made for the same kinds of arguments, if everything the function
 closes over is unchanged and every guard holds. A guard that fails names the recording that
 took the other way there, if there is one; otherwise the function is recorded again at the new
-point. What can't be seen is what the function reads from files, clocks and random number
-generators: `clear` forgets every recording.
+point. Where it can't be told whether something changed, and where random numbers are drawn, it's
+recorded at each call. What can't be seen is what the function reads from files and clocks:
+`clear` forgets every recording.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.environment import Environment, is_plain
+from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
+from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
 from tapegrad.libraries import frames_to_user
 
 if TYPE_CHECKING:
@@ -30,6 +32,15 @@ logger = logging.getLogger("tapegrad")
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
 
+OFTEN = f"has been recorded {MOST_RECORDINGS} times, because"
+WATCHABLE = (
+    ": pass what it takes from there as an argument, or read that into a variable outside it"
+)
+DRAWN_OUTSIDE = (
+    ": draw them outside and pass them in, as in `def f(x, noise): ...` and "
+    "`derivative(x, rng.standard_normal(n))`"
+)
+
 Attempt = Callable[[Recording, Workspace], int]
 """Replays a recording in a workspace; returns the guard that failed, or -1."""
 
@@ -37,13 +48,22 @@ Attempt = Callable[[Recording, Workspace], int]
 class _Signature:
     """The recordings made for one kind of arguments."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, outer: Environment) -> None:
         # Functions and objects among the arguments are equal while what they close over changes.
         things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
-        self.environment = None if all(map(is_plain, things)) else Environment(*things)
+        self.environment: Environment | None = None
+        if any(map(is_watched, things)):
+            self.environment = Environment(*things, names=outer.names)
+            outer.mention(self.environment.names)
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
+        self.is_passing = False
+
+    @property
+    def replayed(self) -> Recording | None:
+        """The recording used last, if it may be replayed."""
+        return None if self.is_full or self.is_passing else self.latest
 
     def has_changed(self) -> bool:
         """Whether a function among the arguments closes over something that changed."""
@@ -51,7 +71,7 @@ class _Signature:
 
     def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
-        recording = None if self.is_full else self.latest
+        recording = self.replayed
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
 
@@ -63,10 +83,16 @@ class _Signature:
 
     def add(self, new: Recording) -> None:
         """Keep a recording, linked to the others."""
+        if self.is_passing:
+            self.recordings, self.is_passing = [], False
         for recording in self.recordings:
             recording.link(new)
         self.recordings.append(new)
         self.latest = new
+
+    def keep_for_this_call(self, new: Recording) -> None:
+        """Keep a recording to be looked at, not to be replayed."""
+        self.recordings, self.latest, self.is_passing = [new], new, True
 
 
 class RecordedFunction:
@@ -86,6 +112,8 @@ class RecordedFunction:
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
         self._changes = 0
+        self._has_warned = False
+        self._shared_after: SharedStates = {}
 
     def clear(self) -> None:
         """Forget every recording."""
@@ -125,7 +153,7 @@ class RecordedFunction:
         failure = ""
         untried: list[Recording] | None = None
         outdated: list[Recording] = []
-        recording = None if signature.is_full else signature.latest
+        recording = signature.replayed
         while recording is not None:
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
@@ -143,11 +171,16 @@ class RecordedFunction:
             recording = recording.branches.get((failed, found))
             if recording not in untried:
                 recording = untried[-1] if untried else None
-        environments = [self._environment, signature.environment]
-        places = [place for environment in environments if environment is not None
-                  for place in environment.places]  # fmt: skip
+        environments = [environment for environment in (self._environment, signature.environment)
+                        if environment is not None]  # fmt: skip
+        places = [place for environment in environments for place in environment.places]
+        before = shared_states()
         recording = record(self.function, call, places, self.options)
-        self._keep(signature, recording, failure, outdated)
+        reason = self._reason_not_to_replay(environments, before)
+        if reason is None:
+            self._keep(signature, recording, failure, outdated)
+        else:
+            signature.keep_for_this_call(recording)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
@@ -169,34 +202,61 @@ class RecordedFunction:
                 signature.add(recording)
             elif not signature.is_full:
                 signature.is_full = True
-                _warn(f"it takes a new way at {failure} again and again", self.function)
+                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again")
+
+    def _reason_not_to_replay(self, environments: Sequence[Environment],
+                              before: SharedStates) -> str | None:  # fmt: skip
+        """Return why a new recording is of use for one call only, if it is; warn once."""
+        last, after = self._shared_after, shared_states()
+        self._shared_after = after
+        for environment in environments:
+            if environment.unwatched is not None:
+                self._warn_once(environment.unwatched, WATCHABLE)
+                return environment.unwatched
+        generator = drawn_between(before, after, last)
+        if generator is not None and not any(e.may_draw for e in environments):
+            generator = None  # another thread did
+        own = (environment.drawn_from() for environment in environments)
+        name = generator or next((name for name in own if name is not None), None)
+        if name is None:
+            return None
+        reason = f"it draws random numbers from {name}"
+        if last or not any(environment.seeds(name) for environment in environments):
+            self._warn_once(reason, DRAWN_OUTSIDE)
+        return reason
+
+    def _warn_once(self, reason: str, remedy: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _warn(self.function, f"can't be replayed, since {reason}", remedy)
 
     def _signature(self, call: Call) -> _Signature:
         environment = self._environment
         if environment is None or environment.changed() is not None:
             with self._lock:
-                self._renew_environment()
+                environment = self._renewed_environment()
         signature = self._signatures.get(call.key)
         if signature is not None and signature.has_changed():
             self._signatures.pop(call.key, None)
             signature = None
         if signature is None:
             with self._lock:
-                signature = self._signatures.setdefault(call.key, _Signature(call))
+                signature = self._signatures.setdefault(call.key, _Signature(call, environment))
                 if len(self._signatures) > MOST_SIGNATURES:  # forget the oldest
                     del self._signatures[next(iter(self._signatures))]
         return signature
 
-    def _renew_environment(self) -> None:
+    def _renewed_environment(self) -> Environment:
         old = self._environment
         changed = None if old is None else old.changed()
         if changed is not None:
             self._changes += 1
-            if self._changes == MOST_RECORDINGS:
-                _warn(f"'{changed}', which it reads, changes between calls", self.function)
+            if self._changes == MOST_RECORDINGS and not self._has_warned:
+                _warn(self.function, f"{OFTEN} '{changed}', which it reads, changes between calls")
         if old is None or changed is not None:
             self._signatures = {}
-            self._environment = Environment(self.function)
+            old = self._environment = Environment(self.function, are_called=True)
+        return old
 
     @property
     def latest(self) -> Recording | None:
@@ -213,10 +273,10 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
 
 
-def _warn(reason: str, function: Callable[..., Any]) -> None:
+def _warn(function: Callable[..., Any], reason: str, remedy: str = "") -> None:
     warnings.warn(
-        f"{_name(function)} has been recorded {MOST_RECORDINGS} times, because {reason}; it's now "
-        "recorded at every call, which is right but slow",
+        f"{_name(function)} {reason}; it's now recorded at every call, which is right but slow"
+        f"{remedy}",
         RecordingLimitWarning,
         stacklevel=frames_to_user() + 1,
     )

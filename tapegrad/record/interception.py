@@ -169,7 +169,7 @@ def is_interceptable(thing: Any) -> bool:
         return _view_of(original) is not None
     try:
         return original in _switches
-    except TypeError:  # unhashable, so not one of ours
+    except (TypeError, ValueError):  # unhashable, so not one of ours
         return False
 
 

@@ -37,12 +37,26 @@ _CLASSES = {"LOAD_CONST": "CONST", "LOAD_SMALL_INT": "CONST", "STORE_GLOBAL": "S
             "BINARY_SUBSCR": "SUBSCR"}  # fmt: skip
 
 
+# Methods that put something into a container, whatever was there before.
+BLIND = frozenset(
+    ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
+)
+_STORES = frozenset(
+    ["STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR",
+     "DELETE_GLOBAL", "DELETE_DEREF", "STORE_SLICE"]
+)  # fmt: skip
+
+
 class Read(NamedTuple):
-    """One read: `name` of a kind of root, and the attributes that follow."""
+    """One read: `name` of a kind of root, and the attributes that follow.
+
+    `is_called_empty` says that what is found is called at once without arguments, or with None.
+    """
 
     kind: str
     name: str
     attributes: tuple[str, ...]
+    is_called_empty: bool = False
 
 
 def _is_tally(instructions: list[dis.Instruction], at: int) -> bool:
@@ -80,7 +94,15 @@ def _own(code: CodeType) -> Iterator[Read]:
             if following.opname not in _ATTRIBUTES:
                 break
             attributes.append(str(following.argval))
-        yield Read(kind, str(name), tuple(attributes))
+        after = instructions[at + 1 + len(attributes) :]
+        yield Read(kind, str(name), tuple(attributes), _is_empty_call(after))
+
+
+def _is_empty_call(instructions: list[dis.Instruction]) -> bool:
+    names = [(i.opname, i.argval) for i in instructions[:2]]
+    if names[:1] == [("CALL", 0)]:
+        return True
+    return names == [("LOAD_CONST", None), ("CALL", 1)]
 
 
 def _imports(code: CodeType, instructions: list[dis.Instruction], at: int) -> Iterator[Read]:
@@ -100,3 +122,58 @@ def reads(code: CodeType) -> tuple[Read, ...]:
         if isinstance(constant, CodeType):
             found.extend(read for read in reads(constant) if read.kind != SELF)
     return tuple(dict.fromkeys(found))
+
+
+@functools.lru_cache(maxsize=4096)
+def names_in(code: CodeType) -> frozenset[str]:
+    """Return every name and every string that a code object, or one inside it, mentions."""
+    found = {*code.co_names, *code.co_freevars, *code.co_cellvars}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= names_in(constant)
+        elif isinstance(constant, str):
+            found.add(constant)
+        elif isinstance(constant, tuple):
+            found.update(item for item in constant if isinstance(item, str))
+    return frozenset(found)
+
+
+class Attributes(NamedTuple):
+    """The attributes that code reads, and those that it writes or puts something into."""
+
+    read: frozenset[str]
+    written: frozenset[str]
+
+
+@functools.lru_cache(maxsize=4096)
+def attributes_in(code: CodeType) -> Attributes:
+    """Return what a code object, and those inside it, do with attributes, tallies being writes."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
+    read, written = set[str](), set[str]()
+    for at, instruction in enumerate(instructions):
+        name = str(instruction.argval)
+        if instruction.opname == "STORE_ATTR":
+            written.add(name)
+        elif instruction.opname in _ATTRIBUTES:
+            following = instructions[at + 1] if at + 1 < len(instructions) else instruction
+            puts = following.opname in _ATTRIBUTES and following.argval in BLIND
+            is_written = puts or (at > 1 and _is_tally(instructions, at - 2))
+            (written if is_written else read).add(name)
+        elif instruction.opname.startswith("LOAD_SUPER"):
+            read.add(name)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = attributes_in(constant)
+            read |= inner.read
+            written |= inner.written
+        elif isinstance(constant, str):
+            read.add(constant)
+        elif isinstance(constant, tuple):  # a pattern's
+            read.update(item for item in constant if isinstance(item, str))
+    return Attributes(frozenset(read), frozenset(written))
+
+
+@functools.lru_cache(maxsize=4096)
+def stores(code: CodeType) -> bool:
+    """Whether a code object writes to anything but its own variables."""
+    return any(i.opname in _STORES for i in dis.get_instructions(code))

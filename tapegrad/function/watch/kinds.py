@@ -1,0 +1,86 @@
+"""Kinds of things that count as unchanged, because nothing a result depends on can change in them.
+
+Code is watched where it's found, files and clocks are what can't be seen, and locks and loggers
+carry no numbers.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import functools
+import io
+import logging
+import pathlib
+import re
+import types
+import uuid
+from typing import Any
+
+import numpy as np
+
+from tapegrad.function.content import is_data
+from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package, module_of
+
+_VALUES = (
+    bool, int, float, complex, str, bytes, range, type(None), type(...), type(NotImplemented),
+    np.generic, np.dtype, np.ufunc, re.Pattern, datetime.date, datetime.time, datetime.timedelta,
+    datetime.tzinfo, decimal.Decimal, fractions.Fraction, uuid.UUID, pathlib.PurePath,
+    types.CodeType, types.GenericAlias, types.UnionType,
+)  # fmt: skip
+_MEMBERS = (
+    types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+)  # fmt: skip
+_SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
+_LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
+_FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
+
+
+def is_fixed(thing: Any) -> bool:
+    """Whether a thing is immutable, or counts as unchanged."""
+    kind = type(thing)
+    if isinstance(thing, io.StringIO | io.BytesIO):
+        return False
+    if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *_SILENT)):
+        return is_library_object(kind)
+    if isinstance(thing, types.BuiltinFunctionType):
+        return thing.__self__ is None or isinstance(thing.__self__, types.ModuleType)
+    if is_compiler_object(thing):
+        return True
+    if is_of_this_package(module_of(kind)):
+        return wrapped_by(thing) is None
+    if module_of(kind) in _LOCK_MODULES:
+        return kind.__name__ not in ("_local", "local")
+    return module_of(kind) in _FIXED_MODULES
+
+
+def is_plain(thing: Any) -> bool:
+    """Whether a thing is data without attributes or methods of the user's."""
+    return is_data(thing) and is_library_object(thing)
+
+
+def wrapped_by(function: Any) -> Any:
+    """Return what a callable wraps, as `functools.update_wrapper` says, or None."""
+    return getattr(function, "__dict__", {}).get("__wrapped__")
+
+
+def functions_of(member: Any) -> list[types.FunctionType]:
+    """Return the functions that a member of a class calls."""
+    found: list[Any] = [member]
+    if isinstance(member, property):
+        found = [member.fget]
+    elif isinstance(member, classmethod | staticmethod):
+        found = [member.__func__]
+    elif isinstance(member, functools.cached_property | functools.partialmethod):
+        found = [member.func]
+    elif isinstance(member, functools.singledispatchmethod):
+        found = [member.dispatcher, *member.dispatcher.registry.values()]
+    return [function for function in found if isinstance(function, types.FunctionType)]
+
+
+def runs_code(static: Any) -> bool:
+    """Whether reading an attribute that a class defines so calls something."""
+    plain = (types.FunctionType, classmethod, staticmethod, type, *_MEMBERS)
+    return hasattr(type(static), "__get__") and not isinstance(static, plain)

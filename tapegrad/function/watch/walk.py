@@ -1,0 +1,158 @@
+"""A walk through what a function closes over: what was found, and what is still to be followed.
+
+Things wait in a queue, since objects refer to each other endlessly. What stands in methods is
+followed only when code that is followed mentions their names, or could make them up.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Set
+from types import FunctionType
+from typing import Any
+
+from tapegrad.function.content import can_change, children
+from tapegrad.function.watch.conditions import Condition, Path, State, Watch
+from tapegrad.function.watch.states import UnwatchableError
+from tapegrad.record.interception import Place, is_interceptable
+
+# Names by which code can read an attribute that it doesn't mention.
+_BY_STRING = frozenset(
+    ["getattr", "vars", "__dict__", "dir", "attrgetter", "methodcaller", "eval", "exec",
+     "getmembers", "getattr_static", "__getattribute__"]
+)  # fmt: skip
+
+ATTRIBUTE = "in"
+
+Key = tuple[Any, ...]
+"""What a condition is about; that of an attribute of an object is `ATTRIBUTE`, identity, name."""
+
+
+class Walk:
+    """What a walk has found so far.
+
+    Attributes
+    ----------
+    conditions : dict
+        Under which nothing changed.
+    names : set of str
+        The names and strings that code mentions.
+    read, written : set of str
+        The attributes that code reads, and those it writes.
+    generators : list of State
+        Of random numbers.
+    unwatchable : list of (str, type)
+        Names of objects whose state can't be read.
+    unpredictable : str or None
+        The name of something called that gives numbers which no seed decides.
+    places : list of Place
+        Where code bound names that recording gives another meaning.
+    """
+
+    def __init__(self) -> None:
+        self.conditions: dict[Key, Condition] = {}
+        self.names: set[str] = set()
+        self.read: set[str] = set()
+        self.written: set[str] = set()
+        self.generators: list[State] = []
+        self.unwatchable: list[tuple[str, type]] = []
+        self.unpredictable: str | None = None
+        self.places: list[Place] = []
+        self.things: collections.deque[tuple[str, Any, bool]] = collections.deque()
+        self.calls: collections.deque[tuple[FunctionType, Any]] = collections.deque()
+        self._seen: set[Key] = set()
+        self._keep: list[Any] = []  # so that identities stay what they are
+        self._waiting: dict[str, list[tuple[FunctionType, Any]]] = {}
+
+    def is_new(self, *things: Any) -> bool:
+        """Whether these things together come for the first time."""
+        key = tuple(map(id, things))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self.keep(*things)
+        return True
+
+    def keep(self, *things: Any) -> None:
+        """Keep things alive."""
+        self._keep.extend(things)
+
+    def follow(self, name: str, thing: Any, is_called: bool = False) -> None:
+        """Note that what a thing is made of is used as a whole, or called."""
+        for item in items(thing):
+            self.things.append((name, item, is_called))
+
+    def call(self, function: FunctionType, instance: Any) -> None:
+        """Note that a function is called, with an instance as its first argument or with None."""
+        self.keep(instance)
+        self.calls.append((function, instance))
+
+    def add(self, key: Key, condition: type, name: str, *args: Any) -> Condition | None:
+        """Add a condition if there's none for this key; return the new one."""
+        if key in self.conditions:
+            return None
+        try:
+            made: Condition = condition(name, *args)
+        except UnwatchableError as error:
+            self.unwatchable.append((name, error.kind))
+            return None
+        self.conditions[key] = made
+        return made
+
+    def watch(self, name: str, path: Path, key: Key) -> None:
+        """Remember what is in a place, and follow it."""
+        if self.add(key, Watch, name, path) is not None:
+            self.follow(name, path.get())
+
+    def watch_value(self, name: str, path: Path, key: Key) -> None:
+        """Remember the content of a thing that is always the same, and follow it."""
+        if can_change(path.get()):
+            self.watch(name, path, key)
+        else:
+            self.follow(name, path.get())
+
+    def note_place(self, namespace: Any, name: str) -> None:
+        """Note a place if recording gives what is there another meaning."""
+        if is_interceptable(namespace.get(name)):
+            self.places.append((namespace, name))
+
+    def inputs(self) -> list[Condition]:
+        """Return the conditions, but for attributes that code only writes."""
+        outputs = set() if self.is_by_string else self.written - self.read
+        return [
+            condition
+            for key, condition in self.conditions.items()
+            if key[0] != ATTRIBUTE or key[2] not in outputs
+        ]
+
+    # --- methods ------------------------------------------------------------------------------
+
+    @property
+    def is_by_string(self) -> bool:
+        """Whether code can read attributes that it doesn't mention."""
+        return not self.names.isdisjoint(_BY_STRING)
+
+    def mention(self, names: Set[str]) -> None:
+        """Follow the methods that wait for one of these names."""
+        was_by_string = self.is_by_string
+        self.names |= names | ({"type"} if "__class__" in names else set())
+        ready = self._waiting if self.is_by_string and not was_by_string else self.names
+        for name in [name for name in ready if name in self._waiting]:
+            self.calls.extend(self._waiting.pop(name))
+
+    def wait(self, name: str, function: FunctionType, instance: Any) -> None:
+        """Follow a method now, or when code that mentions its name is followed."""
+        if name in self.names or name.startswith("__") or self.is_by_string:
+            self.call(function, instance)
+        else:
+            self.keep(instance)
+            self._waiting.setdefault(name, []).append((function, instance))
+
+
+def items(value: Any, above: tuple[int, ...] = ()) -> Iterator[Any]:
+    """Yield what a value is made of: the things in containers, and itself if it's none."""
+    if id(value) in above:
+        return
+    for item in children(value):
+        yield from items(item, (*above, id(value)))
+    yield value
