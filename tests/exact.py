@@ -14,14 +14,19 @@ import numpy as np
 from tapegrad import growth, tape
 from tapegrad.jit import Kernel
 from tapegrad.layout import COUNT_WORD, MAX_ENTRIES, PYTHON_COLUMNS
+from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.tape import Tape
 
-MARGIN = 1024
+MARGIN = 256
 """Entries before and after an array; an overrun shorter than that harms nothing else."""
 
 _BYTE = 0xA5
+_UNTOUCHED = {width: bytes([_BYTE]) * (MARGIN * width) for width in (1, 2, 4, 8, 16, 24, 32)}
 _plain_resize, _plain_run, _plain_note = Tape._resize, Tape.run, Tape.take_note
 _entry_point = Kernel.__dict__["run"]
+
+
+_WIDTH = {active: ACTIVE.itemsize}
 
 
 class OverrunError(AssertionError):
@@ -41,11 +46,12 @@ class _Mode:
         if whole is None or getattr(whole, "size", 0) != array.size + 2 * MARGIN:
             return
         for side, margin in (("before", whole[:MARGIN]), ("after", whole[-MARGIN:])):
-            written = np.flatnonzero(margin.view(np.uint8) != _BYTE) // margin.itemsize
-            if written.size:
+            if margin.tobytes() != _UNTOUCHED[margin.itemsize]:
+                written = np.unique(np.flatnonzero(margin.view(np.uint8) != _BYTE)
+                                    // margin.itemsize)  # fmt: skip
                 self.overruns.append(
-                    f"{self.doing} wrote {len(np.unique(written))} entries {side} {what}, which "
-                    f"has {array.size}"
+                    f"{self.doing} wrote {len(written)} entries {side} {what}, which has "
+                    f"{array.size}"
                 )
                 margin.view(np.uint8)[:] = _BYTE
 
@@ -125,6 +131,7 @@ class _Guarded:
     __hash__ = None
 
     def __call__(self, *args):
+        self._check_kinds(args)
         copies = {k: self._copied(args, k) for k in range(len(args)) if self._has_own(args, k)}
         result = self._plain(*[copies.get(k, arg) for k, arg in enumerate(args)])
         before, self._mode.doing = self._mode.doing, name_of(self._kernel)
@@ -134,6 +141,21 @@ class _Guarded:
         self._mode.doing = before
         self._mode.report()
         return result
+
+    def _check_kinds(self, args):
+        """Note arrays of other kinds than the kernel, which looks at none, was compiled for."""
+        signature = self._kernel._signature
+        kinds = (signature() if callable(signature) else signature).args
+        for k, (arg, kind) in enumerate(zip(args, kinds, strict=True)):
+            if isinstance(arg, np.ndarray):
+                wants = (kind.ndim, _WIDTH.get(kind.dtype) or np.dtype(str(kind.dtype)).itemsize)
+                is_laid_out = kind.layout == "A" or arg.flags.c_contiguous
+                if (arg.ndim, arg.itemsize) != wants or not is_laid_out:
+                    self._mode.overruns.append(
+                        f"{name_of(self._kernel)} was passed {arg.dtype}[{arg.ndim}] as argument "
+                        f"{k}, which is {kind}"
+                    )
+        self._mode.report()
 
     @staticmethod
     def _has_own(args, k):
