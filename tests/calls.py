@@ -9,8 +9,8 @@ import tapegrad as tg
 from tapegrad.record.functions.registry import RULES
 
 _FIRST = ("absolute amax amin all any argmax argmin argsort argwhere around array_equiv atleast_1d "
-          "atleast_2d atleast_3d average copy count_nonzero cumprod cumsum cumulative_prod "
-          "cumulative_sum diag diagflat diagonal diff ediff1d empty_like fix flatnonzero flip "
+          "atleast_2d atleast_3d average copy count_nonzero cumprod cumsum diag diagflat "
+          "diagonal diff ediff1d fix flatnonzero flip "
           "fliplr flipud i0 imag iscomplexobj isneginf isposinf isrealobj linalg.det linalg.inv "
           "linalg.norm max mean median min nan_to_num nanargmax nanargmin nancumprod nancumsum "
           "nanmax nanmean nanmin nanprod nanstd nansum nanvar ndim nonzero ones_like prod ptp "
@@ -18,7 +18,7 @@ _FIRST = ("absolute amax amin all any argmax argmin argsort argwhere around arra
           "transpose tril triu unique vander var zeros_like gradient trapezoid")  # fmt: skip
 _BOTH = ("allclose append array_equal broadcast_arrays column_stack convolve correlate divmod "
          "dot inner isclose kron linalg.solve linalg.vecdot lexsort matmul may_share_memory "
-         "meshgrid outer polyval result_type shares_memory vdot vecdot")  # fmt: skip
+         "meshgrid outer polyval shares_memory vdot vecdot")  # fmt: skip
 _PAIR = "block column_stack concatenate dstack hstack lexsort stack vstack"
 
 
@@ -59,7 +59,7 @@ _FURTHER = {
     "all": [lambda x, y: np.all(x > y, axis=-1)],
     "any": [lambda x, y: np.any(x > y, axis=0)],
     "apply_along_axis": [lambda x, y: np.apply_along_axis(np.sum, 0, x)],
-    "argpartition": [lambda x, y: np.argpartition(x, 0)],
+    "argpartition": [lambda x, y: np.argpartition(np.atleast_1d(x), 0)[..., 0]],
     "array_split": [lambda x, y: np.array_split(x, 2)],
     "average": [lambda x, y: np.average(x, weights=y), lambda x, y: np.average(x, axis=-1)],
     "broadcast_to": [lambda x, y: np.broadcast_to(x, (2, *np.shape(x)))],
@@ -68,6 +68,8 @@ _FURTHER = {
     "compress": [lambda x, y: np.compress([True], x), _lines(lambda x, y: np.compress(x > y, y))],
     "copyto": [_changed(np.copyto), _changed(lambda x, y: np.copyto(x, y, where=y > 0.5))],
     "cross": [lambda x, y: np.cross(np.ravel(x)[:3], np.ravel(y)[:3])],
+    "cumulative_prod": [lambda x, y: np.cumulative_prod(np.ravel(x), include_initial=True)],
+    "cumulative_sum": [lambda x, y: np.cumulative_sum(np.atleast_1d(x), axis=-1)],
     "cumsum": [lambda x, y: np.cumsum(x, axis=-1), lambda x, y: np.cumsum(x[::-1])],
     "cumprod": [lambda x, y: np.cumprod(x, axis=0), lambda x, y: np.cumprod(np.transpose(x))],
     "delete": [lambda x, y: np.delete(x, 0, axis=-1)],
@@ -79,6 +81,7 @@ _FURTHER = {
     "einsum": [lambda x, y: np.einsum("...,...", x, y), lambda x, y: np.einsum("...i->...", x),
                lambda x, y: np.einsum("ij,kj->ik", x, y), lambda x, y: np.einsum("ii", x),
                lambda x, y: np.einsum("...i,...i,...i", x, y, x)],
+    "empty_like": [lambda x, y: np.shape(np.empty_like(x))],
     "expand_dims": [lambda x, y: np.expand_dims(x, 0)],
     "extract": [lambda x, y: np.extract(x > y, y)],
     "fill_diagonal": [_changed(lambda x, y: np.fill_diagonal(x, 2.0)),
@@ -91,8 +94,9 @@ _FURTHER = {
     "interp": [lambda x, y: np.interp(x, [0.0, 0.5, 1.0], [1.0, 3.0, 2.0]),
                _lines(lambda x, y: np.interp(0.4, np.cumsum(x), y))],
     "linalg.det": [lambda x, y: np.linalg.det(np.matmul(x, np.swapaxes(y, -1, -2)))],
-    "linalg.norm": [lambda x, y: np.linalg.norm(x, axis=-1), lambda x, y: np.linalg.norm(x, 1),
-                    lambda x, y: np.linalg.norm(x, np.inf)],
+    "linalg.norm": [lambda x, y: np.linalg.norm(x, axis=-1),
+                    lambda x, y: np.linalg.norm(np.append(x, 0.25), 1),
+                    lambda x, y: np.linalg.norm(np.append(x, y), np.inf) if np.size(x) else x],
     "linalg.inv": [lambda x, y: np.linalg.inv(
         np.matmul(x, np.swapaxes(y, -1, -2)) + 3.0 * np.eye(np.shape(x)[-2]))],
     "linalg.solve": [lambda x, y: np.linalg.solve(
@@ -106,18 +110,19 @@ _FURTHER = {
     "min": [lambda x, y: np.min(x, axis=0)],
     "moveaxis": [lambda x, y: np.moveaxis(x, 0, -1)],
     "pad": [lambda x, y: np.pad(x, 1), lambda x, y: np.pad(x, 1, mode="edge")],
-    "partition": [lambda x, y: np.partition(x, 0)],
+    "partition": [lambda x, y: np.partition(np.atleast_1d(x), 0)[..., 0]],
     "percentile": [lambda x, y: np.percentile(x, 30.0), lambda x, y: np.percentile(x, [10, 90], 0)],
     "piecewise": [lambda x, y: np.piecewise(x, [x > 0.5], [lambda u: u * u, 2.0])],
     "place": [_changed(lambda x, y: np.place(x, y > 0.5, [1.0, 2.0]))],
     "polyval": [lambda x, y: np.polyval([1.0, 2.0, 3.0], x)],
     "prod": [lambda x, y: np.prod(x, axis=0), lambda x, y: np.prod(x, where=y > 0.5)],
-    "put": [_changed(lambda x, y: np.put(x, [0], 3.0))],
+    "put": [_changed(lambda x, y: np.put(np.atleast_1d(x), [0], 3.0))],
     "put_along_axis": [_changed(lambda x, y: np.put_along_axis(
         x, np.zeros((1,) * np.ndim(x), int), 2.0, 0))],
     "putmask": [_changed(lambda x, y: np.putmask(x, y > 0.5, y))],
     "quantile": [lambda x, y: np.quantile(x, 0.3), lambda x, y: np.quantile(x, 0.5, axis=-1)],
     "repeat": [lambda x, y: np.repeat(x, 2), lambda x, y: np.repeat(x, 2, axis=0)],
+    "result_type": [lambda x, y: np.result_type(x, y) == np.float64],
     "reshape": [lambda x, y: np.reshape(x, -1)],
     "resize": [lambda x, y: np.resize(x, (2, 3))],
     "roll": [lambda x, y: np.roll(x, 1), lambda x, y: np.roll(x, 1, axis=0)],
@@ -162,7 +167,9 @@ _SPECIAL = {
 }
 
 
-REACHED_BY_NAME = [f"scipy.special.{name}" for name in ("log_softmax", "logsumexp", "softmax")]
+REACHED_BY_NAME = [
+    f"scipy.special.{name}" for name in ("log_softmax", "logsumexp", "polygamma", "softmax")
+]
 """What records only in a function that is differentiated, since NumPy has no say in it."""
 
 
@@ -172,6 +179,8 @@ def _ufunc_calls(ufunc):
     SciPy's ufuncs are called without `where=` and methods, which crash in SciPy 1.17.
     """
     is_numpys = getattr(np, ufunc.__name__, None) is ufunc
+    if ufunc in (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert):  # of truth values
+        return [lambda x, y: ufunc(*(x > 0.5, y > x)[: ufunc.nin])]
     if ufunc.nin == 1:
         calls = [lambda x, y: ufunc(x), lambda x, y: ufunc(np.flip(np.transpose(x)))]
         return calls + [_where_into(ufunc)] * is_numpys
