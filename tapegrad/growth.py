@@ -9,10 +9,7 @@ from typing import Any, Protocol
 from llvmlite import binding as llvm
 
 from tapegrad.errors import TapeMemoryError
-from tapegrad.layout import COUNT_WORD, FAILED_WORD
-
-MOST_AT_ONCE = 2
-"""How many entries of one group compiled code appends before it looks for room again."""
+from tapegrad.layout import FAILED_WORD
 
 Site = tuple[str, int]
 """File and line."""
@@ -23,6 +20,7 @@ class Growing(Protocol):
 
     head: Any
     address: int
+    failure: TapeMemoryError | None
 
     def reserve(self, group: int, extra: int) -> None:
         """Make room in a group of columns."""
@@ -36,15 +34,20 @@ def can_grow(tape: Growing) -> None:
     _by_address[tape.address] = tape
 
 
-def _grow(address: int, group: int) -> None:
-    # Called by compiled code, where an exception can't pass: the flag tells `sync` to raise,
-    # and the count is wound back so that the rest of the loop writes into memory it has.
+def _grow(address: int, group: int, extra: int) -> int:
+    """Make room in a group of columns, and return whether there is.
+
+    An exception can't pass through compiled code: the tape keeps it, for `sync` to raise, and
+    the code that asked appends nothing.
+    """
     tape = _by_address[address]
     try:
-        tape.reserve(group, MOST_AT_ONCE)
-    except TapeMemoryError:
+        tape.reserve(group, extra)
+    except TapeMemoryError as error:
+        tape.failure = error
         tape.head[FAILED_WORD] = 1
-        tape.head[COUNT_WORD[group]] = 1
+        return 0
+    return 1
 
 
 _compiled_sites: list[Site] = []
@@ -63,6 +66,6 @@ def _number_site(place: bytes) -> int:
 
 
 _site_callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)(_number_site)
-_grow_callback = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(_grow)
+_grow_callback = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(_grow)
 for _name, _callback in (("tapegrad_grow", _grow_callback), ("tapegrad_site", _site_callback)):
     llvm.add_symbol(_name, ctypes.cast(_callback, ctypes.c_void_p).value)

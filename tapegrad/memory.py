@@ -1,4 +1,4 @@
-"""A tape's memory seen from compiled code: its head, its columns, and how to append to them."""
+"""A tape's memory seen from compiled code: its head and its columns."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def guards(head: Any) -> Any:
 def columns(address: int) -> Any:
     """Return pointers to a tape's operation codes, operands, values and constants.
 
-    They hold until the tape grows: for loops that append to memory reserved before.
+    They hold until the tape grows.
     """
     head = pointer(address, int64)
     return (
@@ -90,11 +90,3 @@ def counts(address: int) -> Any:
     """Return the next slot and the next constant's index."""
     head = pointer(address, int64)
     return head[_N], head[_N_CONSTANTS]
-
-
-@jit_inline
-def advance(address: int, slot: int, constant: int) -> None:
-    """Set the next slot and the next constant's index."""
-    head = pointer(address, int64)
-    head[_N] = slot
-    head[_N_CONSTANTS] = constant

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from tapegrad.errors import TapeEndedError, TapeMemoryError
 from tapegrad.growth import Site, can_grow, compiled_site
+from tapegrad.jit import Kernel
 from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
@@ -70,6 +71,7 @@ class Tape:
         self.parent = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
+        self.failure: TapeMemoryError | None = None
         self.inputs: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self.outputs: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self.sites: list[Site] = []
@@ -109,24 +111,33 @@ class Tape:
         count, capacity = int(self.head[word]), int(self.head[word + 1])
         if count + extra <= capacity:
             return
-        wanted = min(max(count + extra, 16 * capacity), MAX_ENTRIES)
         if count + extra > MAX_ENTRIES:
             raise TapeMemoryError(
                 f"the tape would hold {count + extra:,} entries; the most is {MAX_ENTRIES:,}. "
                 "Differentiate a shorter stretch of the program at a time."
             )
+        self._resize(group, min(max(count + extra, 16 * capacity), MAX_ENTRIES))
+
+    def _resize(self, group: int, capacity: int) -> None:
+        """Move a group of columns to memory for so many entries."""
+        word = COUNT_WORD[group]
+        count = int(self.head[word])
         for offset, (name, dtype) in enumerate(GROUPS[group]):
             try:
-                column = np.empty(wanted, dtype)
+                column = self._memory(capacity, dtype)
             except MemoryError as error:
                 raise TapeMemoryError(
-                    f"no memory for a tape of {wanted:,} entries ({wanted * 17:,} bytes)"
+                    f"no memory for a tape of {capacity:,} entries ({capacity * 17:,} bytes)"
                 ) from error
             if count:
                 column[:count] = self._columns[name][:count]
             self._columns[name] = column
             self.head[word + 2 + offset] = column.ctypes.data
-        self.head[word + 1] = wanted
+        self.head[word + 1] = capacity
+
+    @staticmethod
+    def _memory(capacity: int, dtype: str) -> npt.NDArray[Any]:
+        return np.empty(capacity, dtype)
 
     def _trim(self, name: str, count: int) -> npt.NDArray[Any]:
         """Shorten a column to what it holds and return it."""
@@ -151,17 +162,21 @@ class Tape:
             guards = (self.new_guard_slot, self.new_guard_value, self.new_guard_site)
             self._extend(GUARDS, guards)
 
-    def prepare(self, records: int, constants: int) -> None:
-        """Make room for what a loop of compiled code may append without asking."""
+    def run(self, kernel: Kernel, *args: Any) -> Any:
+        """Run a kernel that appends to this tape, and return its result.
+
+        The kernel asks for the room it needs; what Python appended is moved to the columns first.
+        """
         if not self.is_open:
             self.new_op.append(INPUT)  # raises
         if self.new_op or self.new_constants or self.new_guard_slot:
             self.flush()
-        words = self._words
-        if words[_N] + records > words[_N + 1]:
-            self.reserve(RECORDS, records)
-        if words[_N_CONSTANTS] + constants > words[_N_CONSTANTS + 1]:
-            self.reserve(CONSTANTS, constants)
+        try:
+            result = kernel.run(*args)
+        except TapeMemoryError:
+            result = None  # `sync` raises what the tape itself said
+        self.sync()
+        return result
 
     def _extend(self, group: int, pending: Sequence[bytearray | array[Any]]) -> None:
         word = COUNT_WORD[group]
@@ -173,13 +188,12 @@ class Tape:
         self.head[word] = start + extra
 
     def sync(self) -> None:
-        """Take note of what compiled code appended; raise if it ran out of memory."""
-        words = self._words
-        if words[FAILED_WORD]:
-            words[FAILED_WORD] = 0
-            raise TapeMemoryError(
-                f"the tape could not grow beyond {words[_N + 1]:,} records in compiled code"
-            )
+        """Take note of what compiled code appended; raise if it ran out of memory.
+
+        A tape that did has lost records, and raises whenever it's asked again.
+        """
+        if self._words[FAILED_WORD]:
+            raise TapeMemoryError(*self.failure.args if self.failure else ())
         self.take_note()
 
     def take_note(self) -> None:

@@ -40,6 +40,7 @@ RECORD_FLOORS = [
     ["emission"],
     ["expressions"],
     ["native"],
+    ["appending"],
     ["active", "elementwise", "scans", "guards"],
     ["array", "operators", "sweeping"],
     ["arithmetic", "plain"],

@@ -35,7 +35,6 @@ from tapegrad.layout import (
 )
 from tapegrad.memory import pointer
 from tapegrad.ops import CODE
-from tapegrad.record.kinds import MOST_TERMS
 
 _LIBRARY = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
 llvm.add_symbol("tapegrad_realloc", ctypes.cast(_LIBRARY.realloc, ctypes.c_void_p).value)
@@ -54,10 +53,7 @@ _LEAST = 1024
 
 @jit
 def reserve(address: int, group: int, extra: int) -> None:
-    """Make room for more entries in a group of columns; where there's none, note the failure.
-
-    Then the count is wound back, so that the rest of the program writes into memory it has.
-    """
+    """Make room for more entries in a group of columns; where there's none, note the failure."""
     head = pointer(address, int64)
     word = _COUNT_WORDS[group]
     count, capacity = head[word], head[word + 1]
@@ -74,16 +70,17 @@ def reserve(address: int, group: int, extra: int) -> None:
                 head[word + 2 + column] = memory
     if failed:
         head[FAILED_WORD] = count + extra
-        head[word] = 1
     else:
         head[word + 1] = wanted
 
 
-def _grow(address: int, group: int) -> None:
-    reserve(address, group, MOST_TERMS)
+def _grow(address: int, group: int, extra: int) -> int:
+    """Make room for more entries in a group of columns, and return whether there is."""
+    reserve(address, group, extra)
+    return int64(pointer(address, int64)[FAILED_WORD] == 0)
 
 
-grow = Symbol("tapegrad_grow_native", _grow, types.void(int64, int64))
+grow = Symbol("tapegrad_grow_native", _grow, int64(int64, int64, int64))
 
 # --- the pool ---------------------------------------------------------------------------------
 
@@ -125,6 +122,17 @@ def _put_if_empty(typing_context: Any, index: Any, value: Any) -> Any:
 
 
 @jit
+def _free_tape(address: int) -> None:
+    head = pointer(address, int64)
+    for group in range(len(_COUNT_WORDS)):
+        for column in range(4):
+            if _COLUMNS[group, column]:
+                free(head[_COUNT_WORDS[group] + 2 + column])
+    free(head[WORK_WORD])
+    free(address)
+
+
+@jit
 def take() -> int:
     """Return an empty tape, or 0 if there is no memory for one."""
     address = 0
@@ -142,6 +150,9 @@ def take() -> int:
         head[OWNER_WORD] = 1
         for group in range(len(_COUNT_WORDS)):
             reserve(address, group, _LEAST)
+        if head[FAILED_WORD] != 0:
+            _free_tape(address)
+            return 0
     head = pointer(address, int64)
     head[_N], head[_N_CONSTANTS], head[_N_GUARDS], head[FAILED_WORD] = 1, 0, 0, 0
     head[_N_STATEMENTS], head[_N_ENTRIES] = 1, 0
@@ -156,17 +167,6 @@ def _finish(address: int) -> None:
         if _put_if_empty(k, address):
             return
     _free_tape(address)
-
-
-@jit
-def _free_tape(address: int) -> None:
-    head = pointer(address, int64)
-    for group in range(len(_COUNT_WORDS)):
-        for column in range(4):
-            if _COLUMNS[group, column]:
-                free(head[_COUNT_WORDS[group] + 2 + column])
-    free(head[WORK_WORD])
-    free(address)
 
 
 finish = Symbol("tapegrad_finish", _finish, types.void(int64))

@@ -1,5 +1,6 @@
 """LLVM functions that append to a tape, and the calls of them that Numba's lowering emits.
 
+How much room a function asks for is counted from the entries that its own body claims.
 Whether an operand is active is known when the code runs. So the caller does no more than join
 the operands' tapes (a passive number has none) and call: a branch at every operation would
 multiply the code LLVM has to optimise. Statements, which are fewer, are inlined.
@@ -18,6 +19,7 @@ from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
     ENTRIES,
+    FAILED_WORD,
     GUARDS,
     OWNER_WORD,
     RECORDS,
@@ -30,9 +32,6 @@ _DOUBLE, _TEXT = ir.DoubleType(), ir.IntType(8).as_pointer()
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 _N_GUARDS = COUNT_WORD[GUARDS]
 _N_STATEMENTS, _N_ENTRIES = COUNT_WORD[STATEMENTS], COUNT_WORD[ENTRIES]
-_ROOM = {RECORDS: 1, CONSTANTS: 2, GUARDS: 1, STATEMENTS: 1, ENTRIES: MOST_TERMS}
-"""How many entries one operation may append."""
-
 
 _NO_TAPE = _I64(0)
 
@@ -46,11 +45,18 @@ class Number(NamedTuple):
 
 
 class _Tape:
-    """Instructions that read and append to the tape at an address."""
+    """Instructions that read and append to the tape at an address.
+
+    Attributes
+    ----------
+    claimed : dict of int
+        The most entries of each group that they append.
+    """
 
     def __init__(self, builder: Any, address: Any) -> None:
         self.builder, self.address = builder, address
         self.head = builder.inttoptr(address, _I64.as_pointer())
+        self.claimed: dict[int, int] = {}
 
     def _word(self, index: int) -> Any:
         return self.builder.gep(self.head, [_I64(index)])
@@ -71,27 +77,28 @@ class _Tape:
         """Change a word of the head."""
         self._apart(self.builder.store(value, self._word(index)), "head")
 
-    def is_full(self, group: int) -> Any:
-        """Return whether a group may have no room for what one operation appends."""
+    def lacks(self, group: int, extra: int) -> Any:
+        """Return whether a group has no room for some more entries."""
         count = COUNT_WORD[group]
-        after = self.builder.add(self.load(count), _I64(_ROOM[group]))
+        after = self.builder.add(self.load(count), _I64(extra))
         return self.builder.icmp_signed(">", after, self.load(count + 1))
 
-    def grow(self, group: int) -> None:
+    def grow(self, group: int, extra: int) -> None:
         """Make room in a group, by Python or, of a tape that isn't Python's, without it."""
-        kind = ir.FunctionType(_VOID, [_I64, _I64])
+        kind = ir.FunctionType(_I64, [_I64, _I64, _I64])
         builder = self.builder
         is_native = builder.icmp_signed("!=", self.load(OWNER_WORD), _I64(0))
         with builder.if_else(is_native) as (then, otherwise):
             for branch, name in ((then, "tapegrad_grow_native"), (otherwise, "tapegrad_grow")):
                 with branch:
                     function = cgutils.get_or_insert_function(builder.module, kind, name)
-                    builder.call(function, [self.address, _I64(group)])
+                    builder.call(function, [self.address, _I64(group), _I64(extra)])
 
-    def next(self, group: int) -> Any:
-        """Return the index of a group's next entry, and count it."""
+    def claim(self, group: int, entries: int = 1) -> Any:
+        """Return the index of a group's next entry, and count so many."""
+        self.claimed[group] = self.claimed.get(group, 0) + entries
         index = self.load(COUNT_WORD[group])
-        self.store(COUNT_WORD[group], self.builder.add(index, _I64(1)))
+        self.store(COUNT_WORD[group], self.builder.add(index, _I64(entries)))
         return index
 
     def put(self, column: int, kind: Any, index: Any, value: Any) -> None:
@@ -101,16 +108,17 @@ class _Tape:
 
 
 class _Appender:
-    """An LLVM function that appends to some groups of the tape at its first argument.
+    """An LLVM function that appends to the tape at its first argument.
 
     It does nothing where the address is null. Where there may be no room, it leaves the rest to
-    a second function, so that it need not save registers itself.
+    a second function, so that it need not save registers itself; that one does nothing when no
+    room can be made, and the tape has noted so.
     """
 
-    def __init__(self, name: str, result: Any, arguments: list[Any], groups: tuple[int, ...],
+    def __init__(self, name: str, result: Any, arguments: list[Any],
                  body: Callable[[Any, Any, list[Any]], None],
                  is_inlined: bool = False) -> None:  # fmt: skip
-        self._name, self._groups, self._body = f"tapegrad.{name}", groups, body
+        self._name, self._body = f"tapegrad.{name}", body
         self._is_inlined = is_inlined
         self._kind = ir.FunctionType(result, arguments)
 
@@ -132,8 +140,8 @@ class _Appender:
         function = self._declare(module, self._name, self._is_inlined)
         if function.is_declaration:
             growing = self._declare(module, f"{self._name}.growing")
-            self._write(function, growing)
-            self._write_growing(growing, function)
+            claimed = self._write(function, growing)
+            self._write_growing(growing, function, claimed)
         return function
 
     def _nothing(self, builder: Any) -> None:
@@ -149,28 +157,36 @@ class _Appender:
         else:
             builder.ret(result)
 
-    def _write(self, function: Any, growing: Any) -> None:
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
+    def _write(self, function: Any, growing: Any) -> dict[int, int]:
+        """Write the function; return the entries of each group that it makes sure of."""
+        entry, body = (function.append_basic_block(name) for name in ("entry", "body"))
+        appended = _Tape(ir.IRBuilder(body), function.args[0])
+        self._body(appended.builder, appended, list(function.args[1:]))
+        builder = ir.IRBuilder(entry)  # after what the body keeps there
         tape = _Tape(builder, function.args[0])
         with builder.if_then(builder.icmp_signed("==", tape.address, _I64(0)), likely=False):
             self._nothing(builder)
-        for group in self._groups:
-            with builder.if_then(tape.is_full(group), likely=False):
+        for group, entries in sorted(appended.claimed.items()):
+            with builder.if_then(tape.lacks(group, entries), likely=False):
                 self._forward(builder, growing, function.args)
-        self._body(builder, tape, list(function.args[1:]))
+        builder.branch(body)
+        return appended.claimed
 
-    def _write_growing(self, growing: Any, function: Any) -> None:
+    def _write_growing(self, growing: Any, function: Any, claimed: dict[int, int]) -> None:
         builder = ir.IRBuilder(growing.append_basic_block("entry"))
         tape = _Tape(builder, growing.args[0])
-        for group in self._groups:
-            with builder.if_then(tape.is_full(group)):
-                tape.grow(group)
+        for group, entries in sorted(claimed.items()):
+            with builder.if_then(tape.lacks(group, entries)):
+                tape.grow(group, entries)
+                has_failed = builder.icmp_signed("!=", tape.load(FAILED_WORD), _I64(0))
+                with builder.if_then(has_failed, likely=False):
+                    self._nothing(builder)
         self._forward(builder, function, growing.args)
 
 
 def _put_record(tape: _Tape, code: Any, a: Any, b: Any, value: Any) -> None:
     builder = tape.builder
-    slot = tape.next(RECORDS)
+    slot = tape.claim(RECORDS)
     tape.put(_N + 2, _I8, slot, builder.trunc(code, _I8))
     tape.put(_N + 3, _I32, slot, builder.trunc(a, _I32))
     tape.put(_N + 4, _I32, slot, builder.trunc(b, _I32))
@@ -184,7 +200,7 @@ def _binary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
     for slot, number in ((x_slot, x_value), (y_slot, y_value)):
         operand = cgutils.alloca_once_value(builder, slot)
         with builder.if_then(builder.icmp_signed("==", slot, _I64(0)), likely=False):
-            index = tape.next(CONSTANTS)
+            index = tape.claim(CONSTANTS)
             tape.put(_N_CONSTANTS + 2, _DOUBLE, index, number)
             builder.store(builder.not_(index), operand)
         operands.append(builder.load(operand))
@@ -204,38 +220,32 @@ def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
         kind = ir.FunctionType(_I64, [_TEXT])
         register = cgutils.get_or_insert_function(builder.module, kind, "tapegrad_site")
         builder.store(builder.call(register, [text]), site)
-    index = tape.next(GUARDS)
+    index = tape.claim(GUARDS)
     tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
     tape.put(_N_GUARDS + 3, _DOUBLE, index, value)
     tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(builder.load(site), _I32))
     builder.ret_void()
 
 
-_append_binary = _Appender(
-    "binary", _I64, [*[_I64] * 4, *[_DOUBLE] * 3], (RECORDS, CONSTANTS), _binary
-)
-_append_unary = _Appender("unary", _I64, [_I64, _I64, _I64, _DOUBLE], (RECORDS,), _unary)
-_append_guard = _Appender(
-    "guard", _VOID, [_I64, _I64, _DOUBLE, _I64.as_pointer(), _TEXT], (GUARDS,), _guard
-)
+_append_binary = _Appender("binary", _I64, [*[_I64] * 4, *[_DOUBLE] * 3], _binary)
+_append_unary = _Appender("unary", _I64, [_I64, _I64, _I64, _DOUBLE], _unary)
+_append_guard = _Appender("guard", _VOID, [_I64, _I64, _DOUBLE, _I64.as_pointer(), _TEXT], _guard)
 
 
 def _statement(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
     n_terms = len(arguments) // 2
-    slot, entry = tape.next(STATEMENTS), tape.load(_N_ENTRIES)
+    slot, entry = tape.claim(STATEMENTS), tape.claim(ENTRIES, n_terms)
     tape.put(_N_STATEMENTS + 2, _I32, slot, builder.trunc(entry, _I32))
     for k in range(n_terms):
         index = builder.add(entry, _I64(k))
         tape.put(_N_ENTRIES + 2, _I32, index, builder.trunc(arguments[k], _I32))
         tape.put(_N_ENTRIES + 3, _DOUBLE, index, arguments[n_terms + k])
-    tape.store(_N_ENTRIES, builder.add(entry, _I64(n_terms)))
     builder.ret(slot)
 
 
 _append_statement = {
     n: _Appender(
-        f"statement{n}", _I64, [_I64, *[_I64] * n, *[_DOUBLE] * n], (STATEMENTS, ENTRIES),
-        _statement, is_inlined=True,
+        f"statement{n}", _I64, [_I64, *[_I64] * n, *[_DOUBLE] * n], _statement, is_inlined=True
     )
     for n in range(1, MOST_TERMS + 1)
 }  # fmt: skip

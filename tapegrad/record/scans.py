@@ -48,9 +48,7 @@ def accumulate(tape: Tape, code: int, x: Data, axis: int) -> Data:
     out = np.empty(x.shape, ACTIVE)
     if x.size:
         shape = (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
-        tape.flush()
-        _accumulate_kernel.run(code, x.reshape(shape), out.reshape(shape))
-        tape.sync()
+        tape.run(_accumulate_kernel, code, x.reshape(shape), out.reshape(shape))
     return out
 
 
@@ -59,6 +57,4 @@ def update(tape: Tape, code: int, x: Data, positions: npt.NDArray[np.int64], y: 
 
     All arrays are 1-d; `x` is changed in place, and a position may occur several times.
     """
-    tape.flush()
-    _update_kernel.run(code, x, positions, y)
-    tape.sync()
+    tape.run(_update_kernel, code, x, positions, y)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.jit import Kernel
 from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.replay.programs import Programs, workspace_length
 from tapegrad.tape import Tape
@@ -34,9 +35,7 @@ class ActiveSweep:
         self._value = np.zeros(workspace_length(inner), ACTIVE)
         count = len(inner.constants)
         self._value["value"][:count] = inner.constants[::-1]
-        outer.flush()
-        _programs.replay.run(inner.head, inputs, self._value)
-        outer.sync()
+        outer.run(_programs.replay, inner.head, inputs, self._value)
         self._transfer_guards(count)
 
     def _transfer_guards(self, first: int) -> None:
@@ -58,16 +57,15 @@ class ActiveSweep:
 
     def pullback(self, seeds: Data) -> Data:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
-        return self._sweep(_programs.pullback.run, seeds, len(self.inner.inputs))
+        return self._sweep(_programs.pullback, seeds, len(self.inner.inputs))
 
     def pushforward(self, directions: Data) -> Data:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
-        return self._sweep(_programs.pushforward.run, directions, len(self.inner.outputs))
+        return self._sweep(_programs.pushforward, directions, len(self.inner.outputs))
 
-    def _sweep(self, run: Any, vector: Data, length: int) -> Data:
+    def _sweep(self, kernel: Kernel, vector: Data, length: int) -> Data:
         work = np.zeros_like(self._value)
         out = np.zeros(length, ACTIVE)
-        self.outer.flush()
-        run(self.inner.head, np.ascontiguousarray(vector), self._value, work, out)
-        self.outer.sync()
+        vector = np.ascontiguousarray(vector)
+        self.outer.run(kernel, self.inner.head, vector, self._value, work, out)
         return out

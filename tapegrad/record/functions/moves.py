@@ -206,11 +206,11 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
     moved = np.moveaxis(arr, axis, -1)
     outer = moved.shape[:-1]
-    lanes = moved.reshape(-1, moved.shape[-1])
+    lanes = moved.reshape(math.prod(outer), moved.shape[-1])
     results = np.stack([func1d(lanes[k], *args, **kwargs) for k in range(math.prod(outer))])
     inner = results.shape[1:]
-    whole = results.reshape(*outer, *inner)
-    axis %= arr.ndim
+    whole = np.reshape(results, (*outer, *inner))
+    axis %= moved.ndim
     order = [*range(axis), *range(len(outer), whole.ndim), *range(axis, len(outer))]
     return np.transpose(whole, order)
 

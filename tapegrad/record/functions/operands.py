@@ -14,7 +14,7 @@ from tapegrad.record import elementwise
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.nesting import innermost
+from tapegrad.record.nesting import current, innermost
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -22,8 +22,12 @@ NO_VALUE: Any = np._NoValue
 
 
 def tape_of(*operands: Any) -> Tape:
-    """Return the tape that an operation on these operands is recorded on."""
-    return innermost(tapes_in(*operands))
+    """Return the tape that an operation on these operands is recorded on.
+
+    Where rules are made of rules, a passive number in between is a plain one.
+    """
+    tapes = list(tapes_in(*operands))
+    return innermost(tapes) if tapes else current()
 
 
 def is_active(operand: Any) -> bool:

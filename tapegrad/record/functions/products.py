@@ -9,18 +9,17 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from tapegrad.record import elementwise
-from tapegrad.record.array import as_data, tapes_in, wrap
+from tapegrad.record.array import as_data, wrap
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.nesting import innermost
 
 
 @rule(np.matmul)
 def matmul(a: Any, b: Any) -> Any:
     """Record `a @ b` with NumPy's rules for vectors and stacks of matrices."""
-    tape = innermost(tapes_in(a, b))
+    tape = tape_of(a, b)
     x, y = as_data(tape, a), as_data(tape, b)
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError("matmul needs arrays of one dimension at least, not numbers")

@@ -17,6 +17,7 @@ from tapegrad.record.functions.operands import (
     NO_VALUE,
     Data,
     array_on,
+    axes_of,
     integers,
     is_active,
     kept_shape,
@@ -41,9 +42,7 @@ def _divided(x: Any, count: Any) -> Any:
 def _count(shape: tuple[int, ...], axis: Any, keepdims: Any, where: Any) -> Any:
     """Return how many elements a reduction takes together."""
     if where is True or where is NO_VALUE:
-        if axis is None:
-            return math.prod(shape)
-        return math.prod([shape[k] for k in normalize_axis_tuple(axis, len(shape))])
+        return math.prod([shape[k] for k in axes_of(len(shape), axis)])
     if is_active(where):
         tape = tape_of(where)
         mask = np.broadcast_to(as_active_data(tape, where), shape)

@@ -82,6 +82,8 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
 def _reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: Any = None,
               out: Any = (None,)) -> Any:  # fmt: skip
     name = _operation(ufunc, "reduceat")
+    if np.ndim(array) == 0:
+        raise TypeError("cannot reduceat on a scalar")
     tape = tape_of(array, out[0])
     data, boolean = chain_data(tape, name, array, dtype)
     data, axis = along(data, axis)
