@@ -72,7 +72,10 @@ class Frame(ABC):
         self._allocas = ir.IRBuilder(self.function.append_basic_block("entry"))
         begin = self.function.append_basic_block("begin")
         self.b = ir.IRBuilder(begin)
-        self.lower = Lowering(self.b, () if strict else ("contract",))
+        # Values and guards are what the function's own code computes; products with partials, and
+        # sums of them, may be fused. LLVM fuses a product and a sum where both may be.
+        self.lower = Lowering(self.b)
+        self.slopes = Lowering(self.b, () if strict else ("contract",))
         self.sum_flags = () if strict else ("contract", "reassoc", "nsz")
         self._variables: dict[Any, Any] = {}
         self._pointers: dict[int, Any] = {}
@@ -116,6 +119,10 @@ class Frame(ABC):
     def add(self, x: Any, y: Any) -> Any:
         """Emit a term of the sum of an adjoint or a tangent."""
         return self.b.fadd(x, y, flags=self.sum_flags)
+
+    def sum(self, x: Any, y: Any) -> Any:
+        """Emit a term of a sum of values, which may be taken in another order."""
+        return self.b.fadd(x, y, flags=("reassoc",))
 
     def constant_at(self, pointer: Any) -> Any:
         """Emit a constant that is in a table."""
@@ -284,7 +291,7 @@ class Frame(ABC):
         operands = [self.forward_value(operand, block) for operand in record.operands]
         op = OPS[record.leaf.op]
         if self._is_sum(number) and op.name == "add":
-            value = self.add(*operands)
+            value = self.sum(*operands)
         else:
             value = self.lower.value(op, operands)
         self.set(value, "value", number)

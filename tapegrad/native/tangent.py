@@ -68,7 +68,7 @@ class Tangent(Frame):
         value = super().forward_record(number, block)
         total = ZERO
         for place in wanted:
-            product = self.lower.product(tangents[place], op, place, {**operands, "z": value})
+            product = self.slopes.product(tangents[place], op, place, {**operands, "z": value})
             total = self.add(total, product)
         self.set(total, "tangent", number)
         if number in self.layout.addressed:
