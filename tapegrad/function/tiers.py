@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
+from tapegrad.jit import compiling
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ class _Worker:
 _worker = _Worker()
 
 
+class _Job(NamedTuple):
+    """What is compiled in the background, and by whom: a fork has no threads but its own."""
+
+    executor: ThreadPoolExecutor
+    future: Future[None]
+
+
 class Tiers:
     """What a recording's derivatives run as.
 
@@ -82,9 +89,8 @@ class Tiers:
     def __init__(self, tape: Tape, options: Options) -> None:
         self._tape, self._options = tape, options
         self._codes: dict[str, Code] = {}
-        self._pending: dict[str, Future[None]] = {}
+        self._jobs: dict[Kind, _Job] = {}
         self._work: dict[str, float] = {}
-        self._lock, self._lock_of_pending = threading.Lock(), threading.Lock()
         self.program: NativeProgram | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
 
@@ -96,7 +102,7 @@ class Tiers:
         if self._options.compile == "now":
             self._try(kind)
             return self._codes.get(kind)
-        pending = self._pending.get(kind)
+        pending = self._pending(kind)
         if pending is not None:
             self._look_at(pending)
         else:
@@ -107,10 +113,14 @@ class Tiers:
 
     def start(self, kind: Kind) -> None:
         """Compile in the background, unless it's being done or can't be."""
-        if not self.reason:
-            with self._lock_of_pending:
-                if kind not in self._pending:
-                    self._pending[kind] = _worker.executor.submit(self._try, kind)
+        if not self.reason and kind not in self._codes and self._pending(kind) is None:
+            executor = _worker.executor
+            self._jobs[kind] = _Job(executor, executor.submit(self._try, kind))
+
+    def _pending(self, kind: Kind) -> Future[None] | None:
+        """Return what is, or was, compiled in the background of this process."""
+        job = self._jobs.get(kind)
+        return None if job is None or job.executor is not _worker.executor else job.future
 
     def _look_at(self, pending: Future[None]) -> None:
         if pending.done() and (error := pending.exception()) is not None:
@@ -132,7 +142,7 @@ class Tiers:
         """
         from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
 
-        with self._lock:
+        with compiling:
             if kind not in self._codes:
                 if self.program is None:
                     self.program = NativeProgram(self._tape, self._options.strict)
@@ -147,9 +157,12 @@ class Tiers:
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for what is being compiled."""
-        for pending in list(self._pending.values()):
-            pending.exception(timeout)
-            self._look_at(pending)
+        for kind in list(self._jobs):
+            self.start(kind)  # again, in a process forked before it was done
+            pending = self._pending(kind)
+            if pending is not None:
+                pending.exception(timeout)
+                self._look_at(pending)
 
     @property
     def name(self) -> str:
@@ -158,5 +171,6 @@ class Tiers:
             return "compiled"
         if self.reason:
             return "swept"
-        is_pending = any(not pending.done() for pending in self._pending.values())
+        pending = [self._pending(kind) for kind in self._jobs]
+        is_pending = any(future is not None and not future.done() for future in pending)
         return "swept, being compiled" if is_pending else "swept"

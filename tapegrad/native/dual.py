@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from tapegrad.native.frame import ZERO, whole
-from tapegrad.native.lowering import Lowering, is_constant
+from tapegrad.native.frame import whole
+from tapegrad.native.lowering import ZERO, Lowering, is_constant
 from tapegrad.native.reverse import Reverse
 from tapegrad.ops import BY_NAME, Op
 
@@ -37,6 +37,7 @@ class PairLowering(Lowering):
 
     def __init__(self, values: Lowering, slopes: Lowering) -> None:
         super().__init__(slopes.builder, slopes.flags)
+        self._product = slopes._product
         self._values, self._slopes = values, slopes
 
     def number(self, value: float) -> Any:
@@ -63,7 +64,7 @@ class PairLowering(Lowering):
             return w
         if partial == "-1":
             return self.value(BY_NAME["negative"], [w])
-        return self.value(BY_NAME["multiply"], [w, self.partial(op, operand, values)])
+        return self.value(self._product, [w, self.partial(op, operand, values)])
 
     def _emit_UnaryOp(self, node: ast.UnaryOp, scope: dict[str, Any]) -> Any:  # noqa: N802
         operand = self._emit(node.operand, scope)

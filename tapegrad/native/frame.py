@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from tapegrad.native.layout import Layout
-from tapegrad.native.lowering import F64, Lowering
+from tapegrad.native.lowering import F64, ZERO, Lowering
 from tapegrad.ops import OPS
 from tapegrad.roll.program import (
     INPUTS,
@@ -30,7 +30,6 @@ from tapegrad.roll.program import (
 )
 
 I64, I32 = ir.IntType(64), ir.IntType(32)
-ZERO = ir.Constant(F64, 0.0)
 NAME = "tapegrad_program"
 _COUNTS = ("iteration", "step", "failed")
 
@@ -50,6 +49,9 @@ class Frame(ABC):
     n_inputs : int
     strict : bool
         Whether every bit is that of the sweeps.
+    has_zero_rule : bool
+        Whether adjoints and tangents are multiplied as in the sweeps, where a factor of zero
+        makes zero. Plain products are faster, and a NaN says that the sweeps must decide.
 
     Attributes
     ----------
@@ -58,7 +60,8 @@ class Frame(ABC):
         What the code reads, which must be kept alive.
     """
 
-    def __init__(self, program: Program, layout: Layout, n_inputs: int, strict: bool) -> None:
+    def __init__(self, program: Program, layout: Layout, n_inputs: int, strict: bool,
+                 has_zero_rule: bool = False) -> None:  # fmt: skip
         self.program, self.layout, self.n_inputs = program, layout, n_inputs
         self.strict = strict
         self.arrays: list[Any] = []
@@ -75,7 +78,7 @@ class Frame(ABC):
         # Values and guards are what the function's own code computes; products with partials, and
         # sums of them, may be fused. LLVM fuses a product and a sum where both may be.
         self.lower = Lowering(self.b)
-        self.slopes = Lowering(self.b, () if strict else ("contract",))
+        self.slopes = Lowering(self.b, () if strict else ("contract",), has_zero_rule)
         self.sum_flags = () if strict else ("contract", "reassoc", "nsz")
         self._variables: dict[Any, Any] = {}
         self._pointers: dict[int, Any] = {}

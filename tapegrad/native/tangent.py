@@ -9,8 +9,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from tapegrad.native.frame import ZERO, Frame, whole
+from tapegrad.native.frame import Frame, whole
 from tapegrad.native.layout import is_varied, wanted_partials
+from tapegrad.native.lowering import ZERO
 from tapegrad.ops import OPS
 from tapegrad.roll.program import Memory, Operand
 
