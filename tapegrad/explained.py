@@ -119,7 +119,7 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     <lambda>
       recorded ... 199 records, 100 inputs, 1 outputs, 0 guards...
     """
-    from tapegrad.native.program import NativeProgram
+    from tapegrad.native.program import NativeProgram, failures_refused
     from tapegrad.passes import report
     from tapegrad.roll import rolled
 
@@ -135,13 +135,14 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
     seconds["function"] = _best(lambda: function(*args, **kwargs))
     seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
-    native, obstacle = None, ""
+    native, code, obstacle = None, None, ""
     try:
-        native = NativeProgram(tape)
+        with failures_refused():
+            native = NativeProgram(tape)
+            code = native.reverse
     except NotCompilableError as error:
-        obstacle = str(error)
-    if native is not None:
-        code = native.reverse
+        native, obstacle = None, str(error)
+    if native is not None and code is not None:
         seconds["roll"], seconds["compile"] = native.seconds, code.seconds
         products = np.empty(len(inputs))
         seconds["compiled"] = _best(lambda: code.run(inputs, seeds, products))

@@ -93,19 +93,21 @@ class Tiers:
         self._work: dict[str, float] = {}
         self.program: NativeProgram | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
+        self._failure: NotCompilableError | None = None
 
     def code(self, kind: Kind) -> Code | None:
         """Return machine code if there is; otherwise count a sweep, and compile when it's due."""
         found = self._codes.get(kind)
-        if found is not None or self.reason:
+        if found is not None:
             return found
+        self._warn()
+        if self.reason:
+            return None
         if self._options.compile == "now":
             self._try(kind)
+            self._warn()
             return self._codes.get(kind)
-        pending = self._pending(kind)
-        if pending is not None:
-            self._look_at(pending)
-        else:
+        if self._pending(kind) is None:
             self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
                 self.start(kind)
@@ -122,15 +124,11 @@ class Tiers:
         job = self._jobs.get(kind)
         return None if job is None or job.executor is not _worker.executor else job.future
 
-    def _look_at(self, pending: Future[None]) -> None:
-        if pending.done() and (error := pending.exception()) is not None:
-            self.reason = f"compiling failed: {error!r}"
-            warnings.warn(
-                f"a recording could not be compiled and is swept on ({error!r}); please report "
-                "this, with the function",
-                CompilationWarning,
-                stacklevel=2,
-            )
+    def _warn(self) -> None:
+        """Warn, once, of a failure that no rule of what can be compiled foresees."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            warnings.warn(str(failure), CompilationWarning, stacklevel=2)
 
     def compile(self, kind: Kind) -> Code:
         """Compile now, whatever the options say.
@@ -138,15 +136,17 @@ class Tiers:
         Raises
         ------
         NotCompilableError
-            If the tape is too long and in no loops.
+            If the tape is too long and in no loops, or if compiling fails.
         """
-        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+        # A tenth of a second, not for all.
+        from tapegrad.native.program import NativeProgram, failures_refused
 
         with compiling:
             if kind not in self._codes:
-                if self.program is None:
-                    self.program = NativeProgram(self._tape, self._options.strict)
-                self._codes[kind] = getattr(self.program, kind)
+                with failures_refused():
+                    if self.program is None:
+                        self.program = NativeProgram(self._tape, self._options.strict)
+                    self._codes[kind] = getattr(self.program, kind)
             return self._codes[kind]
 
     def _try(self, kind: Kind) -> None:
@@ -154,6 +154,7 @@ class Tiers:
             self.compile(kind)
         except NotCompilableError as error:
             self.reason = str(error)
+            self._failure = error if error.__cause__ is not None else None
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for what is being compiled."""
@@ -162,7 +163,7 @@ class Tiers:
             pending = self._pending(kind)
             if pending is not None:
                 pending.exception(timeout)
-                self._look_at(pending)
+        self._warn()
 
     @property
     def name(self) -> str:

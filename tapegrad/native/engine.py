@@ -35,10 +35,9 @@ def _optimise(module: Any, machine: Any) -> None:
     passes = builder.getModulePassManager()
     passes.run(module, builder)
     # llvmlite's manager inherits two ways of being freed, and the first does nothing.
-    for kind in type(passes).__mro__:
-        if kind is not llvm.ffi.ObjectRef and "_dispose" in vars(kind):
-            kind._dispose(passes)
-            break
+    ways = [vars(kind).get("_dispose") for kind in type(passes).__mro__]
+    free = next(way for way in ways if way not in (None, llvm.ffi.ObjectRef._dispose))
+    free(passes)
     passes.detach()
 
 

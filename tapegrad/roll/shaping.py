@@ -142,7 +142,8 @@ def _take(tape: Tape, rest: list[Node], wanted: Node, backward: bool) -> list[Fo
     while rest:
         node = rest[-1] if backward else rest[0]
         if _is_alike(node, wanted):
-            item, length = node, 1
+            item: Found = node
+            length = 1
         elif isinstance(wanted, Loop) and isinstance(node, Leaf):
             match = _match(tape, rest, wanted.body, backward)
             if match is None or not all(nodes for nodes, _ in match):
