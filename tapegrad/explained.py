@@ -16,6 +16,7 @@ from tapegrad.function.arguments import sort_arguments
 from tapegrad.function.points import at
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
+from tapegrad.function.tiers import failures_refused
 from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
@@ -119,7 +120,7 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     <lambda>
       recorded ... 199 records, 100 inputs, 1 outputs, 0 guards...
     """
-    from tapegrad.native.program import NativeProgram, failures_refused
+    from tapegrad.native.program import NativeProgram
     from tapegrad.passes import report
     from tapegrad.roll import rolled
 

@@ -56,7 +56,7 @@ def work(made):
     "waiting": """
 def work(made):
     for gradient in made:
-        assert gradient.wait(60.0) == "compiled", gradient.tier
+        assert gradient.wait(60.0) == "compiled", gradient.recorded.latest.tiers.reason
         check(gradient(x))
 """,
     "compiled at once": """

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError
+from tapegrad.function.points import leaf
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -85,7 +86,7 @@ class MachineGradient:
             return self._otherwise(x)
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
-        return value, products if len(self._shape) == 1 else products.reshape(self._shape)
+        return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
 
     @functools.cached_property
     def njit(self) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -48,6 +50,20 @@ def seconds_to_sweep(tape: Tape) -> float:
 def seconds_to_compile(tape: Tape) -> float:
     """Return about what compiling a tape takes."""
     return SECONDS_TO_COMPILE + SECONDS_TO_ROLL * len(tape)
+
+
+@contextlib.contextmanager
+def failures_refused() -> Iterator[None]:
+    """Raise NotCompilableError for whatever goes wrong: a recording can always be swept."""
+    try:
+        yield
+    except NotCompilableError:
+        raise
+    except Exception as error:
+        raise NotCompilableError(
+            f"a recording could not be compiled ({error!r}), and is swept on; please report this, "
+            "with the function"
+        ) from error
 
 
 class _Worker:
@@ -138,15 +154,13 @@ class Tiers:
         NotCompilableError
             If the tape is too long and in no loops, or if compiling fails.
         """
-        # A tenth of a second, not for all.
-        from tapegrad.native.program import NativeProgram, failures_refused
+        with compiling, failures_refused():  # a fork waits for the import, too
+            from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
 
-        with compiling:
             if kind not in self._codes:
-                with failures_refused():
-                    if self.program is None:
-                        self.program = NativeProgram(self._tape, self._options.strict)
-                    self._codes[kind] = getattr(self.program, kind)
+                if self.program is None:
+                    self.program = NativeProgram(self._tape, self._options.strict)
+                self._codes[kind] = getattr(self.program, kind)
             return self._codes[kind]
 
     def _try(self, kind: Kind) -> None:

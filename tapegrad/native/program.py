@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -33,20 +31,6 @@ Result = tuple[bool, Vector, Vector]
 
 MOST_RECORDS = 4_000
 """Records that machine code is made for: what LLVM compiles in seconds."""
-
-
-@contextlib.contextmanager
-def failures_refused() -> Iterator[None]:
-    """Raise NotCompilableError for whatever goes wrong: a recording can always be swept."""
-    try:
-        yield
-    except NotCompilableError:
-        raise
-    except Exception as error:
-        raise NotCompilableError(
-            f"a recording could not be compiled ({error!r}), and is swept on; please report this, "
-            "with the function"
-        ) from error
 
 
 class Code:
