@@ -16,6 +16,7 @@ from tapegrad.function.arguments import sort_arguments
 from tapegrad.function.points import at
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
+from tapegrad.function.tiers import failures_refused
 from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
@@ -139,13 +140,14 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
     seconds["function"] = _best(lambda: function(*args, **kwargs))
     seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
-    native, obstacle = None, ""
+    native, code, obstacle = None, None, ""
     try:
-        native = NativeProgram(tape)
+        with failures_refused():
+            native = NativeProgram(tape)
+            code = native.reverse
     except NotCompilableError as error:
-        obstacle = str(error)
-    if native is not None:
-        code = native.reverse
+        native, obstacle = None, str(error)
+    if native is not None and code is not None:
         seconds["roll"], seconds["compile"] = native.seconds, code.seconds
         products = np.empty(len(inputs))
         seconds["compiled"] = _best(lambda: code.run(inputs, seeds, products))

@@ -17,6 +17,8 @@ from types import ModuleType
 from numba.core import config
 from numba.misc.appdirs import AppDirs
 
+from tapegrad.caching import write
+
 
 def _directories() -> Iterator[Path]:
     if config.CACHE_DIR:
@@ -27,17 +29,13 @@ def _directories() -> Iterator[Path]:
 
 
 def _written(name: str, source: str) -> Path:
+    content = source.encode()
     for directory in _directories():
         path = directory / name
         try:
-            if path.is_file() and path.read_text(encoding="utf-8") == source:
-                return path
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=directory, delete=False, encoding="utf-8"
-            ) as file:
-                file.write(source)
-            os.replace(file.name, path)  # atomic: another process sees all of it or none
+            if not path.is_file() or path.read_bytes() != content:
+                directory.mkdir(parents=True, exist_ok=True)
+                write(path, content)
             return path
         except OSError:  # not ours to write: try the next place
             continue

@@ -2,8 +2,9 @@
 
 Every compiled function of the library goes through `jit` (called from other compiled code) or
 `Kernel` (called from Python, with a fixed signature, cached on disk). A cache entry is valid
-for exactly one content of the sources it's compiled from, and one that can't be read is compiled
-again.
+for exactly one content of the sources it's compiled from, and one that isn't as it was written is
+compiled again. Whatever compiles holds one lock, and a fork waits for it, so that no process begins
+with a compilation that nobody goes on with.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -22,11 +24,33 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
+
+from tapegrad.caching import Entries
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
+compiling: Any = global_compiler_lock
+"""The lock that is held while anything is compiled: Numba's own, so that there is one order."""
+
+
+def _before_fork() -> None:
+    compiling.acquire()
+    # Machine code is freed by whichever thread lets go of it, under LLVM's lock alone.
+    llvm.ffi.lib._lock.__enter__()
+
+
+def _after_fork() -> None:
+    llvm.ffi.lib._lock.__exit__()
+    compiling.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
 
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(
@@ -91,15 +115,19 @@ class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]  # numba is un
 
 
 class _StampedCache(FunctionCache):  # type: ignore[misc]
-    """Numba's function cache, stamped with the whole package and forgiving of damaged files."""
+    """Numba's function cache, stamped with all sources and forgiving of damaged files."""
 
     _impl_class = _StampedImpl
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = Entries(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # whatever a damaged pickle raises, the answer is to compile again
-            self.flush()
+        except Exception:  # what another version of a package wrote may be read otherwise
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -107,9 +135,6 @@ class _StampedCache(FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
         except OSError:  # a full or read-only disk costs the next process time, nothing else
             self.disable()
-        except Exception:  # the index on disk is damaged: start it afresh
-            self.flush()
-            super().save_overload(sig, data)
 
 
 def jit(function: F) -> F:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.derivatives import grad, jvp, vjp
+from tapegrad.derivatives.selection import check_real
 from tapegrad.errors import TapegradError
 from tapegrad.tree import flatten, unflatten_all
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree", "libraries", "layout"],
+    ["errors", "ops", "tree", "libraries", "layout", "caching"],
     ["generated", "jit"],
     ["special", "listing", "growth"],
     ["tape", "rules"],

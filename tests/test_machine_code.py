@@ -121,6 +121,13 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
         gradient.wait(60.0)
     assert gradient(X)[0] == swept(chain, X)[0]
     assert gradient.tier == "swept"
+    at_once = tg.value_and_grad(chain, compile="now")
+    at_once(X)
+    with pytest.warns(CompilationWarning, match="no such luck"):
+        assert at_once(X)[0] == swept(chain, X)[0]
+    assert at_once(X)[0] == swept(chain, X)[0]
+    with pytest.raises(NotCompilableError, match="no such luck"):
+        at_once.compiled(X)
 
 
 # --- guards and NaN ----------------------------------------------------------------------------

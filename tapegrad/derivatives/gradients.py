@@ -96,7 +96,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         UnsupportedFunctionError
             If it isn't by one float array, or with `has_aux`.
         NotCompilableError
-            If the recording is too long and in no loops.
+            If the recording is too long and in no loops, or if compiling fails.
 
         Examples
         --------
@@ -105,8 +105,6 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         >>> fast(np.array([1.0, 2.0, 3.0]))
         (14.0, array([2., 4., 6.]))
         """
-        from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
-
         call, selection = self._sort(args, kwargs)
         argnum = self._argnums
         is_one = isinstance(argnum, int) and isinstance(args[argnum], np.ndarray)
@@ -118,6 +116,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         point = at(self.recorded, call)
         check_scalar(point.recording)
         code = point.recording.tiers.compile("reverse")
+        from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
+
         (start, stop), shape = selection.spans[0], selection.shapes[0]
 
         def otherwise(x: Any) -> Any:
@@ -243,8 +243,8 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
         When a recording is made machine code: in the background once the calls so far have taken
         as long as that will; at the first call after it's made; never.
     strict : bool, optional
-        Whether machine code has the bits of the sweeps. By default it may fuse products and sums,
-        and sum in another order.
+        Whether machine code has the bits of the sweeps. By default it may add the terms of a loop's
+        sum in another order, and fuse products and sums of derivatives.
 
     Returns
     -------

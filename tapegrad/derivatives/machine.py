@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.derivatives.selection import check_real
+from tapegrad.errors import InputTypeError
+from tapegrad.function.points import leaf
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
 
 Vector = npt.NDArray[np.float64]
+
+_given_away: set[Code] = set()
+"""Code whose address was given away: nothing tells when it's called last, so it's never freed."""
 
 
 class MachineGradient:
@@ -39,7 +43,8 @@ class MachineGradient:
         *value, double *products)`: fills the value and as many products as there are inputs,
         `seed` being 1.0. It returns 0 if all is well; otherwise the function goes another way
         at this point, or a product is NaN. `memory` holds `memory_length` numbers, and begins
-        with `constants`. Several threads may call it, each with memory of its own.
+        with `constants`. Several threads may call it, each with memory of its own. Once asked
+        for, it holds as long as the process lives.
     """
 
     def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
@@ -48,9 +53,14 @@ class MachineGradient:
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
         self._otherwise = otherwise
-        self.address = code.address
         self.memory_length = code.length
         self.constants = code.constants
+
+    @property
+    def address(self) -> int:
+        """The machine code's address, for C."""
+        _given_away.add(self._code)
+        return self._code.address
 
     @property
     def memory_bytes(self) -> int:
@@ -60,12 +70,11 @@ class MachineGradient:
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
         code = self._code
-        inputs = np.asarray(x)
-        check_real(inputs, "argument")
-        inputs = np.ascontiguousarray(inputs, np.float64)
+        inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
-        if inputs.ndim != 1:
+        inputs = np.ascontiguousarray(inputs)
+        if len(self._shape) != 1:
             inputs = inputs.reshape(-1)
         if not self._is_whole:
             whole = self._inputs.copy()
@@ -77,7 +86,7 @@ class MachineGradient:
             return self._otherwise(x)
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
-        return value, products if len(self._shape) == 1 else products.reshape(self._shape)
+        return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
 
     @functools.cached_property
     def njit(self) -> Any:
@@ -85,7 +94,7 @@ class MachineGradient:
 
         `x` and `out` are contiguous float64 arrays of one dimension. Where the machine code
         won't do it raises ValueError: the function must then be recorded again, in Python.
-        Several threads may call it at once; it keeps the machine code alive.
+        Several threads may call it at once, as long as the process lives.
         """
         address, length = self.address, self.memory_length
         start, stop, size = self._start, self._stop, len(self._inputs)
@@ -111,7 +120,6 @@ class MachineGradient:
                 raise ValueError("here the function goes another way, or its gradient has a NaN")
             return value
 
-        vars(value_and_gradient)["code"] = self._code
         return value_and_gradient
 
     def ir(self) -> str:
@@ -120,3 +128,14 @@ class MachineGradient:
 
     def __repr__(self) -> str:
         return f"<MachineGradient of shape {self._shape}, {self.memory_bytes:,} bytes a call>"
+
+
+def _floats(x: Any) -> Vector:
+    """Return numbers of another type as floats."""
+    found = np.asarray(x)
+    if found.dtype.kind not in "fiub":
+        raise InputTypeError(
+            f"a gradient is by floats, and this is called with {found.dtype}: pass an array of "
+            "float64; complex numbers as an array of real and imaginary parts"
+        )
+    return found.astype(np.float64)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
+from tapegrad.jit import compiling
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
@@ -50,6 +52,20 @@ def seconds_to_compile(tape: Tape) -> float:
     return SECONDS_TO_COMPILE + SECONDS_TO_ROLL * len(tape)
 
 
+@contextlib.contextmanager
+def failures_refused() -> Iterator[None]:
+    """Raise NotCompilableError for whatever goes wrong: a recording can always be swept."""
+    try:
+        yield
+    except NotCompilableError:
+        raise
+    except Exception as error:
+        raise NotCompilableError(
+            f"a recording could not be compiled ({error!r}), and is swept on; please report this, "
+            "with the function"
+        ) from error
+
+
 class _Worker:
     """One thread that compiles, for all recordings; made anew in a process that was forked."""
 
@@ -63,6 +79,13 @@ class _Worker:
 
 
 _worker = _Worker()
+
+
+class _Job(NamedTuple):
+    """What is compiled in the background, and by whom: a fork has no threads but its own."""
+
+    executor: ThreadPoolExecutor
+    future: Future[None]
 
 
 class Tiers:
@@ -82,24 +105,25 @@ class Tiers:
     def __init__(self, tape: Tape, options: Options) -> None:
         self._tape, self._options = tape, options
         self._codes: dict[str, Code] = {}
-        self._pending: dict[str, Future[None]] = {}
+        self._jobs: dict[Kind, _Job] = {}
         self._work: dict[str, float] = {}
-        self._lock, self._lock_of_pending = threading.Lock(), threading.Lock()
         self.program: NativeProgram | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
+        self._failure: NotCompilableError | None = None
 
     def code(self, kind: Kind) -> Code | None:
         """Return machine code if there is; otherwise count a sweep, and compile when it's due."""
         found = self._codes.get(kind)
-        if found is not None or self.reason:
+        if found is not None:
             return found
+        self._warn()
+        if self.reason:
+            return None
         if self._options.compile == "now":
             self._try(kind)
+            self._warn()
             return self._codes.get(kind)
-        pending = self._pending.get(kind)
-        if pending is not None:
-            self._look_at(pending)
-        else:
+        if self._pending(kind) is None:
             self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
                 self.start(kind)
@@ -107,20 +131,20 @@ class Tiers:
 
     def start(self, kind: Kind) -> None:
         """Compile in the background, unless it's being done or can't be."""
-        if not self.reason:
-            with self._lock_of_pending:
-                if kind not in self._pending:
-                    self._pending[kind] = _worker.executor.submit(self._try, kind)
+        if not self.reason and kind not in self._codes and self._pending(kind) is None:
+            executor = _worker.executor
+            self._jobs[kind] = _Job(executor, executor.submit(self._try, kind))
 
-    def _look_at(self, pending: Future[None]) -> None:
-        if pending.done() and (error := pending.exception()) is not None:
-            self.reason = f"compiling failed: {error!r}"
-            warnings.warn(
-                f"a recording could not be compiled and is swept on ({error!r}); please report "
-                "this, with the function",
-                CompilationWarning,
-                stacklevel=2,
-            )
+    def _pending(self, kind: Kind) -> Future[None] | None:
+        """Return what is, or was, compiled in the background of this process."""
+        job = self._jobs.get(kind)
+        return None if job is None or job.executor is not _worker.executor else job.future
+
+    def _warn(self) -> None:
+        """Warn, once, of a failure that no rule of what can be compiled foresees."""
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            warnings.warn(str(failure), CompilationWarning, stacklevel=2)
 
     def compile(self, kind: Kind) -> Code:
         """Compile now, whatever the options say.
@@ -128,11 +152,11 @@ class Tiers:
         Raises
         ------
         NotCompilableError
-            If the tape is too long and in no loops.
+            If the tape is too long and in no loops, or if compiling fails.
         """
-        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+        with compiling, failures_refused():  # a fork waits for the import, too
+            from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
 
-        with self._lock:
             if kind not in self._codes:
                 if self.program is None:
                     self.program = NativeProgram(self._tape, self._options.strict)
@@ -144,12 +168,16 @@ class Tiers:
             self.compile(kind)
         except NotCompilableError as error:
             self.reason = str(error)
+            self._failure = error if error.__cause__ is not None else None
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for what is being compiled."""
-        for pending in list(self._pending.values()):
-            pending.exception(timeout)
-            self._look_at(pending)
+        for kind in list(self._jobs):
+            self.start(kind)  # again, in a process forked before it was done
+            pending = self._pending(kind)
+            if pending is not None:
+                pending.exception(timeout)
+        self._warn()
 
     @property
     def name(self) -> str:
@@ -158,5 +186,6 @@ class Tiers:
             return "compiled"
         if self.reason:
             return "swept"
-        is_pending = any(not pending.done() for pending in self._pending.values())
+        pending = [self._pending(kind) for kind in self._jobs]
+        is_pending = any(future is not None and not future.done() for future in pending)
         return "swept, being compiled" if is_pending else "swept"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from tapegrad.native.frame import ZERO, whole
-from tapegrad.native.lowering import Lowering, is_constant
+from tapegrad.native.frame import whole
+from tapegrad.native.lowering import ZERO, Lowering, is_constant
 from tapegrad.native.reverse import Reverse
 from tapegrad.ops import BY_NAME, Op
 
@@ -35,9 +35,10 @@ def _is_zero(number: Any) -> bool:
 class PairLowering(Lowering):
     """Emits values and partial derivatives of pairs."""
 
-    def __init__(self, plain: Lowering) -> None:
-        super().__init__(plain.builder, plain.flags)
-        self._plain = plain
+    def __init__(self, values: Lowering, slopes: Lowering) -> None:
+        super().__init__(slopes.builder, slopes.flags)
+        self._product = slopes._product
+        self._values, self._slopes = values, slopes
 
     def number(self, value: float) -> Any:
         """Return a number as a constant."""
@@ -46,12 +47,12 @@ class PairLowering(Lowering):
     def value(self, op: Op, operands: list[Any]) -> Any:
         """Emit an operation's value and tangent."""
         values = [operand.value for operand in operands]
-        value = self._plain.value(op, values)
+        value = self._values.value(op, values)
         scope = {**dict(zip("xy", values, strict=False)), "z": value}
         total = ZERO
         for place, operand in enumerate(operands):
             if op.partials[place] != "0" and not _is_zero(operand.tangent):
-                term = self._plain.product(operand.tangent, op, place, scope)
+                term = self._slopes.product(operand.tangent, op, place, scope)
                 flags = self.flags
                 total = term if _is_zero(total) else self.builder.fadd(total, term, flags=flags)
         return Pair(value, total)
@@ -63,7 +64,7 @@ class PairLowering(Lowering):
             return w
         if partial == "-1":
             return self.value(BY_NAME["negative"], [w])
-        return self.value(BY_NAME["multiply"], [w, self.partial(op, operand, values)])
+        return self.value(self._product, [w, self.partial(op, operand, values)])
 
     def _emit_UnaryOp(self, node: ast.UnaryOp, scope: dict[str, Any]) -> Any:  # noqa: N802
         operand = self._emit(node.operand, scope)
@@ -88,7 +89,9 @@ class ReverseOfPairs(Reverse):
 
     def write(self) -> None:
         """Write the function's body."""
-        self.lower = PairLowering(self.lower)
+        self.lower, self.slopes = (
+            PairLowering(plain, self.slopes) for plain in (self.lower, self.slopes)
+        )
         super().write()
 
     def halves(self) -> list[tuple[Any, int, int]]:
@@ -124,6 +127,10 @@ class ReverseOfPairs(Reverse):
     def add(self, x: Any, y: Any) -> Any:
         """Emit a term of the sum of an adjoint."""
         return Pair(*(super(ReverseOfPairs, self).add(p, q) for p, q in zip(x, y, strict=True)))
+
+    def sum(self, x: Any, y: Any) -> Any:
+        """Emit a term of a sum of values and tangents."""
+        return Pair(super().sum(x.value, y.value), super().add(x.tangent, y.tangent))
 
     def primal(self, value: Any) -> Any:
         """Return the float that a value is."""

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from typing import Any
 
 from llvmlite import binding as llvm
 
-LEVEL = 2
+from tapegrad.jit import compiling
 
-_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):  # a child forked meanwhile would wait for ever
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
+LEVEL = 2
 
 
 @functools.cache
@@ -34,8 +28,21 @@ def _target() -> Any:
     )
 
 
+def _optimise(module: Any, machine: Any) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
+    options.loop_vectorization = True
+    builder = llvm.create_pass_builder(machine, options)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    # llvmlite's manager inherits two ways of being freed, and the first does nothing.
+    ways = [vars(kind).get("_dispose") for kind in type(passes).__mro__]
+    free = next(way for way in ways if way not in (None, llvm.ffi.ObjectRef._dispose))
+    free(passes)
+    passes.detach()
+
+
 class MachineCode:
-    """A function in machine code, which lives as long as this does.
+    """A function in machine code, which is freed with this.
 
     Parameters
     ----------
@@ -51,16 +58,13 @@ class MachineCode:
     """
 
     def __init__(self, source: str, name: str) -> None:
-        with _lock:  # LLVM's global context is not for several threads
+        with compiling:  # LLVM's global context is not for several threads
             machine = _target()
             self._module = llvm.parse_assembly(source)
             # Without these the passes know no target, and vectorise nothing.
             self._module.triple = machine.triple
             self._module.data_layout = str(machine.target_data)
-            options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
-            options.loop_vectorization = True
-            passes = llvm.create_pass_builder(machine, options)
-            passes.getModulePassManager().run(self._module, passes)
+            _optimise(self._module, machine)
             self._engine = llvm.create_mcjit_compiler(self._module, machine)
             self._engine.finalize_object()
             self.address = int(self._engine.get_function_address(name))

@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from tapegrad.native.layout import Layout
-from tapegrad.native.lowering import F64, Lowering
+from tapegrad.native.lowering import F64, ZERO, Lowering
 from tapegrad.ops import OPS
 from tapegrad.roll.program import (
     INPUTS,
@@ -30,7 +30,6 @@ from tapegrad.roll.program import (
 )
 
 I64, I32 = ir.IntType(64), ir.IntType(32)
-ZERO = ir.Constant(F64, 0.0)
 NAME = "tapegrad_program"
 _COUNTS = ("iteration", "step", "failed")
 
@@ -50,6 +49,9 @@ class Frame(ABC):
     n_inputs : int
     strict : bool
         Whether every bit is that of the sweeps.
+    has_zero_rule : bool
+        Whether adjoints and tangents are multiplied as in the sweeps, where a factor of zero
+        makes zero. Plain products are faster, and a NaN says that the sweeps must decide.
 
     Attributes
     ----------
@@ -58,7 +60,8 @@ class Frame(ABC):
         What the code reads, which must be kept alive.
     """
 
-    def __init__(self, program: Program, layout: Layout, n_inputs: int, strict: bool) -> None:
+    def __init__(self, program: Program, layout: Layout, n_inputs: int, strict: bool,
+                 has_zero_rule: bool = False) -> None:  # fmt: skip
         self.program, self.layout, self.n_inputs = program, layout, n_inputs
         self.strict = strict
         self.arrays: list[Any] = []
@@ -72,7 +75,10 @@ class Frame(ABC):
         self._allocas = ir.IRBuilder(self.function.append_basic_block("entry"))
         begin = self.function.append_basic_block("begin")
         self.b = ir.IRBuilder(begin)
-        self.lower = Lowering(self.b, () if strict else ("contract",))
+        # Values and guards are what the function's own code computes; products with partials, and
+        # sums of them, may be fused. LLVM fuses a product and a sum where both may be.
+        self.lower = Lowering(self.b)
+        self.slopes = Lowering(self.b, () if strict else ("contract",), has_zero_rule)
         self.sum_flags = () if strict else ("contract", "reassoc", "nsz")
         self._variables: dict[Any, Any] = {}
         self._pointers: dict[int, Any] = {}
@@ -116,6 +122,10 @@ class Frame(ABC):
     def add(self, x: Any, y: Any) -> Any:
         """Emit a term of the sum of an adjoint or a tangent."""
         return self.b.fadd(x, y, flags=self.sum_flags)
+
+    def sum(self, x: Any, y: Any) -> Any:
+        """Emit a term of a sum of values, which may be taken in another order."""
+        return self.b.fadd(x, y, flags=("reassoc",))
 
     def constant_at(self, pointer: Any) -> Any:
         """Emit a constant that is in a table."""
@@ -284,7 +294,7 @@ class Frame(ABC):
         operands = [self.forward_value(operand, block) for operand in record.operands]
         op = OPS[record.leaf.op]
         if self._is_sum(number) and op.name == "add":
-            value = self.add(*operands)
+            value = self.sum(*operands)
         else:
             value = self.lower.value(op, operands)
         self.set(value, "value", number)

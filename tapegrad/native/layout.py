@@ -42,7 +42,7 @@ class Layout:
     needed : set of int
         Leaves whose values the reverse loops compute or load.
     varied : set of int
-        Leaves that depend on the inputs.
+        Leaves that depend on the inputs, and that outputs depend on.
     base : dict of int
         Where a leaf's region begins.
     carry_base : dict of int
@@ -89,7 +89,7 @@ def layout_of(tape: Tape, program: Program, ranks: Ranks) -> Layout:
         layout.addressed |= set(np.unique(made[made >= 0]).tolist())
         if np.any(made == INPUTS):
             layout.inputs_base = 0
-    layout.varied = _varied(program, ranks)
+    layout.varied = _varied(program) & _useful(program, ranks)
     _find_needs(program, layout)
     _place(tape, program, layout, sorted(constants), ranks)
     for operand in mixed:
@@ -136,7 +136,7 @@ def _addresses(table: Indices, layout: Layout, constants: list[int], ranks: Rank
 
 
 def is_varied(operand: Operand | None, program: Program, varied: set[int]) -> bool:
-    """Whether an operand may depend on the inputs."""
+    """Whether an operand may have an adjoint or a tangent."""
     if isinstance(operand, Memory):
         return operand.maker is None or operand.maker == INPUTS or operand.maker in varied
     if isinstance(operand, Latest):
@@ -146,7 +146,8 @@ def is_varied(operand: Operand | None, program: Program, varied: set[int]) -> bo
     return False
 
 
-def _varied(program: Program, ranks: Ranks) -> set[int]:
+def _varied(program: Program) -> set[int]:
+    """Return the leaves that depend on the inputs."""
     varied: set[int] = set()
     while True:
         more = {
@@ -165,6 +166,36 @@ def _varied(program: Program, ranks: Ranks) -> set[int]:
         if not more:
             return varied
         varied |= more
+
+
+def _useful(program: Program, ranks: Ranks) -> set[int]:
+    """Return the leaves that outputs depend on; all others' adjoints are zero."""
+    table = program.output_table
+    pending: list[Operand | None] = [*program.outputs, table]
+    useful: set[int] = set()
+    while pending:
+        for leaf in _leaves_of(pending.pop(), program, ranks) - useful:
+            useful.add(leaf)
+            record = program.records[leaf]
+            partials = OPS[record.leaf.op].partials
+            pending += [o for o, p in zip(record.operands, partials, strict=True) if p != "0"]
+            pending += [start.operand for start in program.starts if start.leaf == leaf]
+    return useful
+
+
+def _leaves_of(operand: Operand | None, program: Program, ranks: Ranks) -> set[int]:
+    """Return whose values an operand may be; tables are of slots."""
+    if isinstance(operand, Latest):
+        return {operand.leaf}
+    if isinstance(operand, Carried):
+        return {program.carries[operand.carry].leaf}
+    if not isinstance(operand, Memory):
+        return set()
+    if operand.maker is not None:
+        return {operand.maker} - {INPUTS}
+    table = operand.address.table
+    assert table is not None
+    return set(ranks.maker[table[table > 0]].tolist()) - {INPUTS}
 
 
 def wanted_partials(program: Program, varied: set[int], number: int) -> list[int]:

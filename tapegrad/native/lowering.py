@@ -20,6 +20,7 @@ from tapegrad.jit import Symbol
 from tapegrad.ops import BY_NAME, CONSTANTS, Op
 
 F64 = ir.DoubleType()
+ZERO = ir.Constant(F64, 0.0)
 
 _INTRINSICS = {
     "math.sqrt": "llvm.sqrt", "math.exp": "llvm.exp", "math.log": "llvm.log",
@@ -93,11 +94,15 @@ class Lowering:
     builder : IRBuilder
     flags : tuple of str
         Fast-math flags of every arithmetic instruction.
+    has_zero_rule : bool
+        Whether a product with a partial is zero where a factor is, as in the sweeps.
     """
 
-    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = ()) -> None:
+    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
+                 has_zero_rule: bool = False) -> None:  # fmt: skip
         self.builder = builder
         self.flags = flags
+        self._product = BY_NAME["chain" if has_zero_rule else "multiply"]
 
     def number(self, value: float) -> Any:
         """Return a number as a constant."""
@@ -130,8 +135,7 @@ class Lowering:
             return w
         if partial == "-1":
             return self.builder.fneg(w)
-        factor = self.partial(op, operand, values)
-        return self.builder.fmul(w, factor, flags=self.flags)
+        return self.value(self._product, [w, self.partial(op, operand, values)])
 
     # --- expressions --------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from tapegrad.native.frame import NAME, Frame
 from tapegrad.native.layout import layout_of
 from tapegrad.native.reverse import Reverse
 from tapegrad.native.tangent import Tangent
-from tapegrad.native.trial import check
+from tapegrad.native.trial import DIFFERS, check
 from tapegrad.roll import loops_of
 from tapegrad.roll.operands import program_of
 from tapegrad.roll.recognition import expansion, recognition
@@ -45,6 +45,8 @@ class Code:
         How many numbers it computes beside the outputs.
     halves : int
         How often the program's memory is there.
+    has_zero_rule : bool
+        Whether adjoints and tangents of zero contribute zero.
 
     Attributes
     ----------
@@ -60,9 +62,11 @@ class Code:
     """
 
     def __init__(self, kind: type[Frame], program: NativeProgram, n_products: int,
-                 halves: int = 1) -> None:  # fmt: skip
+                 halves: int = 1, has_zero_rule: bool = False) -> None:  # fmt: skip
         begin = time.perf_counter()
-        frame = kind(program.program, program.layout, program.n_inputs, program.strict)
+        frame = kind(
+            program.program, program.layout, program.n_inputs, program.strict, has_zero_rule
+        )
         self._arrays = frame.arrays
         self.constants = program.layout.constants
         self._memories: list[Vector] = []
@@ -120,8 +124,8 @@ class NativeProgram:
     tape : Tape
         One whose recording has ended.
     strict : bool, optional
-        Whether every bit is that of the sweeps. Otherwise products and sums may be fused, and
-        sums be taken in another order.
+        Whether every bit is that of the sweeps. Otherwise sums may be taken in another order, and
+        in adjoints and tangents products and sums be fused.
 
     Attributes
     ----------
@@ -158,20 +162,25 @@ class NativeProgram:
     @functools.cached_property
     def reverse(self) -> Code:
         """Value and products of seeds with the Jacobian; compiled when asked for."""
-        return self._tried(Code(Reverse, self, self.n_inputs), "pullback")
+        return self._tried("pullback", Reverse, self.n_inputs)
 
     @functools.cached_property
     def tangent(self) -> Code:
         """Value and products of the Jacobian with directions; compiled when asked for."""
-        return self._tried(Code(Tangent, self, self.program.n_outputs), "pushforward")
+        return self._tried("pushforward", Tangent, self.program.n_outputs)
 
     @functools.cached_property
     def product(self) -> Code:
         """Value, gradient and products of the Hessian with directions, of one output."""
-        return self._tried(Code(ReverseOfPairs, self, 2 * self.n_inputs, halves=2), "pullback")
+        return self._tried("pullback", ReverseOfPairs, 2 * self.n_inputs, halves=2)
 
-    def _tried(self, code: Code, kind: Literal["pullback", "pushforward"]) -> Code:
-        check(self._tape, code, kind, self.strict)
+    def _tried(self, sweep: Literal["pullback", "pushforward"], kind: type[Frame],
+               n_products: int, halves: int = 1) -> Code:  # fmt: skip
+        code = Code(kind, self, n_products, halves)
+        if not check(self._tape, code, sweep, self.strict):
+            code = Code(kind, self, n_products, halves, has_zero_rule=True)
+            if not check(self._tape, code, sweep, self.strict):
+                raise NotCompilableError(DIFFERS)
         return code
 
     @property

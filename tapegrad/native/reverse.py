@@ -199,5 +199,5 @@ class Reverse(Frame):
         if "z" in used:
             values["z"] = self.get("again", number)
         for place in wanted:
-            contribution = self.lower.product(w, op, place, values)
+            contribution = self.slopes.product(w, op, place, values)
             self._add_adjoint(record.operands[place], block, contribution)

@@ -9,8 +9,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from tapegrad.native.frame import ZERO, Frame, whole
+from tapegrad.native.frame import Frame, whole
 from tapegrad.native.layout import is_varied, wanted_partials
+from tapegrad.native.lowering import ZERO
 from tapegrad.ops import OPS
 from tapegrad.roll.program import Memory, Operand
 
@@ -68,7 +69,7 @@ class Tangent(Frame):
         value = super().forward_record(number, block)
         total = ZERO
         for place in wanted:
-            product = self.lower.product(tangents[place], op, place, {**operands, "z": value})
+            product = self.slopes.product(tangents[place], op, place, {**operands, "z": value})
             total = self.add(total, product)
         self.set(total, "tangent", number)
         if number in self.layout.addressed:

@@ -25,11 +25,22 @@ TOLERANCE = 1e-7
 
 _STEP = 1e-3
 
+DIFFERS = (
+    "the machine code differs from the sweeps by more than rounding should, where the function "
+    "was recorded or beside it. The sweeps go on."
+)
 
-def check(tape: Tape, code: Code, kind: Literal["pullback", "pushforward"], strict: bool) -> None:
-    """Raise NotCompilableError if machine code disagrees with the sweeps.
 
-    Of code that computes more products than the sweep only the first are compared.
+def check(tape: Tape, code: Code, kind: Literal["pullback", "pushforward"], strict: bool) -> bool:
+    """Return whether machine code does where the sweeps find numbers.
+
+    It doesn't where a guard fails or a product is NaN. Of code that computes more products than
+    the sweep only the first are compared.
+
+    Raises
+    ------
+    NotCompilableError
+        If it disagrees with the sweeps.
     """
     rng = np.random.default_rng(1)
     recorded = tape.value[tape.inputs].copy()
@@ -52,12 +63,12 @@ def check(tape: Tape, code: Code, kind: Literal["pullback", "pushforward"], stri
         ok, results = code.run_in(memory, inputs, directions, found)
         if not ok and not np.isfinite(products).all():
             continue  # the sweeps will be asked
-        if not (ok and _agree(results, outputs, strict)
+        if not ok:
+            return False
+        if not (_agree(results, outputs, strict)
                 and _agree(found[:n_products], products, strict)):  # fmt: skip
-            raise NotCompilableError(
-                "the machine code differs from the sweeps by more than rounding should, where "
-                "the function was recorded or beside it. The sweeps go on."
-            )
+            raise NotCompilableError(DIFFERS)
+    return True
 
 
 def _agree(found: Vector, expected: Vector, strict: bool) -> bool:

@@ -7,12 +7,24 @@ never the order of the records, so the nest runs the same records in the same or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tapegrad.roll.nest import FAR, Indices, Leaf, Loop, Node, nearness, operands
 from tapegrad.tape import Tape
 
-Match = list[tuple[list[Node], Node]]
+
+@dataclass(eq=False)
+class Iteration:
+    """Nodes that stand for one iteration of a loop, as a match with its body."""
+
+    match: Match
+
+
+Found = Leaf | Loop | Iteration
+
+Match = list[tuple[list[Found], Node]]
 """What of the nodes beside a loop belongs to which node of its body, in order."""
 
 
@@ -29,29 +41,30 @@ def absorb(tape: Tape, loop: Loop) -> None:
             before = _take_iterations(tape, node, body[:k], backward=True)
             del body[k - before : k]
             k -= before
-            if k and _is_alike(body[k - 1], node):
-                k -= 1
-                node = body[k]
-                _join(node, body.pop(k + 1))
-            k = _turn(tape, body, k)
-            node = body[k]
+            previous = body[k - 1] if k else None
+            if isinstance(previous, Loop) and _is_alike(previous, node):
+                _join(previous, node)
+                del body[k]
+                k, node = k - 1, previous
+            k, node = _turn(tape, body, k, node)
             after = _take_iterations(tape, node, body[k + 1 :], backward=False)
             del body[k + 1 : k + 1 + after]
-            if k + 1 < len(body) and _is_alike(body[k + 1], node):
-                _join(node, body.pop(k + 1))
+            following = body[k + 1] if k + 1 < len(body) else None
+            if isinstance(following, Loop) and _is_alike(following, node):
+                _join(node, following)
+                del body[k + 1]
                 continue
         k += 1
 
 
-def _turn(tape: Tape, body: list[Node], k: int) -> int:
+def _turn(tape: Tape, body: list[Node], k: int, loop: Loop) -> tuple[int, Loop]:
     """Have the loop at `k` begin earlier and end earlier, if that makes an iteration of its rest.
 
     Recognition begins a loop where its shapes first repeat, which may be within an iteration.
-    Returns where the loop is then.
+    Returns where the loop is then, and the loop.
     """
-    loop = body[k]
-    if not isinstance(loop, Loop) or not np.all(loop.counts):
-        return k
+    if not np.all(loop.counts):
+        return k, loop
     ends = np.cumsum(loop.counts) - 1
     turned: list[Node] = list(loop.body)
     tail: list[Node] = []
@@ -69,14 +82,14 @@ def _turn(tape: Tape, body: list[Node], k: int) -> int:
         first -= 1
     after = [*tail, *body[k + 1 :]]
     if not tail or _match(tape, after, turned, backward=False) is None:
-        return k
-    body[first:] = [Loop(turned, loop.counts, _starts(body[first])), *after]
-    return first
+        return k, loop
+    turned_loop = Loop(turned, loop.counts, _starts(body[first]))
+    body[first:] = [turned_loop, *after]
+    return first, turned_loop
 
 
-def _take_iterations(tape: Tape, loop: Node, beside: list[Node], backward: bool) -> int:
+def _take_iterations(tape: Tape, loop: Loop, beside: list[Node], backward: bool) -> int:
     """Have a loop take in what stands beside it; return how many nodes that is."""
-    assert isinstance(loop, Loop)
     taken = 0
     while True:
         rest = beside[: len(beside) - taken] if backward else beside[taken:]
@@ -84,7 +97,16 @@ def _take_iterations(tape: Tape, loop: Node, beside: list[Node], backward: bool)
         if match is None:
             return taken
         _take_in(loop, match, backward)
-        taken += sum(len(found) for found, _ in match)
+        taken += _n_nodes(match)
+
+
+def _n_nodes(match: Match) -> int:
+    """Return how many nodes were matched."""
+    return sum(
+        _n_nodes(item.match) if isinstance(item, Iteration) else 1
+        for found, _ in match
+        for item in found
+    )
 
 
 def _match(tape: Tape, nodes: list[Node], pattern: list[Node], backward: bool) -> Match | None:
@@ -104,27 +126,33 @@ def _match(tape: Tape, nodes: list[Node], pattern: list[Node], backward: bool) -
         return None
     begin = _last_start(pattern[0])
     for found, wanted in match:
-        if isinstance(wanted, Leaf) and not _fits(tape, found[0], wanted, begin):
-            return None
+        for item in found:
+            if (
+                isinstance(wanted, Leaf)
+                and isinstance(item, Leaf)
+                and not _fits(tape, item, wanted, begin)
+            ):
+                return None
     return match
 
 
-def _take(tape: Tape, rest: list[Node], wanted: Node, backward: bool) -> list[Node] | None:
+def _take(tape: Tape, rest: list[Node], wanted: Node, backward: bool) -> list[Found] | None:
     """Remove from `rest` what a node of a body stands for; None if it's something else."""
-    found: list[Node] = []
+    found: list[Found] = []
     while rest:
         node = rest[-1] if backward else rest[0]
         if _is_alike(node, wanted):
-            used = [node]
+            item: Found = node
+            length = 1
         elif isinstance(wanted, Loop) and isinstance(node, Leaf):
             match = _match(tape, rest, wanted.body, backward)
             if match is None or not all(nodes for nodes, _ in match):
                 break
-            used = [node for nodes, _ in match for node in nodes]
+            item, length = Iteration(match), _n_nodes(match)
         else:
             break
-        found = used + found if backward else found + used
-        del rest[slice(len(rest) - len(used), None) if backward else slice(len(used))]
+        found.insert(0 if backward else len(found), item)
+        del rest[slice(len(rest) - length, None) if backward else slice(length)]
         if isinstance(wanted, Leaf):
             break
     return found if found or isinstance(wanted, Loop) else None
@@ -150,11 +178,18 @@ def _take_in(loop: Loop, match: Match, is_before: bool) -> None:
 
 
 def _ends(match: Match) -> Indices:
-    """Return a slot after all of the last match."""
+    """Return, of each run, a slot after all that was matched."""
     last = next(found[-1] for found, _ in reversed(match) if found)
-    while isinstance(last, Loop):
-        last = last.body[-1]
-    return last.slots + 1
+    return _ends(last.match) if isinstance(last, Iteration) else _ends_of_runs(last)
+
+
+def _ends_of_runs(node: Node) -> Indices:
+    if isinstance(node, Leaf):
+        return node.slots + 1
+    has_run = node.counts > 0
+    ends = node.starts.copy()
+    ends[has_run] = _ends_of_runs(node.body[-1])[np.cumsum(node.counts)[has_run] - 1]
+    return ends
 
 
 def _is_alike(one: Node, other: Node) -> bool:
@@ -163,12 +198,11 @@ def _is_alike(one: Node, other: Node) -> bool:
     return len(one.body) == len(other.body) and all(map(_is_alike, one.body, other.body))
 
 
-def _fits(tape: Tape, one: Node, wanted: Leaf, begin: int) -> bool:
+def _fits(tape: Tape, one: Leaf, wanted: Leaf, begin: int) -> bool:
     """Whether a record reads as those of a body do; a carried value may begin with a constant.
 
     `begin` is where the body's last iteration begins.
     """
-    assert isinstance(one, Leaf)
     if one.n_guards != wanted.n_guards:
         return False
     slots = wanted.slots
@@ -185,36 +219,33 @@ def _fits(tape: Tape, one: Node, wanted: Leaf, begin: int) -> bool:
     return True
 
 
-def _starts(node: Node) -> Indices:
-    return node.slots if isinstance(node, Leaf) else node.starts
+def _starts(item: Found) -> Indices:
+    """Return the first slot of each run."""
+    if isinstance(item, Iteration):
+        return next(_starts(found[0]) for found, _ in item.match if found)
+    return item.slots if isinstance(item, Leaf) else item.starts
 
 
-def _merge(nodes: list[Node], into: Node, starts: Indices) -> None:
+def _merge(items: list[Found], into: Node, starts: Indices) -> None:
     """Have a node of a body stand for others, too; for none, a loop that ran not at all."""
-    if isinstance(into, Leaf):
-        (leaf,) = nodes
-        assert isinstance(leaf, Leaf)
-        into.slots = np.sort(np.concatenate([into.slots, leaf.slots]), kind="stable")
-        return
     counts = np.zeros(len(starts), np.int64)
-    straight = 0
-    for node in nodes:
-        if _is_alike(node, into):
-            assert isinstance(node, Loop)
-            counts = counts + node.counts
-            for inner, target in zip(node.body, into.body, strict=True):
+    for item in items:
+        if isinstance(item, Iteration):
+            counts += 1
+            for found, target in item.match:
+                _merge(found, target, _starts(found[0]))
+        elif isinstance(item, Loop) and isinstance(into, Loop):
+            counts += item.counts
+            for inner, target in zip(item.body, into.body, strict=True):
                 _merge([inner], target, _starts(inner))
-        else:
-            target = into.body[straight % len(into.body)]
-            _merge([node], target, _starts(node))
-            straight += 1
-    _add_runs(into, starts, counts + straight // len(into.body))
+        elif isinstance(item, Leaf) and isinstance(into, Leaf):
+            into.slots = np.sort(np.concatenate([into.slots, item.slots]), kind="stable")
+    if isinstance(into, Loop):
+        _add_runs(into, starts, counts)
 
 
-def _join(into: Node, other: Node) -> None:
+def _join(into: Loop, other: Loop) -> None:
     """Have a loop stand for the runs of the one after it."""
-    assert isinstance(into, Loop)
-    assert isinstance(other, Loop)
     for inner, target in zip(other.body, into.body, strict=True):
         _merge([inner], target, _starts(inner))
     into.counts = into.counts + other.counts

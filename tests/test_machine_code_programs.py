@@ -1,0 +1,236 @@
+"""Programs of loops that were once hard to roll, to try or to compute to the last bit."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tapegrad as tg
+from tapegrad.native.program import NativeProgram
+
+
+def recorded(function, x):
+    gradient = tg.value_and_grad(function, compile="never")
+    found = gradient(x)
+    return found, gradient.recorded.recordings[0].tape
+
+
+def check(function, x, value=None):
+    """Compare value, gradient, tangent and Hessian product, strict and not, with the sweeps'."""
+    (expected_value, expected), tape = recorded(function, x)
+    if value is not None:
+        assert expected_value == value
+    v = np.cos(np.arange(len(x)))
+    product = tg.hvp(function, compile="never")(x, v)
+    tangent = tg.jvp(function, (x,), (v,))[1]
+    for strict in (True, False):
+        native = NativeProgram(tape, strict)
+        compare = np.testing.assert_array_equal if strict else _assert_close
+        ok, outputs, found = native.pullback(x, np.ones(1))
+        assert ok
+        compare(outputs, [expected_value])
+        compare(found, expected)
+        ok, _, found = native.pushforward(x, v)
+        assert ok
+        compare(found, [tangent])
+        ok, _, found = native.hessian_product(x, v)
+        assert ok
+        _assert_close(found, product)
+
+
+def _assert_close(found, expected):
+    scale = 1e-12 * np.max(np.abs(expected), initial=1.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=scale)
+
+
+# --- rolling -----------------------------------------------------------------------------------
+
+
+def option_on_a_tree(x):
+    up, down, q = x
+    values = [1.0 - up**j * down ** (20 - j) for j in range(21)]
+    for i in range(19, -1, -1):
+        values = [
+            max(q * values[j + 1] + (1.0 - q) * values[j], 1.0 - up**j * down ** (i - j))
+            for j in range(i + 1)
+        ]
+    return values[0]
+
+
+def test_rows_that_become_shorter_until_loops_are_written_out():
+    check(option_on_a_tree, np.array([1.05, 0.95, 0.5]))
+    check(option_on_a_tree, np.array([1.06, 0.93, 0.55]))
+
+
+def triangles_that_are_thrown_away(x):
+    a = np.ones(5) * x[3]
+    for i in range(31):
+        for j in range(5):
+            for k in range(j + 1):
+                max(a[k] - 0.25, 0.0) * 0.5
+        a[1] = math.sin(i % 5 * a[0])
+    return a[1]
+
+
+def test_inner_loops_that_end_what_an_outer_one_takes_in():
+    x = np.array([1.858, -0.76, -0.068, -1.867, 1.215])
+    check(triangles_that_are_thrown_away, x, value=0.0)
+
+
+# --- NaN where nothing depends on it -----------------------------------------------------------
+
+
+def nan_that_nothing_reads(x):
+    total = 0.0
+    for k in range(30):
+        math.sin(math.nan + x[k])
+        total += x[k] ** 2
+    return total
+
+
+def nan_that_a_branch_reads(x):
+    total = 0.0
+    for k in range(30):
+        if math.sqrt(x[k] - 1.0) > 0.5:
+            total += x[k]
+        total += x[k] ** 2
+    return total
+
+
+def nan_that_is_not_chosen(x):
+    total = 0.0
+    for k in range(30):
+        logarithm = math.log(x[k] - 1.0)
+        total += np.where(x[k] > 1.0, logarithm, x[k] ** 2)
+    return total
+
+
+def nan_that_is_carried_on(x):
+    total = carried = 0.0
+    for k in range(30):
+        carried = carried * 0.5 + math.sqrt(x[k] - 1.0)
+        total += np.where(x[k] > 1.0, carried, x[k] ** 2)
+    return total
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        nan_that_nothing_reads,
+        nan_that_a_branch_reads,
+        nan_that_is_not_chosen,
+        nan_that_is_carried_on,
+    ],
+)
+def test_nan_that_no_output_depends_on(function):
+    x = np.linspace(0.0, 0.9, 30)
+    (value, gradient), _ = recorded(function, x)
+    assert value == pytest.approx(np.sum(x**2), rel=1e-14)
+    np.testing.assert_array_equal(gradient, 2.0 * x)
+    check(function, x)
+
+
+def root_times_zero(x):
+    total = 0.0
+    for k in range(30):
+        total += np.sqrt(x[k]) * (x[29 - k] * 0.0)
+    return total
+
+
+def root_below_a_maximum(x):
+    total = 0.0
+    for k in range(30):
+        total += np.maximum(1.0, np.sqrt(x[k])) * x[k]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"), [(root_times_zero, 0.0), (root_below_a_maximum, 1.0)]
+)
+def test_an_infinite_partial_times_an_adjoint_of_zero_where_it_was_recorded(function, slope):
+    x = np.linspace(0.0, 0.9, 30)
+    (_, expected), tape = recorded(function, x)
+    np.testing.assert_array_equal(expected, slope)
+    for strict in (True, False):
+        ok, _, gradient = NativeProgram(tape, strict).pullback(x, np.ones(1))
+        assert ok
+        np.testing.assert_array_equal(gradient, slope)
+
+
+# --- the value's bits --------------------------------------------------------------------------
+
+
+def bukin(x):
+    return 100.0 * np.sqrt(np.abs(x[1] - 0.01 * x[0] ** 2)) + 0.01 * np.abs(x[0] + 10.0)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_value_does_not_change_when_machine_code_takes_over(strict):
+    """A product fused with the sum it's in is 0.01 * 100 - 1.0 = 2e-17 in place of 0."""
+    fast = tg.value_and_grad(bukin, strict=strict).compiled(np.array([-9.0, 2.0]))
+    assert fast(np.array([-10.0, 1.0]))[0] == 0.0
+    for x in np.random.default_rng(0).uniform(-10.0, 10.0, (200, 2)):
+        found = fast(x)
+        swept = tg.value_and_grad(bukin, compile="never")(x)
+        assert found[0] == swept[0] == bukin(x)
+
+
+def test_values_in_loops_and_in_tangents_have_their_own_bits():
+    """Nothing is summed over iterations here, so there's no other order."""
+
+    def steps(x):
+        u, v = x[0], x[1]
+        for _ in range(40):
+            u, v = u + 0.1 * (v * x[2] - u * u), v - 0.1 * (u * v + x[2] * u)
+        return u * v
+
+    for x in np.random.default_rng(1).uniform(0.1, 1.0, (5, 3)):
+        _, tape = recorded(steps, x)
+        native = NativeProgram(tape)
+        for ok, value, _ in (
+            native.pullback(x, np.ones(1)),
+            native.pushforward(x, np.ones(3)),
+            native.hessian_product(x, np.ones(3)),
+        ):
+            assert ok
+            assert value == steps(x)
+
+
+def test_a_guard_at_a_tie_is_not_fused():
+    """Fused, 0.1 * x - 1.0 isn't zero at 10, and another way would be taken."""
+
+    def kinked(x):
+        total = 0.0
+        for k in range(10):
+            total = total + (x[k] if 0.1 * x[k] - 1.0 == 0.0 else -x[k])
+        return total
+
+    x = np.full(10, 10.0)
+    fast = tg.value_and_grad(kinked, compile="never").compiled(x)
+    status, value = fast._code.gradient(x, np.empty(10))
+    assert (status, value) == (0, 100.0)
+
+
+# --- arrays of no dimension --------------------------------------------------------------------
+
+
+def test_a_gradient_by_an_array_of_no_dimension_is_a_number():
+    fast = tg.value_and_grad(lambda x: x * x).compiled(np.array(2.0))
+    for x in (np.array(3.0), 3.0, np.float64(3.0), 3):
+        value, gradient = fast(x)
+        assert (value, gradient) == (9.0, 6.0)
+        assert isinstance(gradient, float)
+    with pytest.raises(ValueError, match=r"shape \(\), not \(1,\)"):
+        fast(np.array([3.0]))
+
+
+def test_other_kinds_of_numbers_and_orders_of_elements():
+    fast = tg.value_and_grad(lambda x: np.sum(x**3)).compiled(np.ones((2, 2)))
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for same in (x, np.asfortranarray(x), x.tolist(), x.astype(int), x.astype(np.float32),
+                 np.repeat(x, 2, axis=0)[::2]):  # fmt: skip
+        value, gradient = fast(same)
+        assert value == 100.0
+        np.testing.assert_array_equal(gradient, 3.0 * x**2)
+    with pytest.raises(tg.errors.InputTypeError, match="complex"):
+        fast(x + 1j)
