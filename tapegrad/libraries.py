@@ -17,56 +17,29 @@ from typing import Any
 # What is installed beside these is the user's own as much as what is edited: it may change.
 NUMERICAL = frozenset(
     [
-        "arviz",
-        "astropy",
-        "autograd",
-        "bottleneck",
-        "casadi",
-        "contourpy",
-        "cupy",
-        "cvxpy",
-        "cycler",
-        "dask",
-        "emcee",
-        "h5py",
-        "jax",
-        "jaxlib",
-        "joblib",
-        "kiwisolver",
-        "llvmlite",
-        "matplotlib",
-        "mpl_toolkits",
-        "mpmath",
-        "netCDF4",
-        "networkx",
-        "numba",
-        "numexpr",
-        "numpy",
-        "opt_einsum",
-        "pandas",
-        "patsy",
-        "PIL",
-        "polars",
-        "pyarrow",
-        "pymc",
-        "pythran",
-        "pytz",
-        "scipy",
-        "seaborn",
-        "skimage",
-        "sklearn",
-        "sparse",
-        "statsmodels",
-        "sympy",
-        "tables",
-        "tensorflow",
-        "threadpoolctl",
-        "torch",
-        "tqdm",
-        "xarray",
-        "dateutil",
+        "arviz", "astropy", "autograd", "bottleneck", "casadi", "contourpy", "cupy", "cvxpy",
+        "cycler", "dask", "emcee", "h5py", "jax", "jaxlib", "joblib", "kiwisolver", "llvmlite",
+        "matplotlib", "mpl_toolkits", "mpmath", "netCDF4", "networkx", "numba", "numexpr",
+        "numpy", "opt_einsum", "pandas", "patsy", "PIL", "polars", "pyarrow", "pymc", "pythran",
+        "pytz", "scipy", "seaborn", "skimage", "sklearn", "sparse", "statsmodels", "sympy",
+        "tables", "tensorflow", "threadpoolctl", "torch", "tqdm", "xarray", "dateutil"
     ]
-)
+)  # fmt: skip
+
+# Tools that numerical code is run by, or shows its progress with.
+TOOLS = frozenset(
+    [
+        "attr", "attrs", "certifi", "click", "cloudpickle", "colorama", "coverage", "debugpy",
+        "execnet", "hypothesis", "importlib_metadata", "ipykernel", "IPython", "ipywidgets",
+        "jinja2", "jupyter_client", "loguru", "markupsafe", "mypy", "notebook", "packaging",
+        "pip", "pkg_resources", "pluggy", "psutil", "pydantic", "pydantic_core",
+        "pydantic_settings", "pygments", "pytest", "_pytest", "requests", "rich", "setuptools",
+        "six", "sortedcontainers", "tornado", "traitlets", "typing_extensions", "urllib3",
+        "wandb", "xdist", "yaml"
+    ]
+)  # fmt: skip
+
+LIBRARIES = NUMERICAL | TOOLS
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\.]+)")
@@ -75,17 +48,17 @@ _PACKAGE = str(Path(__file__).parent)
 
 @functools.cache
 def in_library(file: str) -> bool:
-    """Whether a source file is the standard library's, a numerical library's, or this package's."""
+    """Whether a source file is the standard library's, a named library's, or this package's."""
     installed = _INSTALLED.findall(file)
     if installed:
-        return installed[-1] in NUMERICAL or file.startswith(_PACKAGE)
+        return installed[-1] in LIBRARIES or file.startswith(_PACKAGE)
     return file.startswith((*_STANDARD, _PACKAGE, "<frozen"))
 
 
 def is_library_name(module: str) -> bool:
-    """Whether a module of this name is the standard library's, a numerical one's or this one's."""
+    """Whether a module of this name is the standard library's, a named one's or this one's."""
     top = module.partition(".")[0]
-    return top in NUMERICAL or top in sys.stdlib_module_names or top == "tapegrad"
+    return top in LIBRARIES or top in sys.stdlib_module_names or top == "tapegrad"
 
 
 def is_library_module(module: ModuleType) -> bool:

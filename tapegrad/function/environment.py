@@ -55,10 +55,13 @@ class Environment:
         self._finish()
 
     def _finish(self) -> None:
-        follow_all(self._walk)
-        self._conditions = self._walk.inputs()
         self._check = None
-        self.unwatched = self._first_unwatched()
+        if follow_all(self._walk):
+            self._conditions = self._walk.inputs()
+            self.unwatched = self._first_unwatched()
+        else:
+            self._conditions = []
+            self.unwatched = "it leads to more code and objects than can be watched"
 
     @property
     def names(self) -> Set[str]:

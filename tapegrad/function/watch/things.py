@@ -36,6 +36,8 @@ from tapegrad.libraries import (
     module_of,
 )  # fmt: skip
 
+_MOST = 20_000  # things and functions followed: about half a second
+
 _MODULES_BY_STRING = frozenset(["import_module", "__import__", "modules"])
 _NAMESPACES_BY_STRING = frozenset(["globals", "eval", "exec"])
 
@@ -55,13 +57,16 @@ _CONSTRUCTION = frozenset(
 _MIXINS = ("builtins", "typing", "abc", "enum", "dataclasses", "typing_extensions")
 
 
-def follow_all(walk: Walk) -> None:
-    """Follow what waits in a walk, and what that leads to."""
-    while walk.things or walk.calls:
+def follow_all(walk: Walk) -> bool:
+    """Follow what waits in a walk, and what that leads to; return whether there's an end to it."""
+    for _ in range(_MOST):
+        if not walk.things and not walk.calls:
+            return True
         if walk.calls:
             _follow_function(walk, *walk.calls.popleft())
         else:
             _follow(walk, *walk.things.popleft())
+    return False
 
 
 def _follow(walk: Walk, name: str, thing: Any, is_called: bool) -> None:
