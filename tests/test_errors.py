@@ -116,6 +116,7 @@ EXPECTED = {
     "LostDerivativeError": TypeError, "UnsupportedFunctionError": TypeError,
     "NotScalarError": TypeError, "InputTypeError": TypeError, "StructureError": ValueError,
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
+    "OtherThreadError": RuntimeError,
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
 }  # fmt: skip
 

@@ -37,7 +37,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Within the packages, the same.
 RECORD_FLOORS = [
     ["kinds", "nesting", "frames"],
-    ["emission"],
+    ["emission", "trampolines"],
     ["expressions"],
     ["native"],
     ["active", "elementwise", "scans"],
@@ -47,6 +47,8 @@ RECORD_FLOORS = [
     ["functions"],
     ["creation", "mathematics", "lists"],
     ["interception"],
+    ["namespaces"],
+    ["twins"],
 ]
 
 

@@ -26,7 +26,8 @@ from tapegrad.libraries import (
     is_library_object,
     is_of_this_package,
 )  # fmt: skip
-from tapegrad.record.interception import Cell, Place, is_interceptable, original_of
+from tapegrad.record.interception import original_of
+from tapegrad.record.trampolines import code_of
 
 _MISSING = object()
 _BLIND = frozenset(
@@ -57,7 +58,7 @@ class _Watch:
         value = self.get()
         if value is self.value and self.is_fixed:
             return True
-        value = original_of(value)  # another thread may be recording
+        value = original_of(value)  # kept by code that was being recorded
         if freeze(value, keep=False) != self.content:
             return False
         self.value = value  # equal content under another identity: the next check is quick
@@ -97,11 +98,11 @@ class Environment:
     def __init__(self, *things: Any) -> None:
         self._conditions: dict[tuple[Any, ...], _Condition] = {}
         self._functions: set[tuple[FunctionType, int]] = set()
-        self._places: list[Place] = []
+        self._unnamed: dict[FunctionType, None] = {}
         self._seen: set[int] = set()
         self._keep: list[Any] = []
         for thing in things:
-            self._follow(type(thing).__name__, thing)
+            self._follow(type(thing).__name__, thing, is_named=True)
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
@@ -111,9 +112,9 @@ class Environment:
         return None
 
     @property
-    def places(self) -> list[Place]:
-        """Where the function's code bound names that recording gives another meaning."""
-        return self._places
+    def methods(self) -> list[FunctionType]:
+        """Functions that the code reaches through objects and containers, not by their names."""
+        return list(self._unnamed)
 
     def _visit(self, thing: Any) -> bool:
         if id(thing) in self._seen:
@@ -124,25 +125,25 @@ class Environment:
 
     # --- following things ---------------------------------------------------------------------
 
-    def _follow(self, name: str, thing: Any) -> None:
+    def _follow(self, name: str, thing: Any, is_named: bool = False) -> None:
         """Remember what using a thing as a whole may read."""
         if isinstance(thing, ModuleType):
             self._module(thing)
         elif callable(thing):
-            self._callable(thing)
+            self._callable(thing, is_named)
         elif not is_plain(thing):
             self._object(name, thing)
 
-    def _callable(self, function: Any) -> None:
+    def _callable(self, function: Any, is_named: bool = False) -> None:
         if isinstance(function, functools.partial):
             self._attributes(function, "args", "keywords")
-            self._callable(function.func)
+            self._callable(function.func, is_named)
         elif isinstance(function, MethodType):
             self._function(function.__func__, function.__self__)
         elif isinstance(function, FunctionType):
-            self._function(function, None)
-        elif hasattr(function, "__wrapped__"):
-            self._callable(function.__wrapped__)
+            self._function(function, None, is_named)
+        elif hasattr(function, "__wrapped__"):  # a library's sees no stand-ins, or its own
+            self._callable(function.__wrapped__, is_library_object(function))
         elif isinstance(function, type):
             self._class(function)
         elif isinstance(inspect.getattr_static(type(function), "__call__"), FunctionType):
@@ -151,24 +152,28 @@ class Environment:
             else:
                 self._function(inspect.getattr_static(type(function), "__call__"), function)
 
-    def _function(self, function: Any, instance: Any) -> None:
+    def _function(self, function: Any, instance: Any, is_named: bool = False) -> None:
         key = (function, id(instance))
-        if not isinstance(function, FunctionType) or key in self._functions:
+        if not isinstance(function, FunctionType):
+            return
+        if not is_named:
+            self._unnamed[function] = None
+        if key in self._functions:
             return
         self._functions.add(key)
         self._keep.append(instance)
         if hasattr(function, "__wrapped__"):
-            self._callable(function.__wrapped__)
+            self._callable(function.__wrapped__, is_named=True)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         if _is_library(function):  # a decorator's: what it calls is the user's
             for cell in cells.values():
                 if callable(content := _cell_contents(cell)):
-                    self._callable(content)
+                    self._callable(content, is_named=True)
             return
         self._attributes(function, "__defaults__", "__kwdefaults__")
         if "__class__" in cells and instance is not None:  # `super()` reads it unseen
             self._class(instance if isinstance(instance, type) else type(instance), instance)
-        for read in reads(function.__code__):
+        for read in reads(code_of(function)):
             self._read(read, function, cells, instance)
 
     def _read(self, read: Read, function: FunctionType, cells: dict[str, Any],
@@ -180,10 +185,8 @@ class Environment:
                 absent = self._conditions.setdefault(("absent", id(namespace)), _Absent(namespace))
                 absent.names.add(read.name)  # type: ignore[attr-defined]
                 return
-            self._note_place(namespace, read.name)
             root, owner = functools.partial(namespace.get, read.name, _MISSING), namespace
         elif read.kind == CLOSURE and read.name in cells:
-            self._note_place(Cell(cells[read.name]), read.name)
             root, owner = functools.partial(_cell_contents, cells[read.name]), cells[read.name]
         elif read.kind == IMPORT:
             name = _absolute(read.name, namespace)
@@ -198,6 +201,7 @@ class Environment:
     def _chain(self, name: str, get: Getter, attributes: tuple[str, ...],
                place: tuple[Any, ...]) -> None:  # fmt: skip
         """Follow attributes as far as they lead through modules, classes and objects."""
+        is_named = True
         for attribute in attributes:
             owner = get()
             if owner is _MISSING:
@@ -208,6 +212,7 @@ class Environment:
                 break
             if isinstance(owner, ModuleType) and is_library_module(owner):
                 return
+            is_named = is_named and isinstance(owner, ModuleType)
             static = inspect.getattr_static(type(owner), attribute, None)
             if isinstance(static, property):
                 self._function(static.fget, owner)
@@ -218,19 +223,16 @@ class Environment:
                 get = functools.partial(vars(owner).get, attribute, _MISSING)
                 break
             get = functools.partial(_attribute, get, attribute)
-        self._contents(name, get, place)
+        self._contents(name, get, place, is_named)
 
-    def _contents(self, name: str, get: Getter, place: tuple[Any, ...]) -> None:
+    def _contents(self, name: str, get: Getter, place: tuple[Any, ...],
+                  is_named: bool = False) -> None:  # fmt: skip
         if place in self._conditions:
             return
         value = original_of(get())
         self._conditions[place] = _Watch(name, get, value)
         for item in _items(value):
-            self._follow(name, item)
-
-    def _note_place(self, namespace: Any, name: str) -> None:
-        if is_interceptable(namespace.get(name)):
-            self._places.append((namespace, name))
+            self._follow(name, item, is_named and item is value)
 
     # --- things used as a whole ---------------------------------------------------------------
 
@@ -245,7 +247,8 @@ class Environment:
         for attribute in list(namespace):
             if not attribute.startswith("__"):
                 get = functools.partial(namespace.get, attribute, _MISSING)
-                self._contents(f"{name}.{attribute}", get, ("in", id(thing), attribute))
+                place = ("in", id(thing), attribute)
+                self._contents(f"{name}.{attribute}", get, place, isinstance(thing, ModuleType))
 
     def _module(self, module: ModuleType) -> None:
         if not is_library_module(module) and self._visit(module):

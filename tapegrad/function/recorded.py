@@ -20,6 +20,7 @@ from tapegrad.function.environment import Environment, is_plain
 from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.libraries import frames_to_user
+from tapegrad.record.interception import original_of
 
 if TYPE_CHECKING:
     from tapegrad.native.program import Code
@@ -72,7 +73,7 @@ class RecordedFunction:
     """
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
-        self.function, self._options = function, options.check()
+        self.function, self._options = original_of(function), options.check()
         self._lock = threading.RLock()
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
@@ -131,9 +132,9 @@ class RecordedFunction:
             if recording not in untried:
                 recording = untried[-1] if untried else None
         environments = [self._environment, signature.environment]
-        places = [place for environment in environments if environment is not None
-                  for place in environment.places]  # fmt: skip
-        recording = record(self.function, call, places, self._options)
+        methods = [method for environment in environments if environment is not None
+                   for method in environment.methods]  # fmt: skip
+        recording = record(self.function, call, methods, self._options)
         self._keep(signature, recording, failure)
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)

@@ -23,7 +23,7 @@ from tapegrad.errors import (
 )
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
+from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.refusals import lost_number
@@ -109,7 +109,7 @@ class ActiveArray:
                 self._values, self._slots = self.data["value"], self.data["slot"]
             slot = self._slots.item(key)
             if slot and not self.is_bool:
-                number = new(Active)
+                number = Active()
                 number.tape, number.slot, number.value = self.tape, slot, self._values.item(key)
                 return number
         return self._wrap(self.data[plain_index(key)])
