@@ -99,6 +99,7 @@ class Environment:
         self._conditions: dict[tuple[Any, ...], _Condition] = {}
         self._functions: set[tuple[FunctionType, int]] = set()
         self._unnamed: dict[FunctionType, None] = {}
+        self._kinds: set[type] = set()
         self._seen: set[int] = set()
         self._keep: list[Any] = []
         for thing in things:
@@ -115,6 +116,17 @@ class Environment:
     def methods(self) -> list[FunctionType]:
         """Functions that the code reaches through objects and containers, not by their names."""
         return list(self._unnamed)
+
+    def _note_members(self, thing: Any) -> None:
+        """Note what may be called on an object or a class, by code that isn't followed too."""
+        kind = thing if isinstance(thing, type) else type(thing)
+        if kind in self._kinds:
+            return
+        self._kinds.add(kind)
+        for base in kind.__mro__:
+            if not is_library_object(base):
+                functions = map(_function_of, list(vars(base).values()))
+                self._unnamed.update((f, None) for f in functions if f is not None)
 
     def _visit(self, thing: Any) -> bool:
         if id(thing) in self._seen:
@@ -158,6 +170,8 @@ class Environment:
             return
         if not is_named:
             self._unnamed[function] = None
+        if instance is not None:
+            self._note_members(instance)
         if key in self._functions:
             return
         self._functions.add(key)
@@ -212,7 +226,9 @@ class Environment:
                 break
             if isinstance(owner, ModuleType) and is_library_module(owner):
                 return
-            is_named = is_named and isinstance(owner, ModuleType)
+            if not isinstance(owner, ModuleType):
+                is_named = False
+                self._note_members(owner)
             static = inspect.getattr_static(type(owner), attribute, None)
             if isinstance(static, property):
                 self._function(static.fget, owner)

@@ -23,6 +23,8 @@ from tapegrad.record.interception import original_of
 # C code reads these in a dictionary's storage.
 _READ_IN_C = ("__name__", "__package__", "__spec__", "__loader__", "__file__", "__path__",
               "__warningregistry__")  # fmt: skip
+# By these, code reads names that it doesn't name.
+_LOOK_UP = frozenset(["globals", "locals", "vars"])
 _MISSING = object()
 
 StandIn = Callable[[Any], Any]
@@ -40,14 +42,8 @@ class Namespace(dict[str, Any]):
     """
 
     __slots__ = (
-        "originals",
-        "__missing__",
-        "_held",
-        "_is_forgotten",
-        "_known",
-        "_stand_in",
-        "real",
-    )
+        "__missing__", "_held", "_is_forgotten", "_known", "_stand_in", "originals", "real",
+    )  # fmt: skip
 
     def __init__(self, real: dict[str, Any], stand_in: StandIn, originals: dict[int, Any]) -> None:
         super().__init__()
@@ -72,7 +68,10 @@ class Namespace(dict[str, Any]):
 
     def know(self, names: Iterable[str]) -> None:
         """Hold what stands for the names that code reads, where something does."""
-        for name in names:
+        wanted = set(names)
+        if not wanted.isdisjoint(_LOOK_UP):
+            wanted.update(self.real)
+        for name in wanted:
             if name not in self._known:
                 self._known.add(name)
                 self._look_up(name)
@@ -89,7 +88,7 @@ class Namespace(dict[str, Any]):
             self._hold(name, other)
 
     def forget(self) -> None:
-        """Mean what the module does, for functions that outlive the recording; may be done twice."""
+        """Mean what the module does, for what outlives the recording; may be done twice."""
         if not self._is_forgotten:
             self.sync()
             self._is_forgotten = True
@@ -157,6 +156,11 @@ class Namespace(dict[str, Any]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.real.__reduce_ex__(protocol)
 
+    def __eq__(self, other: object) -> bool:
+        return self.real == (other.real if isinstance(other, Namespace) else other)
+
+    __hash__ = None
+
     def copy(self) -> dict[str, Any]:
         """Return an ordinary dictionary of what the names mean."""
         return dict(self)
@@ -183,7 +187,6 @@ class Namespace(dict[str, Any]):
     clear = MutableMapping.clear
     update = MutableMapping.update
     setdefault = MutableMapping.setdefault
-    __eq__ = MutableMapping.__eq__
 
 
 # --- builtins that look names up ------------------------------------------------------------------

@@ -67,11 +67,7 @@ def _trampoline(plain: FunctionType) -> CodeType:
     code = plain.__code__
     template = _template(_shape(code))
     names = code.co_varnames[: template.co_nlocals]
-    known = {
-        "thread": THREAD,
-        "plain": plain,
-        **dict(zip(template.co_varnames, names, strict=True)),
-    }
+    known = dict(zip(template.co_varnames, names, strict=True), thread=THREAD, plain=plain)
     return template.replace(
         co_name=code.co_name,
         co_qualname=code.co_qualname,
