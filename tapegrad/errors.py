@@ -44,6 +44,10 @@ class MixedTapesError(TapegradError, RuntimeError):
     """Active numbers of two recordings met, neither of which is nested in the other."""
 
 
+class OtherThreadError(TapegradError, RuntimeError):
+    """An active number was used in a thread that isn't recording it."""
+
+
 class TapeMemoryError(TapegradError, MemoryError):
     """A tape could not grow: out of memory, or beyond 2**31 - 1 entries."""
 

@@ -8,15 +8,17 @@ invariant.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from types import CodeType
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import TapeEndedError, TapeMemoryError
+from tapegrad.errors import OtherThreadError, TapeEndedError, TapeMemoryError
 from tapegrad.growth import Site, can_grow, compiled_site
 from tapegrad.jit import Kernel
 from tapegrad.layout import (
@@ -32,6 +34,7 @@ from tapegrad.layout import (
     PYTHON_COLUMNS,
     RECORDS,
 )
+from tapegrad.libraries import frames_to_user
 from tapegrad.listing import listing
 from tapegrad.ops import CODE
 
@@ -57,6 +60,8 @@ class Tape:
         File and line of the user's code, by index.
     parent : Tape or None
         The tape that was being recorded when this one began.
+    thread : int
+        The identity of the thread that may append, 0 when the recording has ended.
     """
 
     # What passes and loop recognition, which know tapes, make of one.
@@ -72,6 +77,8 @@ class Tape:
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
         self.failure: TapeMemoryError | None = None
+        self.thread = get_ident()
+        self._refused: OtherThreadError | None = None
         self.inputs: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self.outputs: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self.sites: list[Site] = []
@@ -167,8 +174,7 @@ class Tape:
 
         The kernel asks for the room it needs; what Python appended is moved to the columns first.
         """
-        if not self.is_open:
-            self.new_op.append(INPUT)  # raises
+        self.enter()
         if self.new_op or self.new_constants or self.new_guard_slot:
             self.flush()
         try:
@@ -204,8 +210,32 @@ class Tape:
 
     # --- appending from Python ----------------------------------------------------------------
 
+    def enter(self) -> None:
+        """Raise unless this thread may append."""
+        if self.thread != get_ident():
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Raise the error for a number used after its recording, or in another thread."""
+        if not self.is_open:
+            raise TapeEndedError(
+                "an active number was used after the recording it belongs to had ended; return it "
+                "from the function being differentiated instead of keeping it in a variable outside"
+            )
+        frame = sys._getframe(frames_to_user())
+        # Kept, for the recording must fail even if nobody looks at what the thread raised.
+        self._refused = OtherThreadError(
+            f"an active number was used in a thread that isn't recording it, at "
+            f"{frame.f_code.co_filename}:{frame.f_lineno}; a recording follows one thread, its "
+            "own: do the work there (`map` in place of a pool's `map`), or let each thread compute "
+            "whole derivatives of plain numbers and add them up outside the recorded function"
+        )
+        raise self._refused
+
     def append(self, code: int, a: int, b: int, value: float) -> int:
         """Append one record and return its slot."""
+        if self.thread != get_ident():
+            self.refuse()
         self.new_op.append(code)
         self.new_a.append(a)
         self.new_b.append(b)
@@ -216,6 +246,8 @@ class Tape:
 
     def constant(self, value: float) -> int:
         """Append to the constant pool and return the operand that means it."""
+        if self.thread != get_ident():
+            self.refuse()
         self.new_constants.append(value)
         operand = self.next_constant
         self.next_constant = operand - 1
@@ -247,6 +279,7 @@ class Tape:
 
     def guard(self, slot: int, value: float, code: CodeType, instruction: int) -> None:
         """State that `slot` held `value` when the program read it, at an instruction."""
+        self.enter()
         self.new_guard_slot.append(slot)
         self.new_guard_value.append(value)
         self.new_guard_site.append(self.site(code, instruction))
@@ -262,7 +295,15 @@ class Tape:
         return index
 
     def end(self, outputs: Sequence[int] | npt.NDArray[np.int32] = ()) -> None:
-        """End the recording: trim the columns, make them read-only, refuse further records."""
+        """End the recording: trim the columns, make them read-only, refuse further records.
+
+        Raises
+        ------
+        OtherThreadError
+            If another thread tried to append.
+        """
+        if self._refused is not None:
+            raise OtherThreadError(*self._refused.args) from self._refused
         self.flush()
         self._resolve_sites()
         self.inputs = np.array(self._input_slots, np.int32)
@@ -289,10 +330,8 @@ class Tape:
 
     def abandon(self) -> None:
         """Refuse further records: their numbers outlived the recording."""
-        self.is_open = False
+        self.is_open, self.thread = False, 0
         self._site_index, self._site_code, self.captured = {}, [], {}
-        self.new_op = self.new_constants = _ENDED  # type: ignore[assignment]
-        self.new_a = self.new_guard_slot = _ENDED  # type: ignore[assignment]
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -404,22 +443,6 @@ class Tape:
 
     def __str__(self) -> str:
         return listing(self)
-
-
-class _Ended:
-    """Stands in for the buffers of a recording that has ended."""
-
-    def append(self, _: object) -> NoReturn:
-        raise TapeEndedError(
-            "an active number was used after the recording it belongs to had ended; return it "
-            "from the function being differentiated instead of keeping it in a variable outside"
-        )
-
-    def __len__(self) -> int:
-        return 0
-
-
-_ENDED = _Ended()
 
 
 def _line_of(code: CodeType, instruction: int) -> int:

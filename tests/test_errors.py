@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def bad_tape():
     tg.check(tape)
 
 
+def in_another_thread():
+    def total(x):
+        with ThreadPoolExecutor(1) as pool:
+            return sum(pool.map(lambda k: k * x, [1.0, 2.0]))
+
+    return tg.grad(total)(1.0)
+
+
 def long_tape():
     tape = Tape()
     tape.reserve(0, 2**31)
@@ -92,6 +101,7 @@ CASES = {
     "ended array": (ended_array, errors.TapeEndedError, ["return it"]),
     "escaped": (escaped_into_another, errors.TapeEndedError, ["return it"]),
     "mixed": (stored_outside, errors.MixedTapesError, ["return it", "inside"]),
+    "thread": (in_another_thread, errors.OtherThreadError, ["test_errors.py:", "`map` in place"]),
     "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
     "hash": (lambda: tg.grad(lambda x: {x: x}[x])(1.0), errors.UnhashableError, ["int(x)"]),
@@ -116,6 +126,7 @@ EXPECTED = {
     "LostDerivativeError": TypeError, "UnsupportedFunctionError": TypeError,
     "NotScalarError": TypeError, "InputTypeError": TypeError, "StructureError": ValueError,
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
+    "OtherThreadError": RuntimeError,
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
 }  # fmt: skip
 

@@ -37,7 +37,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Within the packages, the same.
 RECORD_FLOORS = [
     ["kinds", "nesting", "frames", "intervals", "dependence"],
-    ["emission"],
+    ["emission", "trampolines"],
     ["expressions"],
     ["native"],
     ["appending"],
@@ -48,6 +48,8 @@ RECORD_FLOORS = [
     ["functions"],
     ["creation", "mathematics", "lists"],
     ["interception"],
+    ["namespaces"],
+    ["twins"],
 ]
 
 

@@ -16,7 +16,7 @@ import tapegrad as tg
 from tapegrad.errors import InputTypeError, LostDerivativeError, UnsupportedFunctionError
 
 TABLE = {"sin": math.sin, "exp": math.exp}
-TWO_TO_THE = functools.partial(math.pow, 2.0)
+POWERS = {"two": functools.partial(math.pow, 2.0)}
 PLAIN = np.zeros(3)
 
 
@@ -45,7 +45,7 @@ def on_several_lines(x, sin=math.sin):
 BOUND = {
     "default": (lambda x, f=math.sin: f(x), "math.sin, called as 'f(x)'", "write np.sin"),
     "lines": (on_several_lines, "math.sin, called as 'sin(", "write np.sin"),
-    "partial": (lambda x: TWO_TO_THE(x), "math.pow, called as 'TWO_TO_THE(x)'", "np.power"),
+    "partial": (lambda x: POWERS["two"](x), "math.pow, called as 'POWERS[", "np.power"),
     "dictionary": (lambda x: TABLE["exp"](x), "math.exp, called as 'TABLE[", "write np.exp"),
     "loop": (looked_up, "math.sin, called as 'function(x)'", "write np.sin"),
     "map": (lambda x, f=math.exp: sum(map(f, [x])), "math.exp", "write np.exp"),

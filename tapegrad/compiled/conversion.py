@@ -29,7 +29,8 @@ from tapegrad.tape import Tape
 
 
 def _open_tape(tape: Tape) -> Tape:
-    tape = innermost([current(), tape]) if tape.is_open else innermost([tape])
+    tape.enter()
+    tape = innermost([current(), tape])
     tape.flush()
     return tape
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-from tapegrad.record.interception import teach_numba
-
 _MODULES = (
     "arrays", "choices", "conversion", "creation", "ordering", "reductions", "scalars",
     "statements", "tuples",
@@ -22,4 +20,3 @@ def load() -> None:
     """Register every function; before Numba infers the types of code with active numbers."""
     for module in _MODULES:
         import_module(f"tapegrad.compiled.{module}")
-    teach_numba()

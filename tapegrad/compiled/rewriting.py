@@ -62,8 +62,7 @@ def _stand_in(thing: Any, kind: Any) -> Any:
         other = twin(thing, kind)
         return None if other is thing else other
     try:
-        original = original_of(thing)
-        return stand_ins.MAKERS[kind].get(original) or stand_ins.FUNCTIONS.get(original)
+        return stand_ins.MAKERS[kind].get(thing) or stand_ins.FUNCTIONS.get(thing)
     except TypeError:  # unhashable
         return None
 
@@ -76,23 +75,28 @@ forms: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @register_rewrite("before-inference")
-class DerivativeForms(Rewrite):  # type: ignore[misc]
-    """Replaces a derivative, and its attribute `njit`, by its compiled form."""
+class NamedThings(Rewrite):  # type: ignore[misc]
+    """Replaces a derivative, and its attribute `njit`, by its compiled form.
+
+    In a function that was defined while recording, also what stands for a thing by the thing.
+    """
 
     def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
-        """Find the derivatives that a function names."""
+        """Find the things that a function names."""
         self._ir, self._block = func_ir, block
         self._found = {}
         for instruction in block.find_insts(ir.Assign):
-            form = self._form(instruction.value)
-            if form is not None:
-                self._found[id(instruction)] = ir.Global("njit", form, instruction.loc)
+            meant = self._meant(instruction.value)
+            if meant is not None:
+                self._found[id(instruction)] = ir.Global("njit", meant, instruction.loc)
         return bool(self._found)
 
-    def _form(self, value: Any) -> Any:
+    def _meant(self, value: Any) -> Any:
         if isinstance(value, ir.Global | ir.FreeVar):
-            is_derivative = hasattr(type(value.value), "has_compiled_form")
-            return value.value.njit if is_derivative and value.value.has_compiled_form else None
+            thing = original_of(value.value)
+            if hasattr(type(thing), "has_compiled_form"):
+                return thing.njit if thing.has_compiled_form else None
+            return None if thing is value.value else thing
         if isinstance(value, ir.Expr) and value.op == "getattr" and value.attr == "njit":
             owner = guard(get_definition, self._ir, value.value)
             if isinstance(owner, ir.Global) and owner.value in forms:
@@ -100,14 +104,14 @@ class DerivativeForms(Rewrite):  # type: ignore[misc]
         return None
 
     def apply(self) -> Any:
-        """Return the block with the forms."""
+        """Return the block with what they mean."""
         block = self._block.copy()
         block.clear()
         for instruction in self._block.body:
-            form = self._found.get(id(instruction))
-            new = instruction if form is None else _assign(instruction, form)
-            if form is not None:
-                self._ir._definitions[new.target.name] = [form]
+            meant = self._found.get(id(instruction))
+            new = instruction if meant is None else _assign(instruction, meant)
+            if meant is not None:
+                self._ir._definitions[new.target.name] = [meant]
             block.append(new)
         return block
 
@@ -117,7 +121,7 @@ def constant_of(func_ir: Any, value: Any) -> Any:
     if isinstance(value, ir.Var):
         return constant_of(func_ir, guard(get_definition, func_ir, value))
     if isinstance(value, ir.Global | ir.FreeVar):
-        return original_of(value.value)
+        return value.value
     if isinstance(value, ir.Expr) and value.op == "getattr":
         owner = constant_of(func_ir, value.value)
         if isinstance(owner, ModuleType):

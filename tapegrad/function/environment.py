@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Set
+from types import FunctionType
 from typing import Any
 
 from tapegrad.function.watch.checks import Check, compiled
@@ -20,7 +21,6 @@ from tapegrad.function.watch.draws import NAMES
 from tapegrad.function.watch.kinds import is_plain
 from tapegrad.function.watch.things import follow_all
 from tapegrad.function.watch.walk import Walk, items
-from tapegrad.record.interception import Place
 
 
 class Environment:
@@ -48,7 +48,7 @@ class Environment:
         self._use(names)
         for thing in things:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
-            walk.follow(name, thing, are_called)
+            walk.follow(name, thing, are_called, is_named=True)
         self._conditions: list[Condition] = []
         self._check: Check | None = None
         self.unwatched: str | None = None
@@ -106,9 +106,9 @@ class Environment:
         return "seed" in self._walk.names and name.rpartition(".")[2] in self._walk.names
 
     @property
-    def places(self) -> list[Place]:
-        """Where the function's code bound names that recording gives another meaning."""
-        return self._walk.places
+    def methods(self) -> list[FunctionType]:
+        """Functions that the code reaches through objects and containers, not by their names."""
+        return list(self._walk.methods)
 
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:

@@ -23,6 +23,7 @@ from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
 from tapegrad.libraries import frames_to_user
+from tapegrad.record.interception import original_of
 
 if TYPE_CHECKING:
     from tapegrad.native.program import Code
@@ -107,7 +108,7 @@ class RecordedFunction:
     """
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
-        self.function, self.options = function, options.check()
+        self.function, self.options = original_of(function), options.check()
         self._lock = threading.RLock()
         self._signatures: dict[Any, _Signature] = {}
         self._environment: Environment | None = None
@@ -173,9 +174,9 @@ class RecordedFunction:
                 recording = untried[-1] if untried else None
         environments = [environment for environment in (self._environment, signature.environment)
                         if environment is not None]  # fmt: skip
-        places = [place for environment in environments for place in environment.places]
+        methods = [method for environment in environments for method in environment.methods]
         before = shared_states()
-        recording = record(self.function, call, places, self.options)
+        recording = record(self.function, call, methods, self.options)
         reason = self._reason_not_to_replay(environments, before)
         if reason is None:
             self._keep(signature, recording, failure, outdated)

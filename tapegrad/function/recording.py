@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +22,10 @@ from tapegrad.ops import CODE
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
-from tapegrad.record.interception import Place, intercepting
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.nesting import recording, slot_on
+from tapegrad.record.nesting import slot_on
 from tapegrad.record.refusals import in_masked_arrays
+from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape
 from tapegrad.tree import Structure, flatten, unflatten_all
@@ -148,42 +150,46 @@ class Recording:
         return unflatten_all(self.structure, leaves)
 
 
-def record(function: Callable[..., Any], call: Call, places: Sequence[Place] = (),
+def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionType] = (),
            options: Options = NEVER) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
 
-    `places` are where its code bound names that mean something else meanwhile; `options` say
+    `methods` are functions of the user's that it may reach through objects; `options` say
     whether it may be compiled.
     """
-    with recording() as tape, intercepting(places):
-        leaves = [
-            leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
-            for leaf, spec in zip(call.leaves, call.specs, strict=True)
-        ]
-        args, kwargs = unflatten_all(call.structure, leaves)
-        try:
-            result = taking_active(function)(*args, **kwargs)
-        except (NumbaError, TypeError) as error:
-            if is_about_active_numbers(error):
-                raise explained(error) from error
-            masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
-            if masked is not None:
-                raise masked from error
-            raise
-        results: list[Any] = []
-        structure = flatten(result, results)
-        specs: list[Spec] = []
-        operands: list[int] = []
-        kinds: list[type] = []
-        for number, leaf in enumerate(results):
-            kind = _kind_of(leaf)
-            # The value of a branch that returns a penalty: a number as any other.
-            if number == 0 and kind is not float and not is_active(leaf) and np.ndim(leaf) == 0:
-                leaf = float(leaf)
-            specs.append(_append_operands(tape, leaf, operands))
-            kinds.append(kind)
-        captured = [number for number, _ in tape.captured.values()]
-        tape.end(operands)
+    return while_recording(partial(_record, function, call, options), methods)
+
+
+def _record(function: Callable[..., Any], call: Call, options: Options, tape: Tape,
+            twins: Twins) -> Recording:  # fmt: skip
+    leaves = [
+        leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
+        for leaf, spec in zip(call.leaves, call.specs, strict=True)
+    ]
+    args, kwargs = unflatten_all(call.structure, leaves)
+    try:
+        result = taking_active(twins.of(function))(*args, **kwargs)
+    except (NumbaError, TypeError) as error:
+        if is_about_active_numbers(error):
+            raise explained(error) from error
+        masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
+        if masked is not None:
+            raise masked from error
+        raise
+    results: list[Any] = []
+    structure = flatten(result, results)
+    specs: list[Spec] = []
+    operands: list[int] = []
+    kinds: list[type] = []
+    for number, leaf in enumerate(results):
+        kind = _kind_of(leaf)
+        # The value of a branch that returns a penalty: a number as any other.
+        if number == 0 and kind is not float and not is_active(leaf) and np.ndim(leaf) == 0:
+            leaf = float(leaf)
+        specs.append(_append_operands(tape, leaf, operands))
+        kinds.append(kind)
+    captured = [number for number, _ in tape.captured.values()]
+    tape.end(operands)
     return Recording(tape, structure, specs, kinds, captured, options)
 
 

@@ -215,12 +215,10 @@ class ActiveBool(Active):
 
 # --- recording --------------------------------------------------------------------------------
 
-new = object.__new__
-
 
 def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
     """Return the active number that a slot of a tape holds."""
-    number = new(ActiveBool if boolean else Active)
+    number = ActiveBool() if boolean else Active()
     number.tape, number.slot, number.primal = tape, slot, value
     return number
 
@@ -234,6 +232,7 @@ def guard(number: Active) -> None:
 def guard_all(tape: Tape, slots: Any, values: Any) -> None:
     """State that the program read many slots at once."""
     if len(slots):
+        tape.enter()
         frame = calling_frame()
         site = tape.site(frame.f_code, frame.f_lasti)
         tape.new_guard_slot.extend(slots.tolist())

@@ -23,7 +23,7 @@ from tapegrad.errors import (
 )
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, ActiveBool, guard_all, make, new
+from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
@@ -114,7 +114,7 @@ class ActiveArray:
                 self._values, self._slots = self.data["value"], self.data["slot"]
             slot = self._slots.item(key)
             if slot and not self.is_bool:
-                number = new(Active)
+                number = Active()
                 number.tape, number.slot, number.primal = self.tape, slot, self._values.item(key)
                 return number
         return self._wrap(self.data[plain_index(key)])

@@ -56,6 +56,7 @@ _marked: WeakKeyDictionary[Tape, tuple[int, Marks]] = WeakKeyDictionary()
 
 def marks_of(tape: Tape) -> Marks:
     """Return what each slot of an open tape is: one of this module's three marks."""
+    tape.enter()
     start, marks = _marked.get(tape, (1, np.zeros(1, np.int8)))
     tape.flush()
     stop = len(tape)

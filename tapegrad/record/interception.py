@@ -1,59 +1,23 @@
 """Code stays as it was written: while a function is recorded, some names mean something else.
 
 For the user's code, in the recording thread, `numpy.zeros` and its like make arrays that can
-hold active numbers, and `math.sin` and its like accept them. The names are replaced where that
-code looks them up, in its own namespaces: a module by a view of it with other functions, a
-function it imported by name by its replacement. The modules themselves, and so every library,
-stay as they are. Everything is put back when the last recording that asked for it ends.
+hold active numbers, and `math.sin` and its like accept them. This file has what stands for each:
+functions that are the original's in other threads, and views of modules with such functions.
+The modules themselves, and so every library, stay as they are; `twins` says how the user's code
+comes to see the stand-ins, and nobody else.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from types import CellType, ModuleType
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType
 from typing import Any
-
-from numba import types
-from numba.core.registry import cpu_target
-from numba.extending import typeof_impl
 
 from tapegrad.record import creation, lists, mathematics
 from tapegrad.record.functions import scipy_special
-from tapegrad.record.nesting import is_recording
-
-
-class Cell:
-    """A closure variable as a namespace of one name."""
-
-    def __init__(self, cell: CellType) -> None:
-        self._cell = cell
-        self.identity = id(cell)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the variable, or a default if it has no value yet."""
-        try:
-            return self._cell.cell_contents
-        except ValueError:
-            return default
-
-    def __getitem__(self, name: str) -> Any:
-        return self._cell.cell_contents
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._cell.cell_contents = value
-
-
-Namespace = dict[str, Any] | Cell
-Place = tuple[Namespace, str]
-
-
-def _key(namespace: Namespace, name: str) -> tuple[int, str]:
-    return (namespace.identity if isinstance(namespace, Cell) else id(namespace)), name
-
+from tapegrad.record.nesting import THREAD, is_recording
 
 # --- functions and types ----------------------------------------------------------------------
 
@@ -72,12 +36,14 @@ def _switch(original: Any, replacement: Any) -> Any:
 
 _switches: dict[Any, Any] = {}
 _originals: dict[int, Any] = {}
+_kinds: set[type] = set()
 
 
 def _add_switches(replacements: Mapping[Any, Any]) -> None:
     for original, replacement in replacements.items():
         switch = _switches[original] = _switch(original, replacement)
         _originals[id(switch)] = original
+        _kinds.add(type(original))
 
 
 _add_switches(creation.REPLACEMENTS)
@@ -90,129 +56,86 @@ def _add_switches_of_scipy(module: ModuleType) -> None:
     _add_switches(scipy_special.replacements(module))
 
 
-def teach_numba() -> None:
-    """Have Numba compile a switch as the function it stands for.
-
-    A user's function that Numba compiles meanwhile finds the switches in its namespace. What a
-    function can do that is registered later is taught by calling this again.
-    """
-    context = cpu_target.typing_context
-    context.refresh()
-    for original, switch in _switches.items():
-        known, taught = context._lookup_global(original), context._lookup_global(switch)
-        if known is None or known is taught:
-            continue
-        if taught is not None:
-            context._remove_global(switch)
-        context.insert_global(switch, known)
+_VIEWED = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special")
 
 
-_teach_numba_once = functools.cache(teach_numba)
+def is_interceptable(thing: Any) -> bool:
+    """Whether a thing is a function, type or module of a library that has a stand-in."""
+    kind = type(thing)
+    if kind is ModuleType:
+        return thing.__name__ in _VIEWED
+    special = sys.modules.get("scipy.special") if kind is FunctionType else None
+    if special is not None and hasattr(special, "logsumexp"):  # its import is complete
+        _add_switches_of_scipy(special)
+    return kind in _kinds and thing in _switches
+
+
+def switch_of(thing: Any) -> Any:
+    """Return the stand-in of a library's function or type."""
+    return _switches[thing]
 
 
 # --- modules ----------------------------------------------------------------------------------
 
-
-class _ModuleView(ModuleType):
-    """A module with some attributes replaced; what it lacks is looked up in the module."""
-
-    def __init__(self, module: ModuleType, replaced: dict[str, Any]) -> None:
-        super().__init__(module.__name__, module.__doc__)
-        vars(self).update({**vars(module), **replaced, "_viewed": module})
-
-    def __getattr__(self, name: str) -> Any:
-        thing = getattr(self._viewed, name)
-        return _stand_in(thing) if is_interceptable(thing) else thing
+_own_names: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
 
 
-def _typeof_view(view: _ModuleView, _: Any) -> Any:
-    return types.Module(view._viewed)
-
-
-typeof_impl.register(_ModuleView, _typeof_view)
-
-_views: dict[str, _ModuleView] = {}
-
-
-def _view_of(module: ModuleType) -> _ModuleView | None:
-    """Return the view that stands for a module, or None if nothing in it is replaced."""
-    name = module.__name__
-    if name not in ("numpy", "numpy.linalg", "math", "scipy", "scipy.special"):
-        return None
-    if name not in _views:
-        replaced = {
-            key: _stand_in(thing)
-            for key, thing in vars(module).items()
-            if is_interceptable(thing)
-            and (not isinstance(thing, ModuleType) or thing.__name__.startswith(f"{name}."))
-        }
-        _views[name] = _ModuleView(module, replaced)
-        _originals[id(_views[name])] = module
-    return _views[name]
-
-
-# --- places -----------------------------------------------------------------------------------
-
-
-def original_of(thing: Any) -> Any:
-    """Return what a thing found in a namespace is when nothing is being recorded."""
-    return _originals.get(id(thing), thing)
-
-
-def is_interceptable(thing: Any) -> bool:
-    """Whether something else stands for a thing while a function is recorded."""
-    special = sys.modules.get("scipy.special")
-    if special is not None and hasattr(special, "logsumexp"):  # its import is complete
-        _add_switches_of_scipy(special)
-    original = original_of(thing)
-    if isinstance(original, ModuleType):
-        return _view_of(original) is not None
-    try:
-        return original in _switches
-    except (TypeError, ValueError):  # unhashable, so not one of ours
-        return False
-
-
-def _stand_in(original: Any) -> Any:
-    return _view_of(original) if isinstance(original, ModuleType) else _switches[original]
-
-
-_lock = threading.RLock()
-_replaced: dict[tuple[int, str], int] = {}
-
-
-def _replace(namespace: Namespace, name: str) -> None:
-    key = _key(namespace, name)
-    _replaced[key] = _replaced.get(key, 0) + 1
-    if _replaced[key] == 1:
-        namespace[name] = _stand_in(original_of(namespace[name]))
-
-
-def _put_back(namespace: Namespace, name: str) -> None:
-    key = _key(namespace, name)
-    _replaced[key] -= 1
-    if _replaced[key] == 0:
-        del _replaced[key]
-        namespace[name] = original_of(namespace[name])
-
-
-@contextmanager
-def intercepting(places: Iterable[Place] = ()) -> Iterator[None]:
-    """Replace what names in the user's namespaces mean; put them back at the end.
+class ModuleView(ModuleType):
+    """A module whose attributes are what stands for the module's.
 
     Parameters
     ----------
-    places : iterable of (mapping, str)
-        Where the user's code bound names to modules and functions that `is_interceptable`.
+    module : module
+    stand_in : callable
+        Given a thing, returns what stands for it.
+    keeps : bool
+        Whether what an attribute is may be remembered: the module is a library's.
     """
-    own = list(places)
-    with _lock:
-        _teach_numba_once()
-        for place in own:
-            _replace(*place)
-    try:
-        yield
-    finally:
-        with _lock:
-            for place in own:
-                _put_back(*place)
+
+    # A module's own way raises an error for each attribute that it lacks.
+    __getattribute__ = object.__getattribute__
+    __dict__ = property(lambda self: vars(self.__viewed))
+
+    def __init__(self, module: ModuleType, stand_in: Callable[[Any], Any], keeps: bool) -> None:
+        super().__init__(module.__name__)
+        own = _own_names(self)
+        own.clear()
+        own.update(__name__=module.__name__, _ModuleView__viewed=module,
+                   _ModuleView__stand_in=stand_in, _ModuleView__keeps=keeps)  # fmt: skip
+
+    def __getattr__(self, name: str) -> Any:
+        thing = self.__stand_in(getattr(self.__viewed, name))
+        if self.__keeps:
+            _own_names(self)[name] = thing
+        return thing
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _own_names(self).pop(name, None)
+        setattr(self.__viewed, name, original_of(value))
+
+    def __delattr__(self, name: str) -> None:
+        _own_names(self).pop(name, None)
+        delattr(self.__viewed, name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self.__viewed)
+
+    def __repr__(self) -> str:
+        return repr(self.__viewed)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__viewed.__reduce_ex__(protocol)
+
+
+# --- what is what -----------------------------------------------------------------------------
+
+
+def original_of(thing: Any) -> Any:
+    """Return what a thing met in a recording is when nothing is being recorded."""
+    if isinstance(thing, ModuleView):
+        return thing._ModuleView__viewed
+    made = THREAD.twins.originals
+    if type(thing) is FunctionType:  # a twin knows for itself, even after its recording
+        made = getattr(thing.__globals__, "originals", made)
+    original = made.get(id(thing), _originals.get(id(thing)))
+    return thing if original is None else original

@@ -10,45 +10,84 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tapegrad.errors import MixedTapesError, TapeEndedError
+from tapegrad.errors import MixedTapesError
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
     from tapegrad.record.active import Active
 
 
-class _Recordings(threading.local):
+class _Plain(dict[FunctionType, FunctionType]):
+    """What functions are in a thread that records nothing: themselves."""
+
     def __init__(self) -> None:
-        self.open: list[Tape] = []
+        super().__init__()
+        self.originals: dict[int, Any] = {}
+
+    def __missing__(self, function: FunctionType) -> FunctionType:
+        return function
 
 
-_recordings = _Recordings()
+class TwinsByFunction(Protocol):
+    """What runs in place of functions, and what stands for what else, by its identity."""
+
+    originals: dict[int, Any]
+
+    def __getitem__(self, function: FunctionType, /) -> FunctionType: ...
+
+
+class Thread(threading.local):
+    """What a thread is recording.
+
+    Attributes
+    ----------
+    tapes : list of Tape
+        Of its open recordings, each nested in the one before.
+    twins : TwinsByFunction
+        What runs in place of a function that was reached through an object.
+    """
+
+    def __init__(self) -> None:
+        self.tapes: list[Tape] = []
+        self.twins: TwinsByFunction = _Plain()
+
+
+THREAD = Thread()
+
+
+def open_tape() -> Tape:
+    """Open a new tape in this thread."""
+    tapes = THREAD.tapes
+    tapes.append(Tape(parent=tapes[-1] if tapes else None))
+    return tapes[-1]
 
 
 @contextmanager
 def recording() -> Iterator[Tape]:
     """Open a new tape in this thread; what is active on it can be used inside the block only."""
-    stack = _recordings.open
-    tape = Tape(parent=stack[-1] if stack else None)
-    stack.append(tape)
+    tapes = THREAD.tapes
+    depth = len(tapes)
     try:
+        tape = open_tape()
         yield tape
     finally:
-        stack.pop()
-        if tape.is_open:
+        ended = tapes[depth:]
+        del tapes[depth:]
+        for tape in ended:
             tape.abandon()
 
 
 def is_recording() -> bool:
     """Whether a recording is open in this thread."""
-    return bool(_recordings.open)
+    return bool(THREAD.tapes)
 
 
 def current() -> Tape:
     """Return the tape being recorded in this thread."""
-    return _recordings.open[-1]
+    return THREAD.tapes[-1]
 
 
 def innermost(tapes: Iterable[Tape]) -> Tape:
@@ -58,15 +97,15 @@ def innermost(tapes: Iterable[Tape]) -> Tape:
     ------
     TapeEndedError
         If one of the recordings has ended.
+    OtherThreadError
+        If one of them is another thread's.
     MixedTapesError
         If one of them is not nested in another.
     """
     found = list(dict.fromkeys(tapes))
     deepest = max(found, key=lambda tape: tape.level)
     for tape in found:
-        if not tape.is_open:
-            tape.new_op.append(0)  # raises, saying what to do
-            raise TapeEndedError
+        tape.enter()
         ancestor: Tape | None = deepest
         while ancestor is not None and ancestor is not tape:
             ancestor = ancestor.parent

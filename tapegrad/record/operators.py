@@ -7,15 +7,18 @@ Between two numbers of one tape, or a number and a float, an operator appends it
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from tapegrad import generated
 from tapegrad.ops import BY_NAME, CODE, OPS, Op
-from tapegrad.record.active import Active, ActiveBool, binary, evaluate, new, product, unary
+from tapegrad.record.active import Active, ActiveBool, binary, evaluate, product, unary
 
 _OPERATOR = """
 def {dunder}(self, other):
     tape = self.tape
+    if tape.thread != get_ident():
+        tape.refuse()
     kind = type(other)
     if kind is Active and other.tape is tape:
         {compute_active}
@@ -32,7 +35,7 @@ def {dunder}(self, other):
     tape.new_b.append(b)
     tape.new_value.append(value)
     tape.new_op.append({code})
-    result = new({result})
+    result = {result}()
     result.primal = value
     result.tape = tape
     slot = tape.n
@@ -109,10 +112,10 @@ def install() -> None:
     vars(module).update(
         Active=Active,
         ActiveBool=ActiveBool,
-        new=new,
         binary=binary,
         product=product,
         evaluate=_evaluate,
+        get_ident=get_ident,
     )
     straight = [*_STRAIGHT, *(f"r{short}" for short in _STRAIGHT), *_COMPARISONS]
     for short in straight:

@@ -31,7 +31,7 @@ from tapegrad.function.watch.kinds import functions_of, is_plain, runs_code
 from tapegrad.function.watch.reads import BLIND, CLOSURE, GLOBAL, IMPORT, Read, stores
 from tapegrad.function.watch.walk import Key, Walk, items
 from tapegrad.libraries import is_library_module, is_library_name, is_library_object
-from tapegrad.record.interception import Cell
+from tapegrad.record.trampolines import code_of
 
 
 def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str, Any],
@@ -43,17 +43,15 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
         if read.name not in namespace and read.name in names:
             walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
             return
-        walk.note_place(namespace, read.name)
         path, owner = Path(ITEM, namespace, read.name), namespace
     elif read.kind == CLOSURE and read.name in cells:
-        walk.note_place(Cell(cells[read.name]), read.name)
         path, owner = Path(CELL, cells[read.name]), cells[read.name]
     elif read.kind == IMPORT:
         name = _absolute(read.name, namespace)
         if name not in sys.modules and is_library_name(name):
             return
         path, owner = Path(ITEM, sys.modules, name), sys.modules
-    elif read.name == _first_argument(function.__code__) and instance is not None:
+    elif read.name == _first_argument(code_of(function)) and instance is not None:
         # A closure variable too, where an inner function reads it.
         path, owner = Path(THING, instance), instance
     else:
@@ -65,11 +63,14 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
 
 def _chain(walk: Walk, name: str, path: Path, attributes: tuple[str, ...], key: Key) -> Any:
     """Follow attributes through modules, classes and objects; return what is there."""
-    is_library = False
+    is_library, is_named = False, True
     for at, attribute in enumerate(attributes):
         owner = path.get()
         if owner is MISSING:
             break
+        if not isinstance(owner, ModuleType):
+            is_named = False
+            note_members(walk, owner)
         if isinstance(owner, ModuleType) and is_library_module(owner):
             if attribute not in vars(owner):
                 break
@@ -96,7 +97,7 @@ def _chain(walk: Walk, name: str, path: Path, attributes: tuple[str, ...], key: 
     if is_library and not isinstance(value, MutableMapping) and not is_plain(value):
         walk.add(key, Watch, name, path)
     else:
-        walk.watch(name, path, key)
+        walk.watch(name, path, key, is_named)
     return value
 
 
@@ -109,7 +110,7 @@ def _follow_code(walk: Walk, name: str, path: Path, attributes: tuple[str, ...],
     if not is_library_object(code):
         walk.follow(name, code)
     if isinstance(code, functools.singledispatchmethod) or any(
-        stores(function.__code__) for function in functions
+        stores(code_of(function)) for function in functions
     ):
         return  # reading it again would make or do something; what it reads is watched
     name = ".".join((name, *attributes))
@@ -121,6 +122,17 @@ def _follow_code(walk: Walk, name: str, path: Path, attributes: tuple[str, ...],
     if isinstance(state, State):
         for thing in state.found:
             walk.follow(name, thing)
+
+
+def note_members(walk: Walk, thing: Any) -> None:
+    """Note what may be called on an object or a class, by code that isn't followed too."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    if is_library_object(kind) or not walk.is_new(kind, note_members):
+        return
+    for base in kind.__mro__:
+        if not is_library_object(base):
+            for member in list(vars(base).values()):
+                walk.methods.update(dict.fromkeys(functions_of(member)))
 
 
 def _code_between(owner: Any, attribute: str) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, Protocol
 
 from tapegrad.function.content import Unknown, can_change, children, freeze
 from tapegrad.function.watch.states import UnwatchableError, state_of
 from tapegrad.record.interception import original_of
+from tapegrad.record.trampolines import code_of
 
 MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
@@ -21,6 +22,12 @@ CELL, ITEM, THING, CALL = "a closure variable", "an item", "a thing", "a call"
 
 Bind = Callable[[Any], str]
 """Returns the name by which the compiled comparison knows an object."""
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    if name == "__code__" and type(owner) is FunctionType:
+        return code_of(owner)  # whatever it is while another thread records
+    return getattr(owner, name)
 
 
 class Condition(Protocol):
@@ -66,7 +73,7 @@ class Path:
             else:
                 value = self.holder
             for attribute in self.attributes:
-                value = getattr(original_of(value), attribute)
+                value = _attribute(original_of(value), attribute)
         except Exception:  # a property may raise anything; the user's code will see it
             return MISSING
         return original_of(value)  # another thread may be recording

@@ -10,7 +10,7 @@ from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tapegrad.function.content import children, is_active, is_data
-from tapegrad.function.watch.chains import follow_read
+from tapegrad.function.watch.chains import follow_read, note_members
 from tapegrad.function.watch.conditions import (
     CALL,
     CELL,
@@ -35,6 +35,7 @@ from tapegrad.libraries import (
     is_of_this_package,
     module_of,
 )  # fmt: skip
+from tapegrad.record.trampolines import code_of
 
 _MOST = 20_000  # things and functions followed: about half a second
 
@@ -69,13 +70,13 @@ def follow_all(walk: Walk) -> bool:
     return False
 
 
-def _follow(walk: Walk, name: str, thing: Any, is_called: bool) -> None:
+def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) -> None:
     if isinstance(thing, ModuleType):
         _follow_module(walk, thing)
     elif thing is MISSING or is_active(thing) or is_fixed(thing):
         return
     elif callable(thing):
-        _follow_callable(walk, name, thing, is_called)
+        _follow_callable(walk, name, thing, is_called, is_named)
     elif not is_plain(thing):
         _follow_object(walk, name, thing)
 
@@ -83,10 +84,11 @@ def _follow(walk: Walk, name: str, thing: Any, is_called: bool) -> None:
 # --- functions ------------------------------------------------------------------------------------
 
 
-def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool) -> None:
+def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
+                     is_named: bool) -> None:  # fmt: skip
     if isinstance(function, functools.partial):
         _watch_attributes(walk, function, "args", "keywords")
-        walk.follow(name, function.func, True)
+        walk.follow(name, function.func, True, is_named)
     elif isinstance(function, MethodType):
         if isinstance(function.__func__, FunctionType):
             walk.call(function.__func__, function.__self__)
@@ -94,7 +96,7 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool) -> N
             walk.follow(name, function.__func__, True)
             walk.follow(name, function.__self__)
     elif isinstance(function, FunctionType):
-        walk.call(function, None)
+        walk.call(function, None, is_named)
     elif isinstance(function, type):
         _follow_class(walk, function)
     elif isinstance(function, BuiltinMethodType):
@@ -104,7 +106,8 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool) -> N
         elif function.__name__ not in BLIND:
             walk.watch_value(name, Path(THING, owner), ("self", id(owner)))
     elif (wrapped := wrapped_by(function)) is not None:
-        walk.follow(name, wrapped, True)
+        # What a library's callable wraps sees no stand-ins, or the library's own.
+        walk.follow(name, wrapped, True, is_library_object(function))
     elif is_called and not is_library_object(function):
         kind = type(function)
         _watch_class_of(walk, name, function)
@@ -123,8 +126,8 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
     if not walk.is_new(function, instance):
         return
     if (wrapped := wrapped_by(function)) is not None:
-        walk.follow(function.__name__, wrapped, True)
-    code = function.__code__
+        walk.follow(function.__name__, wrapped, True, is_named=True)
+    code = code_of(function)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     if _is_library(function):  # a decorator's: what it calls is the user's
         _follow_cells(walk, function, cells)
@@ -154,13 +157,13 @@ def _follow_cells(walk: Walk, function: FunctionType, cells: dict[str, Any]) -> 
         path = Path(CELL, cell)
         content = path.get()
         if callable(content):
-            walk.follow(name, content, True)
+            walk.follow(name, content, True, is_named=True)
         elif isinstance(content, dict | list) and any(map(callable, children(content))):
             walk.watch(f"{name} of {function.__name__}", path, (CLOSURE, id(cell), name))
 
 
 def _is_library(function: FunctionType) -> bool:
-    return is_of_this_package(function.__module__) or in_library(function.__code__.co_filename)
+    return is_of_this_package(function.__module__) or in_library(code_of(function).co_filename)
 
 
 # --- objects, classes and modules -----------------------------------------------------------------
@@ -185,7 +188,8 @@ def _watch_namespace(walk: Walk, name: str, thing: Any) -> None:
     for attribute in list(namespace):
         if attribute not in _MACHINERY:
             path = Path(ITEM, namespace, attribute)
-            walk.watch(f"{name}.{attribute}", path, (ATTRIBUTE, id(thing), attribute))
+            key = ATTRIBUTE, id(thing), attribute
+            walk.watch(f"{name}.{attribute}", path, key, isinstance(thing, ModuleType))
 
 
 def _follow_module(walk: Walk, module: ModuleType) -> None:
@@ -233,6 +237,7 @@ def _is_constant_of_library(thing: Any) -> bool:
 def _follow_class(walk: Walk, kind: type, instance: Any = None) -> None:
     if is_library_object(kind) or not walk.is_new(kind, instance):
         return
+    note_members(walk, kind)
     if not is_library_object(type(kind)):
         _follow_class(walk, type(kind), kind)
     for base in kind.__mro__:

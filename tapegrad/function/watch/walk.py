@@ -14,7 +14,6 @@ from typing import Any
 from tapegrad.function.content import can_change, children
 from tapegrad.function.watch.conditions import Condition, Path, State, Watch
 from tapegrad.function.watch.states import UnwatchableError
-from tapegrad.record.interception import Place, is_interceptable
 
 # Names by which code can read an attribute that it doesn't mention.
 _BY_STRING = frozenset(
@@ -45,8 +44,8 @@ class Walk:
         Names of objects whose state can't be read.
     unpredictable : str or None
         The name of something called that gives numbers which no seed decides.
-    places : list of Place
-        Where code bound names that recording gives another meaning.
+    methods : dict of function
+        What code reaches through objects and containers, not by a name.
     """
 
     def __init__(self) -> None:
@@ -57,8 +56,8 @@ class Walk:
         self.generators: list[State] = []
         self.unwatchable: list[tuple[str, type]] = []
         self.unpredictable: str | None = None
-        self.places: list[Place] = []
-        self.things: collections.deque[tuple[str, Any, bool]] = collections.deque()
+        self.methods: dict[FunctionType, None] = {}
+        self.things: collections.deque[tuple[str, Any, bool, bool]] = collections.deque()
         self.calls: collections.deque[tuple[FunctionType, Any]] = collections.deque()
         self._seen: set[Key] = set()
         self._keep: list[Any] = []  # so that identities stay what they are
@@ -77,15 +76,18 @@ class Walk:
         """Keep things alive."""
         self._keep.extend(things)
 
-    def follow(self, name: str, thing: Any, is_called: bool = False) -> None:
-        """Note that what a thing is made of is used as a whole, or called."""
+    def follow(self, name: str, thing: Any, is_called: bool = False,
+               is_named: bool = False) -> None:  # fmt: skip
+        """Note that what a thing is made of is used as a whole, or called; by a name of its own."""
         for item in items(thing):
-            self.things.append((name, item, is_called))
+            self.things.append((name, item, is_called, is_named and item is thing))
 
-    def call(self, function: FunctionType, instance: Any) -> None:
+    def call(self, function: FunctionType, instance: Any, is_named: bool = False) -> None:
         """Note that a function is called, with an instance as its first argument or with None."""
         self.keep(instance)
         self.calls.append((function, instance))
+        if not is_named:
+            self.methods[function] = None
 
     def add(self, key: Key, condition: type, name: str, *args: Any) -> Condition | None:
         """Add a condition if there's none for this key; return the new one."""
@@ -99,10 +101,10 @@ class Walk:
         self.conditions[key] = made
         return made
 
-    def watch(self, name: str, path: Path, key: Key) -> None:
+    def watch(self, name: str, path: Path, key: Key, is_named: bool = False) -> None:
         """Remember what is in a place, and follow it."""
         if self.add(key, Watch, name, path) is not None:
-            self.follow(name, path.get())
+            self.follow(name, path.get(), is_named=is_named)
 
     def watch_value(self, name: str, path: Path, key: Key) -> None:
         """Remember the content of a thing that is always the same, and follow it."""
@@ -110,11 +112,6 @@ class Walk:
             self.watch(name, path, key)
         else:
             self.follow(name, path.get())
-
-    def note_place(self, namespace: Any, name: str) -> None:
-        """Note a place if recording gives what is there another meaning."""
-        if is_interceptable(namespace.get(name)):
-            self.places.append((namespace, name))
 
     def inputs(self) -> list[Condition]:
         """Return the conditions, but for attributes that code only writes."""
