@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -19,9 +21,12 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numba
 from llvmlite import binding as llvm
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,33 +133,33 @@ def jit_inline(function: F) -> F:
 class Symbol:
     """A compiled function that other compiled code calls by name, and doesn't contain.
 
-    For what is too large to be compiled again inside every kernel that may call it. One that is
-    `on_demand` is compiled when its address is asked for: whoever compiles code that calls it
-    asks first, and keeps that code out of caches, from which it would be loaded without.
+    For what is too large to be compiled again inside everything that may call it. It's compiled,
+    or loaded from the cache, when code that calls it is. Code that names it otherwise asks for
+    `address` before; one that is not `on_demand` is made by `provide`.
 
     Attributes
     ----------
     name : str
         What the linker knows it by.
-    external : ExternalFunction
+    call : intrinsic
         What compiled code calls.
     """
 
-    _all: ClassVar[list[Symbol]] = []
+    _all: ClassVar[dict[str, Symbol]] = {}
 
     def __init__(self, name: str, function: Callable[..., Any], signature: Any,
-                 on_demand: bool = False) -> None:  # fmt: skip
+                 on_demand: bool = True) -> None:  # fmt: skip
         self.name, self._is_on_demand = name, on_demand
         self._python_function = function
         self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
-        self.external = types.ExternalFunction(name, signature)
-        Symbol._all.append(self)
+        self.call = _caller(self, signature)
+        Symbol._all[name] = self
 
     @classmethod
     @functools.cache
     def provide(cls) -> None:
-        """Compile or load the symbols that any code may name, so that it can be linked."""
-        for symbol in cls._all:
+        """Compile or load the symbols that code with active numbers may name."""
+        for symbol in cls._all.values():
             if not symbol._is_on_demand:
                 symbol.address()
 
@@ -167,18 +172,55 @@ class Symbol:
         llvm.add_symbol(self.name, self._function.address)
         return int(self._function.address)
 
+    def require(self, library: Any) -> None:
+        """Compile or load the function now, and wherever code of a library comes from a cache."""
+        self.address()
+        library._reload_init.add(
+            functools.partial(_load_symbol, self._python_function.__module__, self.name)
+        )
+
+
+def _load_symbol(module: str, name: str) -> None:
+    importlib.import_module(module)
+    Symbol._all[name].address()
+
+
+def _caller(symbol: Symbol, signature: Any) -> Any:
+    """Return what compiled code calls a symbol by."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        symbol.require(context.active_code_library)
+        is_void = sig.return_type == types.void
+        result = ir.VoidType() if is_void else context.get_value_type(sig.return_type)
+        kind = ir.FunctionType(result, [context.get_value_type(x) for x in sig.args])
+        function = cgutils.get_or_insert_function(builder.module, kind, symbol.name)
+        value = builder.call(function, args)
+        return context.get_dummy_value() if is_void else value
+
+    def call(typing_context: Any, *args: Any) -> Any:
+        return signature, codegen
+
+    # Numba would pack what a star takes into a tuple, so it's told the names.
+    names = ["typing_context", *inspect.signature(symbol._python_function).parameters]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    call.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+    return intrinsic(call)
+
 
 class Kernel:
     """A compiled function called from Python with one fixed signature.
 
     Compiled at the first call. `run` is then Numba's bare entry point, which unboxes the
     arguments without the dispatcher's type lookup (about 1 us less for a few arrays); so the
-    caller must pass exactly the types of the signature.
+    caller must pass exactly the types of the signature. One that `records` operations of active
+    numbers names the symbols that such code may name.
     """
 
-    __slots__ = ("_dispatcher", "_signature", "run")
+    __slots__ = ("_dispatcher", "_records", "_signature", "run")
 
-    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+    def __init__(self, function: Callable[..., Any], signature: Any,
+                 records: bool = False) -> None:  # fmt: skip
+        self._records = records
         self._dispatcher = numba.jit(**_OPTIONS)(getattr(function, "py_func", function))
         self._signature = signature
         self.run: Callable[..., Any] = self._compile_and_run
@@ -190,7 +232,8 @@ class Kernel:
     def compile(self) -> None:
         """Compile now, or load from the cache."""
         if self.run == self._compile_and_run:
-            Symbol.provide()
+            if self._records:
+                Symbol.provide()
             with contextlib.suppress(RuntimeError):  # no writable directory: compile each time
                 self._dispatcher._cache = _StampedCache(self._dispatcher.py_func)
             signature = self._signature() if callable(self._signature) else self._signature

@@ -83,7 +83,7 @@ def _grow(address: int, group: int) -> None:
     reserve(address, group, MOST_TERMS)
 
 
-grow = Symbol("tapegrad_grow_native", _grow, types.void(int64, int64))
+grow = Symbol("tapegrad_grow_native", _grow, types.void(int64, int64), on_demand=False)
 
 # --- the pool ---------------------------------------------------------------------------------
 
