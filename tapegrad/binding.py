@@ -49,7 +49,7 @@ def register(code: int, name: str, function: Callable[..., float], arity: int) -
     kind = _function_type(arity)
     late = kind(functools.partial(_compute, code))
     _rows[code] = _Row(symbol, kind, late)
-    _addresses[code] = ctypes.cast(late, ctypes.c_void_p).value
+    _addresses[code] = ctypes.cast(late, ctypes.c_void_p).value or 0
 
 
 def is_registered(code: int) -> bool:

@@ -203,7 +203,7 @@ def _caller(symbol: Symbol, signature: Any) -> Any:
     # Numba would pack what a star takes into a tuple, so it's told the names.
     names = ["typing_context", *inspect.signature(symbol._python_function).parameters]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    call.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+    vars(call)["__signature__"] = inspect.Signature([inspect.Parameter(n, kind) for n in names])
     return intrinsic(call)
 
 

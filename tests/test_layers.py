@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tapegrad"
 FLOORS = [
     ["errors", "ops", "tree", "libraries", "layout"],
     ["generated", "jit"],
-    ["special", "listing", "growth"],
+    ["special", "listing", "growth", "rows", "binding"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
@@ -36,11 +36,11 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames"],
+    ["kinds", "nesting", "frames", "templates"],
     ["emission"],
     ["expressions"],
     ["native"],
-    ["active", "elementwise", "scans"],
+    ["active", "elementwise", "scans", "expansion"],
     ["array", "operators", "sweeping"],
     ["arithmetic"],
     ["stopping"],

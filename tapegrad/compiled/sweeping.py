@@ -27,9 +27,9 @@ from tapegrad.layout import (
     WORK_WORD,
 )
 from tapegrad.memory import pointer, records, shift
-from tapegrad.record.kinds import active
 from tapegrad.record import templates
 from tapegrad.record.expansion import MOST_CONSTANTS, MOST_RECORDS, reverse
+from tapegrad.record.kinds import active
 from tapegrad.record.native import make_active
 from tapegrad.replay.sweeps import tangent
 
@@ -156,22 +156,20 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
     count, n_constants = slot + 1, head[_N_CONSTANTS]
     length = n_constants + count
     n_places = len(_PLACES)
-    bytes_of_head = 8 * HEAD_WORDS + _BYTES_OF_PLACES * n_places
-    memory = pool.reallocate(
-        0, bytes_of_head + 2 * _ACTIVE_BYTES * length + _BYTES_OF_COPY * count
-    )
+    before = 8 * HEAD_WORDS + _BYTES_OF_PLACES * n_places
+    memory = pool.reallocate(0, before + 2 * _ACTIVE_BYTES * length + _BYTES_OF_COPY * count)
     if memory == 0:
         return 1
     copy = pointer(memory, int64)
     copy[_N] = count
-    copy[_N + 3] = memory + bytes_of_head + 2 * _ACTIVE_BYTES * length
+    copy[_N + 3] = memory + before + 2 * _ACTIVE_BYTES * length
     copy[_N + 4] = copy[_N + 3] + 4 * count
     copy[_N + 2] = copy[_N + 4] + 4 * count
     place_values = pointer(memory + 8 * HEAD_WORDS, float64)
     place_slots = pointer(memory + 8 * (HEAD_WORDS + n_places), int64)
     for k in range(n_places):
         place_values[k], place_slots[k] = _PLACES[k], 0
-    values = shift(pointer(memory + bytes_of_head, active), n_constants)
+    values = shift(pointer(memory + before, active), n_constants)
     adjoints = shift(values, length)
     _, op, a, b = records(head)
     _, op_copy, a_copy, b_copy = records(copy)
@@ -189,9 +187,7 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
         pool.reserve(address, RECORDS, MOST_RECORDS)
         pool.reserve(address, CONSTANTS, MOST_CONSTANTS)
         if head[FAILED_WORD] == 0:
-            position = reverse(
-                copy, address, values, adjoints, place_values, place_slots, position
-            )
+            position = reverse(copy, address, values, adjoints, place_values, place_slots, position)
     slots = pointer(out, int64)
     for i in range(n):
         slots[i] = adjoints[i + 1].slot if i < slot else 0

@@ -11,8 +11,6 @@ slot 0, which are active numbers, and to the templates' places; and the other ta
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import int64
 

@@ -39,9 +39,7 @@ def _update(code, x, positions, y):
 
 _actives = [types.Array(active, ndim, "A") for ndim in range(4)]
 _positions = types.Array(int64, 1, "A")
-_accumulate_kernel = Kernel(
-    _accumulate, types.void(int64, _actives[3], _actives[3]), records=True
-)
+_accumulate_kernel = Kernel(_accumulate, types.void(int64, _actives[3], _actives[3]), records=True)
 _update_kernel = Kernel(
     _update, types.void(int64, _actives[1], _positions, _actives[1]), records=True
 )

@@ -71,21 +71,24 @@ class _Writer:
         return place
 
     def _constant(self, value: float) -> int:
-        key = float(value).hex()
-        return self.constants.setdefault(key, NONE + 1 + len(self.constants))
+        return self.constants.setdefault(value.hex(), NONE + 1 + len(self.constants))
+
+    @staticmethod
+    def _value(node: ast.expr) -> float | None:
+        """Return a constant's value."""
+        if isinstance(node, ast.Constant):
+            return float(node.value)  # type: ignore[arg-type]
+        return CONSTANTS.get(node.id) if isinstance(node, ast.Name) else None
 
     def _write(self, node: ast.expr, scope: dict[str, int]) -> int:
         """Write an expression; return the place of its value."""
+        if (value := self._value(node)) is not None:
+            return self._constant(value)
         if isinstance(node, ast.Name):
-            return self._constant(CONSTANTS[node.id]) if node.id in CONSTANTS else scope[node.id]
-        if isinstance(node, ast.Constant):
-            return self._constant(node.value)  # type: ignore[arg-type]
+            return scope[node.id]
         if isinstance(node, ast.UnaryOp):
-            of = node.operand.id if isinstance(node.operand, ast.Name) else None
-            if isinstance(node.operand, ast.Constant):
-                return self._constant(-node.operand.value)  # type: ignore[operator]
-            if of in CONSTANTS:
-                return self._constant(-CONSTANTS[of])
+            if (value := self._value(node.operand)) is not None:
+                return self._constant(-value)
             return self._line("negative", self._write(node.operand, scope))
         if isinstance(node, ast.BinOp):
             operands = [self._write(side, scope) for side in (node.left, node.right)]

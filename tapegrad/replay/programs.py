@@ -7,8 +7,6 @@ functions take the tape's head, vectors of the inputs' and outputs' length, and 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
@@ -95,21 +93,21 @@ def gradient(head_array, inputs, value, adjoint, out):
 
 _ONE = np.ones(1)
 _HEAD = int64[::1]
-
-
 _VECTOR = float64[::1]
 _SWEPT = types.void(_HEAD, *[_VECTOR] * 4)
 
 
-class floats:  # noqa: N801  # one of them, used as a value
+class Programs:
     """The kernels."""
 
-    replay = Kernel(replay, int64(_HEAD, _VECTOR, _VECTOR))
-    results = Kernel(results, types.void(_HEAD, _VECTOR, _VECTOR))
-    pullback = Kernel(pullback, _SWEPT)
-    pushforward = Kernel(pushforward, _SWEPT)
+    def __init__(self) -> None:
+        self.replay = Kernel(replay, int64(_HEAD, _VECTOR, _VECTOR))
+        self.results = Kernel(results, types.void(_HEAD, _VECTOR, _VECTOR))
+        self.pullback = Kernel(pullback, _SWEPT)
+        self.pushforward = Kernel(pushforward, _SWEPT)
 
 
+floats = Programs()
 float_gradient = Kernel(gradient, types.Tuple((int64, float64))(_HEAD, *[_VECTOR] * 4))
 
 

@@ -198,9 +198,8 @@ def expand(n_records, order, log_start, log_shape, log_count, log_body, log_chil
         p = q
         while log_shape[order[p], 0] != log_shape[~node, 0]:
             p += 1
-        counts[n_counts, 0], counts[n_counts, 1], counts[n_counts, 2] = (
-            start + k, log_count[order[p]], i
-        )
+        counts[n_counts, 0] = start + k
+        counts[n_counts, 1], counts[n_counts, 2] = log_count[order[p]], i
         n_counts += 1
         depth += 1
         if depth == len(frames):
