@@ -6,6 +6,7 @@ function that has Python compile it, puts the address there and goes on, as dyna
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import functools
 import math
@@ -57,6 +58,11 @@ def is_registered(code: int) -> bool:
     return code in _rows
 
 
+def is_bound(code: int) -> bool:
+    """Whether such a row is compiled."""
+    return bool(_addresses[code] != ctypes.cast(_rows[code].until_compiled, ctypes.c_void_p).value)
+
+
 def bind(code: int) -> Symbol:
     """Compile a row, or load it from the cache; return what machine code calls."""
     symbol = _rows[code].symbol
@@ -87,8 +93,6 @@ def _compute(code: int, *operands: float) -> float:
             traceback.print_exc(file=sys.stderr)
             return math.nan
     if was_interrupted:
-        import _thread
-
         _thread.interrupt_main()
     return float(_rows[code].kind(address)(*operands))
 

@@ -13,9 +13,11 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
 import re
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -23,10 +25,12 @@ import numba
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core import cgutils, config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
+
+from tapegrad.notice import notice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,11 +92,59 @@ def source_stamp(*roots: str) -> str:
     return digest.hexdigest()
 
 
-class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]  # numba is untyped
+class _TemporaryLocator(_CacheLocator):  # type: ignore[misc]  # numba is untyped
+    """The last place to cache in: a folder of the user's own where temporary files are."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        user = os.getuid() if hasattr(os, "getuid") else os.getenv("USERNAME", "cache")
+        self._folder = Path(tempfile.gettempdir()) / f"tapegrad-{user}"
+        self._part = hashlib.sha256(str(Path(py_file).parent).encode()).hexdigest()[:12]
+        self._lineno = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        """Return where to cache."""
+        return str(self._folder / self._part)
+
+    def get_source_stamp(self) -> str:
+        """Return a stamp, which is replaced."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name apart."""
+        return str(self._lineno)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _TemporaryLocator | None:
+        """Return a locator, or None where the folder isn't ours: what it holds would be run."""
+        locator = cls(py_func, py_file)
+        try:
+            locator._folder.mkdir(mode=0o700, exist_ok=True)
+            status = locator._folder.lstat()
+            if hasattr(os, "getuid") and (status.st_uid, status.st_mode & 0o077) != (
+                os.getuid(),
+                0,
+            ):
+                return None
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+
+class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (*CompileResultCacheImpl._locator_classes, _TemporaryLocator)
+
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)
         stamp = functools.partial(source_stamp, py_func.__module__)
         self._locator.get_source_stamp = stamp
+
+    def reduce(self, data: Any) -> Any:
+        """Return what is written of a compiled function."""
+        reduced = super().reduce(data)
+        # What must be there before the code is loaded; Numba forgets it of C functions.
+        data.reload_init[:] = data.library._reload_init
+        return reduced
 
 
 class _StampedCache(FunctionCache):  # type: ignore[misc]
@@ -115,6 +167,20 @@ class _StampedCache(FunctionCache):  # type: ignore[misc]
         except Exception:  # the index on disk is damaged: start it afresh
             self.flush()
             super().save_overload(sig, data)
+
+
+def _wanted_folder() -> Path:
+    """Return where kernels are cached if nothing is in the way."""
+    return Path(config.CACHE_DIR) if config.CACHE_DIR else _PACKAGE
+
+
+@contextlib.contextmanager
+def _caching(compiler: Any, function: Callable[..., Any]) -> Iterator[None]:
+    """Give what compiles a function a cache on disk, if a folder can be written, for a block."""
+    with contextlib.suppress(RuntimeError):  # no such folder: compile in each process
+        compiler._cache = _StampedCache(function)
+    with notice.compiling(getattr(compiler._cache, "cache_path", None), _wanted_folder()):
+        yield
 
 
 def jit(function: F) -> F:
@@ -166,9 +232,8 @@ class Symbol:
     @functools.cache  # noqa: B019  # a symbol is never freed
     def address(self) -> int:
         """Compile or load the function, and return where it is."""
-        with contextlib.suppress(RuntimeError):  # no writable directory
-            self._function._cache = _StampedCache(self._python_function)
-        self._function.compile()
+        with _caching(self._function, self._python_function):
+            self._function.compile()
         llvm.add_symbol(self.name, self._function.address)
         return int(self._function.address)
 
@@ -234,7 +299,6 @@ class Kernel:
         if self.run == self._compile_and_run:
             if self._records:
                 Symbol.provide()
-            with contextlib.suppress(RuntimeError):  # no writable directory: compile each time
-                self._dispatcher._cache = _StampedCache(self._dispatcher.py_func)
             signature = self._signature() if callable(self._signature) else self._signature
-            self.run = self._dispatcher.compile(signature)
+            with _caching(self._dispatcher, self._dispatcher.py_func):
+                self.run = self._dispatcher.compile(signature)
