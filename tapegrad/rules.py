@@ -44,7 +44,7 @@ _IN_SPECIAL = [op for op in OPS if op.value.startswith("special.")]
 
 def _value(op: Op) -> str:
     if op in _IN_SPECIAL:
-        return f"in_special({op.code}, {', '.join('xy'[: op.arity])})"
+        return f"in_special{op.arity}({op.code}, {', '.join('xy'[: op.arity])})"
     return f"1.0 if {op.value} else 0.0" if op.boolean else op.value
 
 
@@ -84,22 +84,21 @@ for _op in _IN_SPECIAL:
     binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity)
 
 
-@intrinsic
-def _in_special(typing_context: Any, code: Any, x: Any, y: Any = None) -> Any:
-    """Compute a row that is compiled apart, now: user code may run where Python can't."""
-    n_operands = 1 if y in (None, types.none, types.Omitted(None)) else 2
+def _compute_apart(code: Any, n_operands: int) -> Any:
+    """Compute a row that is compiled apart; what calls it may run where Python can't."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         bind = functools.partial(binding.bind, code.literal_value)
         bind()
         context.active_code_library._reload_init.add(bind)  # where it comes from a cache
-        return binding.call(builder, code.literal_value, list(args[1 : 1 + n_operands]))
+        return binding.call(builder, code.literal_value, list(args[1:]))
 
-    rest = [float64] if n_operands == 2 else []
-    return signature(float64, code, float64, *rest), codegen
+    return signature(float64, code, *[float64] * n_operands), codegen
 
 
-_module.in_special = _in_special
+_with_code = intrinsic(prefer_literal=True)
+_module.in_special1 = _with_code(lambda typing_context, code, x: _compute_apart(code, 1))
+_module.in_special2 = _with_code(lambda typing_context, code, x, y: _compute_apart(code, 2))
 
 _FLOAT_OPTIONS = {"error_model": "numpy", "nogil": True, "forceinline": True}
 
