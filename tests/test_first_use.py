@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import float64, int64
+from numba import float64
 
 import tapegrad as tg
 from tapegrad import binding, jit, notice
-from tapegrad.jit import Kernel, Symbol
+from tapegrad.jit import Kernel
 from tapegrad.notice import Notice
 from tapegrad.ops import BY_NAME, OPS
 from tapegrad.record import templates
@@ -226,10 +226,3 @@ def test_the_temporary_folder_is_the_last_place_and_must_be_ours(tmp_path, monke
     assert any(folder.rglob("*.nbi"))
     folder.chmod(0o777)  # anybody may have written what is there
     assert jit._TemporaryLocator.from_function(doubled, __file__) is None
-
-
-def test_symbols_and_kernels_take_the_types_they_are_made_for():
-    symbol = Symbol("test_doubled", doubled, float64(float64))
-    call = symbol.call
-    kernel = Kernel(lambda n, x: call(x) + n, float64(int64, float64))
-    assert kernel.run(1, 2.5) == 6.0
