@@ -66,7 +66,8 @@ def is_bound(code: int) -> bool:
 def bind(code: int) -> Symbol:
     """Compile a row, or load it from the cache; return what machine code calls."""
     symbol = _rows[code].symbol
-    _addresses[code] = symbol.address()
+    if address := symbol.address():
+        _addresses[code] = address
     return symbol
 
 

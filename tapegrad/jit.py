@@ -28,6 +28,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from tapegrad.notice import notice
@@ -217,6 +218,7 @@ class Symbol:
                  on_demand: bool = True) -> None:  # fmt: skip
         self.name, self._is_on_demand = name, on_demand
         self._python_function = function
+        self._address, self._is_loading = 0, False
         self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
         self.call = _caller(self, signature)
         Symbol._all[name] = self
@@ -229,13 +231,19 @@ class Symbol:
             if not symbol._is_on_demand:
                 symbol.address()
 
-    @functools.cache  # noqa: B019  # a symbol is never freed
+    @global_compiler_lock  # type: ignore[untyped-decorator]
     def address(self) -> int:
-        """Compile or load the function, and return where it is."""
-        with _caching(self._function, self._python_function):
-            self._function.compile()
-        llvm.add_symbol(self.name, self._function.address)
-        return int(self._function.address)
+        """Compile or load the function, and return where it is; 0 while that is being done."""
+        if not self._address and not self._is_loading:
+            self._is_loading = True
+            try:
+                with _caching(self._function, self._python_function):
+                    self._function.compile()
+                llvm.add_symbol(self.name, self._function.address)
+                self._address = int(self._function.address)
+            finally:
+                self._is_loading = False
+        return self._address
 
     def require(self, library: Any) -> None:
         """Compile or load the function now, and wherever code of a library comes from a cache."""
