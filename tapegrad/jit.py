@@ -12,21 +12,28 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
+import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import numba
 from llvmlite import binding as llvm
+from llvmlite import ir
 from numba import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core import cgutils, config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic
 
 from tapegrad.caching import Entries
+from tapegrad.notice import notice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,11 +114,59 @@ def source_stamp(*roots: str) -> str:
     return digest.hexdigest()
 
 
-class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]  # numba is untyped
+class _TemporaryLocator(_CacheLocator):  # type: ignore[misc]  # numba is untyped
+    """The last place to cache in: a folder of the user's own where temporary files are."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        user = os.getuid() if hasattr(os, "getuid") else os.getenv("USERNAME", "cache")
+        self._folder = Path(tempfile.gettempdir()) / f"tapegrad-{user}"
+        self._part = hashlib.sha256(str(Path(py_file).parent).encode()).hexdigest()[:12]
+        self._lineno = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        """Return where to cache."""
+        return str(self._folder / self._part)
+
+    def get_source_stamp(self) -> str:
+        """Return a stamp, which is replaced."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name apart."""
+        return str(self._lineno)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _TemporaryLocator | None:
+        """Return a locator, or None where the folder isn't ours: what it holds would be run."""
+        locator = cls(py_func, py_file)
+        try:
+            locator._folder.mkdir(mode=0o700, exist_ok=True)
+            status = locator._folder.lstat()
+            if hasattr(os, "getuid") and (status.st_uid, status.st_mode & 0o077) != (
+                os.getuid(),
+                0,
+            ):
+                return None
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+
+class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (*CompileResultCacheImpl._locator_classes, _TemporaryLocator)
+
     def __init__(self, py_func: Callable[..., Any]) -> None:
         super().__init__(py_func)
         stamp = functools.partial(source_stamp, py_func.__module__)
         self._locator.get_source_stamp = stamp
+
+    def reduce(self, data: Any) -> Any:
+        """Return what is written of a compiled function."""
+        reduced = super().reduce(data)
+        # What must be there before the code is loaded; Numba forgets it of C functions.
+        data.reload_init[:] = data.library._reload_init
+        return reduced
 
 
 class _StampedCache(FunctionCache):  # type: ignore[misc]
@@ -137,6 +192,20 @@ class _StampedCache(FunctionCache):  # type: ignore[misc]
             self.disable()
 
 
+def _wanted_folder() -> Path:
+    """Return where kernels are cached if nothing is in the way."""
+    return Path(config.CACHE_DIR) if config.CACHE_DIR else _PACKAGE
+
+
+@contextlib.contextmanager
+def _caching(compiler: Any, function: Callable[..., Any]) -> Iterator[None]:
+    """Give what compiles a function a cache on disk, if a folder can be written, for a block."""
+    with contextlib.suppress(RuntimeError):  # no such folder: compile in each process
+        compiler._cache = _StampedCache(function)
+    with notice.compiling(getattr(compiler._cache, "cache_path", None), _wanted_folder()):
+        yield
+
+
 def jit(function: F) -> F:
     """Compile `function` with the library's options; for calls from other compiled code.
 
@@ -153,44 +222,84 @@ def jit_inline(function: F) -> F:
 class Symbol:
     """A compiled function that other compiled code calls by name, and doesn't contain.
 
-    For what is too large to be compiled again inside every kernel that may call it. One that is
-    `on_demand` is compiled when its address is asked for: whoever compiles code that calls it
-    asks first, and keeps that code out of caches, from which it would be loaded without.
+    For what is too large to be compiled again inside everything that may call it. It's compiled,
+    or loaded from the cache, when code that calls it is. Code that names it otherwise asks for
+    `address` before; one that is not `on_demand` is made by `provide`.
 
     Attributes
     ----------
     name : str
         What the linker knows it by.
-    external : ExternalFunction
+    call : intrinsic
         What compiled code calls.
     """
 
-    _all: ClassVar[list[Symbol]] = []
+    _all: ClassVar[dict[str, Symbol]] = {}
 
     def __init__(self, name: str, function: Callable[..., Any], signature: Any,
-                 on_demand: bool = False) -> None:  # fmt: skip
+                 on_demand: bool = True) -> None:  # fmt: skip
         self.name, self._is_on_demand = name, on_demand
         self._python_function = function
+        self._address, self._is_loading = 0, False
         self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
-        self.external = types.ExternalFunction(name, signature)
-        Symbol._all.append(self)
+        self.call = _caller(self, signature)
+        Symbol._all[name] = self
 
     @classmethod
     @functools.cache
     def provide(cls) -> None:
-        """Compile or load the symbols that any code may name, so that it can be linked."""
-        for symbol in cls._all:
+        """Compile or load the symbols that code with active numbers may name."""
+        for symbol in cls._all.values():
             if not symbol._is_on_demand:
                 symbol.address()
 
-    @functools.cache  # noqa: B019  # a symbol is never freed
+    @global_compiler_lock  # type: ignore[untyped-decorator]
     def address(self) -> int:
-        """Compile or load the function, and return where it is."""
-        with contextlib.suppress(RuntimeError):  # no writable directory
-            self._function._cache = _StampedCache(self._python_function)
-        self._function.compile()
-        llvm.add_symbol(self.name, self._function.address)
-        return int(self._function.address)
+        """Compile or load the function, and return where it is; 0 while that is being done."""
+        if not self._address and not self._is_loading:
+            self._is_loading = True
+            try:
+                with _caching(self._function, self._python_function):
+                    self._function.compile()
+                llvm.add_symbol(self.name, self._function.address)
+                self._address = int(self._function.address)
+            finally:
+                self._is_loading = False
+        return self._address
+
+    def require(self, library: Any) -> None:
+        """Compile or load the function now, and wherever code of a library comes from a cache."""
+        self.address()
+        library._reload_init.add(
+            functools.partial(_load_symbol, self._python_function.__module__, self.name)
+        )
+
+
+def _load_symbol(module: str, name: str) -> None:
+    importlib.import_module(module)
+    Symbol._all[name].address()
+
+
+def _caller(symbol: Symbol, signature: Any) -> Any:
+    """Return what compiled code calls a symbol by."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        symbol.require(context.active_code_library)
+        is_void = sig.return_type == types.void
+        result = ir.VoidType() if is_void else context.get_value_type(sig.return_type)
+        kind = ir.FunctionType(result, [context.get_value_type(x) for x in sig.args])
+        function = cgutils.get_or_insert_function(builder.module, kind, symbol.name)
+        value = builder.call(function, args)
+        return context.get_dummy_value() if is_void else value
+
+    def call(typing_context: Any, *args: Any) -> Any:
+        return signature, codegen
+
+    # Numba would pack what a star takes into a tuple, so it's told the names.
+    names = ["typing_context", *inspect.signature(symbol._python_function).parameters]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    vars(call)["__signature__"] = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+    return intrinsic(call)
 
 
 class Kernel:
@@ -198,12 +307,15 @@ class Kernel:
 
     Compiled at the first call. `run` is then Numba's bare entry point, which unboxes the
     arguments without the dispatcher's type lookup (about 1 us less for a few arrays); so the
-    caller must pass exactly the types of the signature.
+    caller must pass exactly the types of the signature. One that `records` operations of active
+    numbers names the symbols that such code may name.
     """
 
-    __slots__ = ("_dispatcher", "_signature", "run")
+    __slots__ = ("_dispatcher", "_records", "_signature", "run")
 
-    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+    def __init__(self, function: Callable[..., Any], signature: Any,
+                 records: bool = False) -> None:  # fmt: skip
+        self._records = records
         self._dispatcher = numba.jit(**_OPTIONS)(getattr(function, "py_func", function))
         self._signature = signature
         self.run: Callable[..., Any] = self._compile_and_run
@@ -215,8 +327,8 @@ class Kernel:
     def compile(self) -> None:
         """Compile now, or load from the cache."""
         if self.run == self._compile_and_run:
-            Symbol.provide()
-            with contextlib.suppress(RuntimeError):  # no writable directory: compile each time
-                self._dispatcher._cache = _StampedCache(self._dispatcher.py_func)
+            if self._records:
+                Symbol.provide()
             signature = self._signature() if callable(self._signature) else self._signature
-            self.run = self._dispatcher.compile(signature)
+            with _caching(self._dispatcher, self._dispatcher.py_func):
+                self.run = self._dispatcher.compile(signature)

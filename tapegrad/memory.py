@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import extending, float64, int32, int64, types, uint8
 
-from tapegrad.jit import jit_inline
-from tapegrad.layout import CONSTANTS, COUNT_WORD, GUARDS, RECORDS
+from tapegrad.layout import CONSTANTS, COUNT_WORD, GUARDS, INPUTS_WORD, OUTPUTS_WORD, RECORDS
 
 _N = COUNT_WORD[RECORDS]
 _OP, _A, _B, _VALUE = _N + 2, _N + 3, _N + 4, _N + 5
@@ -52,41 +52,66 @@ def shift(typing_context: Any, base: Any, count: Any) -> Any:
     return base(base, int64), codegen
 
 
-@jit_inline
-def records(head: Any) -> Any:
-    """Return a tape's number of slots, operation codes and operands."""
-    return (
-        head[_N],
-        pointer(head[_OP], uint8),
-        pointer(head[_A], int32),
-        pointer(head[_B], int32),
-    )
+def _reading(doc: str, *fields: tuple[int, Any]) -> Any:
+    """Return a function, for compiled code, that reads words of a head as pointers or numbers.
 
-
-@jit_inline
-def guards(head: Any) -> Any:
-    """Return a tape's number of guards, the slots they read and the values they must have."""
-    return head[_N_GUARDS], pointer(head[_GUARD_SLOT], int32), pointer(head[_GUARD_VALUE], float64)
-
-
-@jit_inline
-def columns(address: int) -> Any:
-    """Return pointers to a tape's operation codes, operands, values and constants.
-
-    They hold until the tape grows.
+    It's an intrinsic because compiling a function that does the same takes Numba ten times as
+    long, which every kernel would wait for.
     """
-    head = pointer(address, int64)
-    return (
-        pointer(head[_OP], uint8),
-        pointer(head[_A], int32),
-        pointer(head[_B], int32),
-        pointer(head[_VALUE], float64),
-        pointer(head[_CONSTANTS], float64),
-    )
+    kinds = [types.int64 if kind is None else types.CPointer(kind) for _, kind in fields]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        head = args[0]
+        if head.type == word:
+            head = builder.inttoptr(head, word.as_pointer())
+        values = []
+        for (index, _), kind in zip(fields, kinds, strict=True):
+            value = builder.load(builder.gep(head, [word(index)]))
+            if kind != types.int64:
+                value = builder.inttoptr(value, context.get_value_type(kind))
+            values.append(value)
+        return context.make_tuple(builder, signature.return_type, values)
+
+    def read(typing_context: Any, head: Any) -> Any:
+        return types.Tuple(kinds)(head), codegen
+
+    read.__doc__ = doc
+    return extending.intrinsic(read)
 
 
-@jit_inline
-def counts(address: int) -> Any:
-    """Return the next slot and the next constant's index."""
-    head = pointer(address, int64)
-    return head[_N], head[_N_CONSTANTS]
+_COLUMNS = ((_OP, uint8), (_A, int32), (_B, int32), (_VALUE, float64), (_CONSTANTS, float64))
+records = _reading(
+    "Return a tape's number of slots, operation codes and operands.", (_N, None), *_COLUMNS[:3]
+)
+guards = _reading(
+    "Return a tape's number of guards, the slots they read and the values they must have.",
+    (_N_GUARDS, None), (_GUARD_SLOT, int32), (_GUARD_VALUE, float64),
+)  # fmt: skip
+columns = _reading(
+    "Return pointers to a tape's operation codes, operands, values and constants; they hold "
+    "until it grows.", *_COLUMNS,
+)  # fmt: skip
+counts = _reading(
+    "Return the next slot and the next constant's index.", (_N, None), (_N_CONSTANTS, None)
+)
+inputs = _reading(
+    "Return the number of inputs of an ended tape, and their slots.",
+    (INPUTS_WORD, None), (INPUTS_WORD + 1, int32),
+)  # fmt: skip
+outputs = _reading(
+    "Return the number of outputs of an ended tape, and the operands that they are.",
+    (OUTPUTS_WORD, None), (OUTPUTS_WORD + 1, int32),
+)  # fmt: skip
+
+
+@extending.intrinsic
+def slots(typing_context: Any, head: Any, workspace: Any) -> Any:
+    """Return a pointer to the entry of slot 0 in a workspace, which follows the constants'."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        base = context.make_array(signature.args[1])(context, builder, args[1]).data
+        return builder.gep(base, [builder.load(builder.gep(args[0], [word(_N_CONSTANTS)]))])
+
+    return types.CPointer(workspace.dtype)(head, workspace), codegen

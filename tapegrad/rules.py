@@ -1,139 +1,60 @@
 """The table's rows as compiled code: one function a row, and the switches the sweeps run.
 
-`FUNCTIONS[name]` is a row as a function of numbers; `evaluate`, `pull` and `push` choose the
-row by its code. All are generated from `ops` as one readable module. They are generic in the
-number type: whoever brings another one than float64 overloads the rows' functions, `evaluate`,
-`accumulate`, `is_zero` and `primal` for it.
+`FUNCTIONS[name]` is a row as a function of floats, for Numba; these are generated from `ops` as
+one readable module. `evaluate`, `pull` and `push` choose the row by its code: they are
+written as LLVM IR straight from the rows' expressions, which takes a twentieth of the time that
+Numba would take to find the types of a hundred rows.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
-import re
-from collections.abc import Callable, Iterator
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from numba import types
-from numba.extending import overload
+import numpy as np
+from llvmlite import ir
+from numba import float64, int64, types
+from numba.core.typing.templates import signature
+from numba.extending import intrinsic, overload
 
-from tapegrad import generated
+from tapegrad import binding, generated
+from tapegrad.jit import Symbol
 from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
+from tapegrad.rows import RowEmitter, names_in, parsed
 
 _PREAMBLE = '''\
 """Elementary operations as compiled code; generated from tapegrad.ops."""
 import math
 
 import numpy as np
-from numba import float64, int64
 
 from tapegrad import special
-from tapegrad.jit import Symbol, jit_inline
 
 '''
 
+_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.")]
+"""Rows that are compiled apart, when they're first computed."""
 
-# The first rows of the table share an arm of their own: the switch is an indirect jump, which is
-# mispredicted more often than the few conditional ones that tell these apart.
-_COMMON = [BY_NAME[name] for name in ("add", "subtract", "multiply")]
-
-
-_SMALL = ("powi", "cbrt", "exp2", "exp10", "logaddexp", "logaddexp2", "expit")
-_OUTLINED = [op for op in OPS if op.value.startswith("special.") and op.name not in _SMALL]
-"""Functions so large that the switches call one copy of them all, compiled apart."""
+# --- functions --------------------------------------------------------------------------------
 
 
 def _value(op: Op) -> str:
-    if op in _OUTLINED:
-        return f"outlined({op.code}, x, {'y' if op.arity == 2 else '0.0'})"
+    if op in _IN_SPECIAL:
+        return f"in_special{op.arity}({op.code}, {', '.join('xy'[: op.arity])})"
     return f"1.0 if {op.value} else 0.0" if op.boolean else op.value
 
 
 def _functions() -> Iterator[str]:
-    yield "def special_function(code, x, y):\n"
-    yield from (f"    if code == {op.code}:\n        return {op.value}\n" for op in _OUTLINED)
-    yield "    return x\n\n\n"
-    yield "_signature = float64(int64, float64, float64)\n"
-    yield "outlined = Symbol('tapegrad_special', special_function, _signature).external\n\n"
     for op in OPS:
+        operands = ", ".join("xy"[: op.arity])
         if op.arity:
-            yield f"def {op.name}({', '.join('xy'[: op.arity])}):\n    return {_value(op)}\n\n"
-    yield "def evaluate(code, x, y):\n    return x\n\n"
-    yield "def accumulate(s, t):\n    return s + t\n\n"
-    yield "def is_zero(s):\n    return s == 0.0\n\n"
-    yield "def primal(s):\n    return s\n\n"
-    yield "def wants_adjoint(operand, w):\n    return True\n\n"
-
-
-def _switch(header: str, arms: Iterator[list[str]], last: str) -> Iterator[str]:
-    yield f"@jit_inline\ndef {header}:\n"
-    for arm in arms:
-        yield f"    if {arm[0]}:\n"
-        yield from (f"        {line}\n" for line in arm[1:])
-    yield f"    {last}\n\n\n"
-
-
-def _choice(expressions: list[str]) -> str:
-    """Return an expression that chooses among the common operations' by `code`."""
-    chosen = expressions[-1]
-    for op, expression in reversed(list(zip(_COMMON[:-1], expressions, strict=False))):
-        chosen = f"{expression} if code == {op.code} else ({chosen})"
-    return chosen
-
-
-_IS_COMMON = f"code <= {_COMMON[-1].code}"
-
-
-def _evaluate_arms() -> Iterator[list[str]]:
-    yield [_IS_COMMON, f"return {_choice([op.value for op in _COMMON])}"]
-    for op in OPS:
-        if op.arity and op not in _COMMON:
-            yield [f"code == {op.code}", f"return {_value(op)}  # {op.name}"]
-
-
-def _needed_names(op: Op) -> list[str]:
-    used = " ".join(op.partials)
-    return [f"{k} = {v}" for k, v in op.where.items() if re.search(rf"\b{k}\b", used)]
-
-
-def _contribution(factor: str, partial: str) -> str:
-    return {"1": factor, "-1": f"-{factor}"}.get(partial, f"chain({factor}, {partial})")
-
-
-def _common_partials() -> list[str]:
-    return [
-        f"{name} = {_choice([f'{op.partials[operand]}' for op in _COMMON])}"
-        for operand, name in enumerate("pq")
-    ]
-
-
-def _pull_arms() -> Iterator[list[str]]:
-    arm = [_IS_COMMON, *_common_partials()]
-    for operand, partial in zip("ab", "pq", strict=True):
-        arm.append(f"if wants_adjoint({operand}, w):")
-        arm.append(f"    adjoint[{operand}] = accumulate(adjoint[{operand}], chain(w, {partial}))")
-    yield [*arm, "return"]
-    for op in OPS:
-        if op.arity and not op.is_piecewise_constant and op not in _COMMON:
-            arm = [f"code == {op.code}", *_needed_names(op)]
-            for operand, partial in zip("ab", op.partials, strict=False):
-                if partial != "0":
-                    arm.append(f"if {operand} > 0:  # {op.name}")
-                    arm.append(
-                        f"    adjoint[{operand}] = "
-                        f"accumulate(adjoint[{operand}], {_contribution('w', partial)})"
-                    )
-            yield [*arm, "return"]
-
-
-def _push_arms() -> Iterator[list[str]]:
-    for op in OPS:
-        if op.arity and not op.is_piecewise_constant:
-            arm = [f"code == {op.code}", *_needed_names(op)]
-            for tangent, partial in zip("tu", op.partials, strict=False):
-                if partial != "0":
-                    arm.append(f"if not is_zero({tangent}):  # {op.name}")
-                    arm.append(f"    s = accumulate(s, {_contribution(tangent, partial)})")
-            yield [*arm, "return s"]
+            yield f"def {op.name}({operands}):\n    return {_value(op)}\n\n"
+        if op in _IN_SPECIAL:
+            yield f"def {op.name}_apart({operands}):\n    return {op.value}\n\n"
 
 
 def _partials() -> Iterator[str]:
@@ -141,24 +62,15 @@ def _partials() -> Iterator[str]:
     for op in OPS:
         if op.arity and not op.is_piecewise_constant:
             yield f"def {op.name}_partials({', '.join('xy'[: op.arity])}, z):\n"
-            yield from (f"    {line}\n" for line in _needed_names(op))
+            used = {name for partial in op.partials for name in names_in(partial)}
+            yield from (f"    {k} = {v}\n" for k, v in op.where.items() if k in used)
             yield f"    return ({', '.join(f'1.0 * ({partial})' for partial in op.partials)},)\n\n"
 
 
 def source() -> str:
     """Return the generated module's source."""
     constants = "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
-    return "".join(
-        [
-            _PREAMBLE,
-            constants + "\n\n",
-            *_functions(),
-            *_switch("evaluate_float(code, x, y)", _evaluate_arms(), "return x"),
-            *_switch("pull(code, x, y, z, w, a, b, adjoint)", _pull_arms(), "return"),
-            *_switch("push(code, x, y, z, t, u, s)", _push_arms(), "return s"),
-            *_partials(),
-        ]
-    )
+    return "".join([_PREAMBLE, constants + "\n\n", *_functions(), *_partials()])
 
 
 _module: Any = generated.load("rules", source())
@@ -166,16 +78,27 @@ _module: Any = generated.load("rules", source())
 FUNCTIONS: dict[str, Callable[..., float]] = {
     op.name: getattr(_module, op.name) for op in OPS if op.arity
 }
-evaluate: Callable[..., Any] = _module.evaluate
-accumulate: Callable[..., Any] = _module.accumulate
-is_zero: Callable[..., Any] = _module.is_zero
-primal: Callable[..., Any] = _module.primal
-wants_adjoint: Callable[..., Any] = _module.wants_adjoint
-pull: Callable[..., Any] = _module.pull
-push: Callable[..., Any] = _module.push
-evaluate_float: Callable[..., Any] = _module.evaluate_float
-
 IS_BOOLEAN: tuple[bool, ...] = tuple(op.boolean for op in OPS)
+
+for _op in _IN_SPECIAL:
+    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity)
+
+
+def _compute_apart(code: Any, n_operands: int) -> Any:
+    """Compute a row that is compiled apart; what calls it may run where Python can't."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bind = functools.partial(binding.bind, code.literal_value)
+        bind()
+        context.active_code_library._reload_init.add(bind)  # where it comes from a cache
+        return binding.call(builder, code.literal_value, list(args[1:]))
+
+    return signature(float64, code, *[float64] * n_operands), codegen
+
+
+_with_code = intrinsic(prefer_literal=True)
+_module.in_special1 = _with_code(lambda typing_context, code, x: _compute_apart(code, 1))
+_module.in_special2 = _with_code(lambda typing_context, code, x, y: _compute_apart(code, 2))
 
 _FLOAT_OPTIONS = {"error_model": "numpy", "nogil": True, "forceinline": True}
 
@@ -220,26 +143,191 @@ def partials(name: str) -> Callable[..., Any]:
     return function
 
 
-@overload(evaluate, jit_options=_FLOAT_OPTIONS)
-def _(code, x, y):
-    return (lambda code, x, y: evaluate_float(code, x, y)) if _is_float(x, y) else None
+# --- switches ---------------------------------------------------------------------------------
+
+# The first rows of the table share an arm of their own: the switch is an indirect jump, which is
+# mispredicted more often than the few conditional ones that tell these apart.
+_ADD, _SUBTRACT, _MULTIPLY = (BY_NAME[name] for name in ("add", "subtract", "multiply"))
+_OPERATORS = {ast.Pow: operator.pow, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv}
+_MODULES = {"math": math, "np": np}
 
 
-@overload(accumulate, jit_options=_FLOAT_OPTIONS)
-def _(s, t):
-    return accumulate if _is_float(s, t) else None
+def _whole(number: int) -> Any:
+    return ir.Constant(ir.IntType(64), number)
 
 
-@overload(is_zero, jit_options=_FLOAT_OPTIONS)
-def _(s):
-    return is_zero if _is_float(s) else None
+class _SweepEmitter(RowEmitter):
+    """Emits rows as the sweeps compute them: what is no instruction, as Numba lowers it."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        super().__init__(builder)
+        self._context = context
+
+    def call(self, op: Op, operands: list[Any]) -> Any:
+        """Emit the value of an operation that isn't made of instructions alone."""
+        if op in _IN_SPECIAL:
+            return binding.call(self.builder, op.code, operands)
+        node = parsed(op.value)
+        if isinstance(node, ast.BinOp):
+            function: Any = _OPERATORS[type(node.op)]
+        else:
+            assert isinstance(node, ast.Call)
+            module, _, name = ast.unparse(node.func).partition(".")
+            function = getattr(_MODULES[module], name)
+        sig = signature(float64, *[float64] * len(operands))
+        return self._context.get_function(function, sig)(self.builder, operands)
+
+    def times(self, w: Any, partial: Any) -> Any:
+        """Emit a product that is zero as soon as either factor is."""
+        return self.value(BY_NAME["chain"], [w, partial])
+
+    def shared(self, op: Op, values: dict[str, Any]) -> dict[str, Any]:
+        """Emit what an operation's partial derivatives have in common, beside x, y and z."""
+        scope = dict(values)
+        used = {name for partial in op.partials for name in names_in(partial)}
+        for name in op.where:
+            if name in used:
+                scope[name] = self._as_float(self._emit(parsed(op.where[name]), scope))
+        return scope
+
+    def common(self, code: Any, of_add: Any, of_subtract: Any, of_multiply: Any) -> Any:
+        """Emit a choice among what the common operations have."""
+        is_add = self.builder.icmp_signed("==", code, _whole(_ADD.code))
+        is_multiply = self.builder.icmp_signed("==", code, _whole(_MULTIPLY.code))
+        rest = self.builder.select(is_multiply, of_multiply, of_subtract)
+        return self.builder.select(is_add, of_add, rest)
 
 
-@overload(primal, jit_options=_FLOAT_OPTIONS)
-def _(s):
-    return primal if _is_float(s) else None
+def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], Any],
+            common: Callable[[], Any], otherwise: Any = None) -> Any:  # fmt: skip
+    """Emit a choice of arms by an operation's code; return what they yield, if they do."""
+    end = builder.function.append_basic_block("chosen")
+    others = builder.function.append_basic_block("others")
+    first = builder.function.append_basic_block("common")
+    builder.cbranch(builder.icmp_signed("<=", code, _whole(_MULTIPLY.code)), first, others)
+    results = []
+
+    def arm(block: Any, result: Callable[[], Any]) -> None:
+        builder.position_at_end(block)
+        found = result()
+        results.append((found, builder.block))
+        builder.branch(end)
+
+    arm(first, common)
+    default = builder.function.append_basic_block("none")
+    builder.position_at_end(others)
+    switch = builder.switch(code, default)
+    arm(default, lambda: otherwise)
+    for op in ops:
+        block = builder.function.append_basic_block(op.name)
+        switch.add_case(_whole(op.code), block)
+        arm(block, functools.partial(write, op))
+    builder.position_at_end(end)
+    if otherwise is None:
+        return None
+    chosen = builder.phi(otherwise.type)
+    for found, block in results:
+        chosen.add_incoming(found, block)
+    return chosen
 
 
-@overload(wants_adjoint, jit_options=_FLOAT_OPTIONS)
-def _(operand, w):
-    return wants_adjoint if _is_float(w) else None
+_COMPUTED = [op for op in OPS if op.arity and op.code > _MULTIPLY.code]
+_DIFFERENTIATED = [op for op in _COMPUTED if not op.is_piecewise_constant]
+
+
+@intrinsic
+def evaluate(typing_context: Any, code: Any, x: Any, y: Any) -> Any:
+    """Return an operation's value; of what isn't computed, `x`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, y = args
+        emit = _SweepEmitter(context, builder)
+        return _chosen(
+            builder, code, _COMPUTED,
+            lambda op: emit.value(op, [x, y][: op.arity]),
+            lambda: emit.common(code, *(emit.value(op, [x, y])
+                                        for op in (_ADD, _SUBTRACT, _MULTIPLY))),
+            otherwise=x,
+        )  # fmt: skip
+
+    return float64(int64, float64, float64), codegen
+
+
+def _evaluate(code, x, y):
+    return evaluate(code, x, y)
+
+
+evaluate_float = Symbol("tapegrad_evaluate", _evaluate, float64(int64, float64, float64)).call
+"""The same as a call: for loops in which it isn't most of the work."""
+
+_SLOTS = types.CPointer(float64)
+
+
+@intrinsic
+def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any, b: Any,
+         adjoint: Any) -> Any:  # fmt: skip
+    """Add to the adjoints of an operation's operands, its own being `w`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, y, z, w, a, b, adjoint = args
+        emit = _SweepEmitter(context, builder)
+        one, minus_one = emit.number(1.0), emit.number(-1.0)
+
+        def add(operand: Any, contribution: Any) -> None:
+            place = builder.gep(adjoint, [operand])
+            builder.store(builder.fadd(builder.load(place), contribution), place)
+
+        def write_common() -> None:
+            for operand, partials in ((a, (one, one, y)), (b, (one, minus_one, x))):
+                add(operand, emit.times(w, emit.common(code, *partials)))
+
+        def write(op: Op) -> None:
+            scope = emit.shared(op, {"x": x, "y": y, "z": z})
+            for k, operand in enumerate((a, b)[: op.arity]):
+                if op.partials[k] != "0":
+                    with builder.if_then(builder.icmp_signed(">", operand, _whole(0))):
+                        add(operand, emit.product(w, op, k, scope))
+
+        _chosen(builder, code, _DIFFERENTIATED, write, write_common)
+        return context.get_dummy_value()
+
+    return types.void(int64, *[float64] * 4, int64, int64, _SLOTS), codegen
+
+
+@intrinsic
+def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any) -> Any:
+    """Return the tangent of an operation, those of its operands being `t` and `u`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, y, z, t, u = args
+        emit = _SweepEmitter(context, builder)
+        zero = emit.number(0.0)
+
+        def add(total: Any, tangent: Any, product: Callable[[], Any]) -> Any:
+            before = builder.block
+            with builder.if_then(builder.fcmp_unordered("!=", tangent, zero)):
+                sum_ = builder.fadd(total, product())
+                after = builder.block
+            result = builder.phi(total.type)
+            result.add_incoming(total, before)
+            result.add_incoming(sum_, after)
+            return result
+
+        def write_common() -> Any:
+            ones = emit.number(1.0), emit.number(1.0)
+            total = add(zero, t, lambda: emit.times(t, emit.common(code, *ones, y)))
+            last = emit.number(1.0), emit.number(-1.0), x
+            return add(total, u, lambda: emit.times(u, emit.common(code, *last)))
+
+        def write(op: Op) -> Any:
+            scope = emit.shared(op, {"x": x, "y": y, "z": z})
+            total = zero
+            for k, tangent in enumerate((t, u)[: op.arity]):
+                if op.partials[k] != "0":
+                    total = add(total, tangent, functools.partial(emit.product, tangent, op, k,
+                                                                  scope))  # fmt: skip
+            return total
+
+        return _chosen(builder, code, _DIFFERENTIATED, write, write_common, otherwise=zero)
+
+    return float64(int64, *[float64] * 5), codegen

@@ -1,11 +1,14 @@
-"""Modules that a test writes, and that are forgotten after it."""
+"""Modules that a test writes, and that are forgotten after it; and silence about compiling."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import pytest
+
+os.environ["TAPEGRAD_QUIET"] = "1"
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree", "libraries", "layout", "caching"],
+    ["errors", "ops", "tree", "libraries", "layout", "caching", "notice"],
     ["generated", "jit"],
-    ["special", "listing", "growth"],
+    ["special", "listing", "growth", "rows", "binding"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
@@ -36,12 +36,12 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames", "intervals", "dependence"],
+    ["kinds", "nesting", "frames", "intervals", "dependence", "templates"],
     ["emission", "trampolines"],
     ["expressions"],
     ["native"],
     ["appending"],
-    ["active", "elementwise", "scans", "guards"],
+    ["active", "elementwise", "scans", "guards", "expansion"],
     ["array", "operators", "sweeping"],
     ["arithmetic", "plain"],
     ["stopping"],

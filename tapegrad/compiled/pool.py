@@ -80,7 +80,7 @@ def _grow(address: int, group: int, extra: int) -> int:
     return int64(pointer(address, int64)[FAILED_WORD] == 0)
 
 
-grow = Symbol("tapegrad_grow_native", _grow, int64(int64, int64, int64))
+grow = Symbol("tapegrad_grow_native", _grow, int64(int64, int64, int64), on_demand=False)
 
 # --- the pool ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 from numba import float64, int32, int64, types
 from numba.extending import register_jitable
 
+from tapegrad import binding
 from tapegrad.compiled import pool
 from tapegrad.errors import TapeMemoryError
 from tapegrad.jit import Symbol, jit
@@ -19,20 +20,25 @@ from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
     ENTRIES,
+    FAILED_WORD,
     HEAD_WORDS,
     RECORDS,
     STATEMENTS,
     WORK_WORD,
 )
 from tapegrad.memory import pointer, records, shift
+from tapegrad.record import templates
+from tapegrad.record.expansion import MOST_RECORDS, reverse
 from tapegrad.record.kinds import active
 from tapegrad.record.native import make_active
-from tapegrad.replay.sweeps import reverse, tangent
+from tapegrad.replay.sweeps import tangent
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 _N_STATEMENTS, _N_ENTRIES = COUNT_WORD[STATEMENTS], COUNT_WORD[ENTRIES]
 _BYTES_OF_COPY = 1 + 4 + 4
 _ACTIVE_BYTES = 24
+_PLACES, _ = templates.places()
+_BYTES_OF_PLACES = 8 + 8
 
 
 @jit
@@ -149,17 +155,21 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
     head = pointer(address, int64)
     count, n_constants = slot + 1, head[_N_CONSTANTS]
     length = n_constants + count
-    memory = pool.reallocate(
-        0, 8 * HEAD_WORDS + 2 * _ACTIVE_BYTES * length + _BYTES_OF_COPY * count
-    )
+    n_places = len(_PLACES)
+    before = 8 * HEAD_WORDS + _BYTES_OF_PLACES * n_places
+    memory = pool.reallocate(0, before + 2 * _ACTIVE_BYTES * length + _BYTES_OF_COPY * count)
     if memory == 0:
         return 1
     copy = pointer(memory, int64)
     copy[_N] = count
-    copy[_N + 3] = memory + 8 * HEAD_WORDS + 2 * _ACTIVE_BYTES * length
+    copy[_N + 3] = memory + before + 2 * _ACTIVE_BYTES * length
     copy[_N + 4] = copy[_N + 3] + 4 * count
     copy[_N + 2] = copy[_N + 4] + 4 * count
-    values = shift(pointer(memory + 8 * HEAD_WORDS, active), n_constants)
+    place_values = pointer(memory + 8 * HEAD_WORDS, float64)
+    place_slots = pointer(memory + 8 * (HEAD_WORDS + n_places), int64)
+    for k in range(n_places):
+        place_values[k], place_slots[k] = _PLACES[k], 0
+    values = shift(pointer(memory + before, active), n_constants)
     adjoints = shift(values, length)
     _, op, a, b = records(head)
     _, op_copy, a_copy, b_copy = records(copy)
@@ -172,7 +182,12 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
         values[i] = make_active(recorded[i], i, address) if i > 0 else make_active(0.0, 0, 0)
         adjoints[i] = make_active(0.0, 0, 0)
     adjoints[slot] = make_active(1.0, 0, 0)
-    reverse(copy, values, adjoints, slot)
+    position = slot
+    while position > 0 and head[FAILED_WORD] == 0:
+        pool.reserve(address, RECORDS, MOST_RECORDS)
+        pool.reserve(address, CONSTANTS, MOST_RECORDS)
+        if head[FAILED_WORD] == 0:
+            position = reverse(copy, address, values, adjoints, place_values, place_slots, position)
     slots = pointer(out, int64)
     for i in range(n):
         slots[i] = adjoints[i + 1].slot if i < slot else 0
@@ -181,29 +196,23 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
 
 
 def _symbol(function: Any, signature: Any) -> Symbol:
-    return Symbol(f"tapegrad{function.__name__}", function, signature, on_demand=True)
+    return Symbol(f"tapegrad{function.__name__}", function, signature)
 
 
-_OF_LINEARISED = [
-    _symbol(_clear_linearised, int64(int64)),
-    _symbol(_reverse_linearised, types.void(int64, int64, int64)),
-    _symbol(_tangent_linearised, types.void(int64, int64)),
-]
-_OF_RECORDED = [
-    _symbol(_lay_out, int64(int64)),
-    _symbol(_clear_recorded, int64(int64, int64)),
-    _symbol(_tangent, types.void(int64, int64, int64)),
-    _symbol(_record_gradient, int64(int64, int64, int64, int64)),
-]
-clear_linearised, reverse_linearised, tangent_linearised = (x.external for x in _OF_LINEARISED)
-lay_out, clear_recorded, tangent_recorded, record_gradient = (x.external for x in _OF_RECORDED)
+clear_linearised = _symbol(_clear_linearised, int64(int64)).call
+reverse_linearised = _symbol(_reverse_linearised, types.void(int64, int64, int64)).call
+tangent_linearised = _symbol(_tangent_linearised, types.void(int64, int64)).call
+lay_out = _symbol(_lay_out, int64(int64)).call
+clear_recorded = _symbol(_clear_recorded, int64(int64, int64)).call
+tangent_recorded = _symbol(_tangent, types.void(int64, int64, int64)).call
+record_gradient = _symbol(_record_gradient, int64(int64, int64, int64, int64)).call
 
 
 def provide(second_order: bool) -> None:
-    """Compile or load the sweeps, for code that calls them."""
+    """Make ready what code that records, and sweeps, names where Python may not be run."""
     Symbol.provide()
-    for symbol in _OF_RECORDED if second_order else _OF_LINEARISED:
-        symbol.address()
+    if second_order:
+        binding.bind_all()
 
 
 @register_jitable

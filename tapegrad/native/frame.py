@@ -15,7 +15,7 @@ import numpy as np
 from llvmlite import ir
 
 from tapegrad.native.layout import Layout
-from tapegrad.native.lowering import F64, ZERO, Lowering
+from tapegrad.native.lowering import ZERO, Lowering
 from tapegrad.ops import OPS
 from tapegrad.roll.program import (
     INPUTS,
@@ -28,6 +28,7 @@ from tapegrad.roll.program import (
     Operand,
     Program,
 )
+from tapegrad.rows import F64
 
 I64, I32 = ir.IntType(64), ir.IntType(32)
 NAME = "tapegrad_program"

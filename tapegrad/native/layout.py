@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tapegrad.native.lowering import is_costly, reads
+from tapegrad.native.lowering import is_costly
 from tapegrad.ops import OPS
 from tapegrad.roll.nest import Indices
 from tapegrad.roll.operands import kinds
@@ -25,6 +25,7 @@ from tapegrad.roll.program import (
     Program,
 )
 from tapegrad.roll.splitting import Ranks
+from tapegrad.rows import reads
 from tapegrad.tape import Tape
 
 

@@ -1,4 +1,4 @@
-"""Rows of the table as LLVM IR: their expressions, read and emitted.
+"""Rows of the table as machine code has them: constants folded, whole powers multiplied out.
 
 What an expression calls that has no instruction of its own is the sweeps' own function, compiled
 once and called by name, so that the bits are the same.
@@ -15,20 +15,13 @@ from typing import Any
 from llvmlite import ir
 from numba import float64
 
-from tapegrad import rules
+from tapegrad import binding, rules
 from tapegrad.jit import Symbol
-from tapegrad.ops import BY_NAME, CONSTANTS, Op
+from tapegrad.ops import BY_NAME, Op
+from tapegrad.rows import F64, RowEmitter
 
-F64 = ir.DoubleType()
 ZERO = ir.Constant(F64, 0.0)
 
-_INTRINSICS = {
-    "math.sqrt": "llvm.sqrt", "math.exp": "llvm.exp", "math.log": "llvm.log",
-    "math.sin": "llvm.sin", "math.cos": "llvm.cos", "abs": "llvm.fabs", "np.floor": "llvm.floor",
-    "np.ceil": "llvm.ceil", "np.trunc": "llvm.trunc", "math.copysign": "llvm.copysign",
-}  # fmt: skip
-_INSTRUCTIONS = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
-_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
 _FOLDED: dict[str, Callable[..., float]] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
     "negative": operator.neg,
@@ -42,51 +35,21 @@ def is_constant(value: Any) -> bool:
     return isinstance(value, ir.Constant)
 
 
-@functools.cache
-def _parsed(expression: str) -> ast.expr:
-    return ast.parse(expression, mode="eval").body
-
-
-@functools.cache
-def names_in(expression: str) -> frozenset[str]:
-    """Return the names that an expression mentions."""
-    return frozenset(n.id for n in ast.walk(_parsed(expression)) if isinstance(n, ast.Name))
-
-
-def reads(op: Op, operand: int) -> frozenset[str]:
-    """Return which of x, y and z a partial derivative is computed from."""
-    found = set(names_in(op.partials[operand]))
-    while True:
-        more = {n for k, v in op.where.items() if k in found for n in names_in(v)} - found
-        if not more:
-            return frozenset(found & {"x", "y", "z"})
-        found |= more
-
-
 def is_costly(op: Op) -> bool:
     """Whether computing an operation again costs more than a load and a store."""
     return any(sign in op.value for sign in _COSTLY) and not op.value.startswith("math.sqrt")
 
 
 @functools.cache
-def _is_inline(name: str) -> bool:
-    """Whether a row's value is made of instructions alone."""
-    for node in ast.walk(_parsed(BY_NAME[name].value)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) not in _INTRINSICS:
-            return False
-        if isinstance(node, ast.FloorDiv | ast.Mod | ast.Pow):
-            return False
-    return True
-
-
-@functools.cache
 def _symbol(name: str) -> Symbol:
-    arity = BY_NAME[name].arity
-    signature = float64(*[float64] * arity)
-    return Symbol(f"tapegrad_row_{name}", rules.FUNCTIONS[name], signature, on_demand=True)
+    op = BY_NAME[name]
+    if binding.is_registered(op.code):
+        return binding.bind(op.code)
+    signature = float64(*[float64] * op.arity)
+    return Symbol(f"tapegrad_row_{name}", rules.FUNCTIONS[name], signature)
 
 
-class Lowering:
+class Lowering(RowEmitter):
     """Emits values and partial derivatives at a builder's place.
 
     Parameters
@@ -100,13 +63,8 @@ class Lowering:
 
     def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
                  has_zero_rule: bool = False) -> None:  # fmt: skip
-        self.builder = builder
-        self.flags = flags
+        super().__init__(builder, flags)
         self._product = BY_NAME["chain" if has_zero_rule else "multiply"]
-
-    def number(self, value: float) -> Any:
-        """Return a number as a constant."""
-        return ir.Constant(F64, value)
 
     def value(self, op: Op, operands: list[Any]) -> Any:
         """Emit an operation's value."""
@@ -114,97 +72,22 @@ class Lowering:
             return power
         if op.name in _FOLDED and all(map(is_constant, operands)):
             return self.number(_FOLDED[op.name](*(float(o.constant) for o in operands)))
-        if not _is_inline(op.name):
-            return self._call(op.name, operands)
-        result = self._emit(_parsed(op.value), dict(zip("xy", operands, strict=False)))
-        return self._as_float(result)
+        return super().value(op, operands)
 
-    def partial(self, op: Op, operand: int, values: dict[str, Any]) -> Any:
-        """Emit a partial derivative at x, y and z; those that it isn't computed from may lack."""
-        scope: dict[str, Any] = dict(values)
-        needed = names_in(op.partials[operand])
-        for name, expression in op.where.items():
-            if name in needed or any(name in names_in(e) for e in op.where.values()):
-                scope[name] = functools.partial(self._emit, _parsed(expression), scope)
-        return self._as_float(self._emit(_parsed(op.partials[operand]), scope))
-
-    def product(self, w: Any, op: Op, operand: int, values: dict[str, Any]) -> Any:
-        """Emit an adjoint or a tangent times a partial derivative."""
-        partial = op.partials[operand]
-        if partial == "1":
-            return w
-        if partial == "-1":
-            return self.builder.fneg(w)
-        return self.value(self._product, [w, self.partial(op, operand, values)])
-
-    # --- expressions --------------------------------------------------------------------------
-
-    def _emit(self, node: ast.expr, scope: dict[str, Any]) -> Any:
-        method: Callable[..., Any] = getattr(self, f"_emit_{type(node).__name__}")
-        return method(node, scope)
-
-    def _emit_Constant(self, node: ast.Constant, scope: dict[str, Any]) -> Any:  # noqa: N802
-        return self.number(float(node.value))  # type: ignore[arg-type]
-
-    def _emit_Name(self, node: ast.Name, scope: dict[str, Any]) -> Any:  # noqa: N802
-        if node.id in CONSTANTS:
-            return self.number(CONSTANTS[node.id])
-        found = scope[node.id]
-        if callable(found):
-            found = scope[node.id] = self._as_float(found())
-        return found
-
-    def _emit_UnaryOp(self, node: ast.UnaryOp, scope: dict[str, Any]) -> Any:  # noqa: N802
-        operand = self._emit(node.operand, scope)
-        if isinstance(node.op, ast.Not):
-            return self.builder.not_(operand)
-        if is_constant(operand):
-            return self.number(-operand.constant)
-        return self.builder.fneg(self._as_float(operand))
+    def times(self, w: Any, partial: Any) -> Any:
+        """Emit an adjoint or a tangent times a partial derivative that was emitted."""
+        return self.value(self._product, [w, partial])
 
     def _emit_BinOp(self, node: ast.BinOp, scope: dict[str, Any]) -> Any:  # noqa: N802
-        left = self._as_float(self._emit(node.left, scope))
-        right = self._as_float(self._emit(node.right, scope))
-        if is_constant(left) and is_constant(right) and type(node.op) in _SIGNS:
+        sides = [self._as_float(self._emit(side, scope)) for side in (node.left, node.right)]
+        if all(map(is_constant, sides)) and type(node.op) in _SIGNS:
             folded = _FOLDED[_SIGNS[type(node.op)]]
-            return self.number(folded(float(left.constant), float(right.constant)))
-        instruction = getattr(self.builder, _INSTRUCTIONS[type(node.op)])
-        return instruction(left, right, flags=self.flags)
+            return self.number(folded(*(float(side.constant) for side in sides)))
+        return self._binary(node.op, *sides)
 
-    def _emit_Compare(self, node: ast.Compare, scope: dict[str, Any]) -> Any:  # noqa: N802
-        left, right = self._emit(node.left, scope), self._emit(node.comparators[0], scope)
-        if left.type != F64 and right.type != F64:
-            return self.builder.icmp_unsigned("!=", left, right)
-        if isinstance(node.ops[0], ast.NotEq):
-            return self.builder.fcmp_unordered("!=", self._as_float(left), self._as_float(right))
-        sign = _COMPARISONS[type(node.ops[0])]
-        return self.builder.fcmp_ordered(sign, self._as_float(left), self._as_float(right))
-
-    def _emit_BoolOp(self, node: ast.BoolOp, scope: dict[str, Any]) -> Any:  # noqa: N802
-        combine = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
-        return functools.reduce(combine, [self._emit(value, scope) for value in node.values])
-
-    def _emit_IfExp(self, node: ast.IfExp, scope: dict[str, Any]) -> Any:  # noqa: N802
-        test = self._emit(node.test, scope)
-        yes, no = self._emit(node.body, scope), self._emit(node.orelse, scope)
-        return self.builder.select(test, self._as_float(yes), self._as_float(no))
-
-    def _emit_Call(self, node: ast.Call, scope: dict[str, Any]) -> Any:  # noqa: N802
-        name = ast.unparse(node.func)
-        operands = [self._as_float(self._emit(argument, scope)) for argument in node.args]
-        if name in _INTRINSICS:
-            return self._intrinsic(_INTRINSICS[name], operands)
-        return self.value(BY_NAME[name], operands)
-
-    # --- calls --------------------------------------------------------------------------------
-
-    def _intrinsic(self, name: str, operands: list[Any]) -> Any:
-        kind = ir.FunctionType(F64, [F64] * len(operands))
-        function = self.builder.module.declare_intrinsic(name, [F64], kind)
-        return self.builder.call(function, operands)
-
-    def _call(self, name: str, operands: list[Any]) -> Any:
-        symbol = _symbol(name)
+    def call(self, op: Op, operands: list[Any]) -> Any:
+        """Emit a call of an operation's function."""
+        symbol = _symbol(op.name)
         symbol.address()
         module = self.builder.module
         function = module.globals.get(symbol.name)
@@ -230,6 +113,3 @@ class Lowering:
 
     def _multiply(self, x: Any, y: Any) -> Any:
         return self.builder.fmul(x, y, flags=self.flags)
-
-    def _as_float(self, value: Any) -> Any:
-        return value if value.type == F64 else self.builder.uitofp(value, F64)

@@ -17,9 +17,9 @@ from llvmlite import ir
 
 from tapegrad.native.frame import Frame, whole
 from tapegrad.native.layout import is_around, is_varied, wanted_partials
-from tapegrad.native.lowering import reads
 from tapegrad.ops import OPS
 from tapegrad.roll.program import INPUTS, Carried, Latest, Memory, Operand
+from tapegrad.rows import reads
 
 
 class Reverse(Frame):

@@ -34,8 +34,9 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
+from tapegrad.rules import evaluate_float
 
-_CHAIN, _MULTIPLY, _INPUT = CODE["chain"], CODE["multiply"], CODE["input"]
+_INPUT = CODE["input"]
 
 
 def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
@@ -106,22 +107,6 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
     return active(types.int64, active, active, types.float64), codegen
 
 
-@jit
-def record_chain(x: Any, y: Any, value: float) -> Any:
-    """Return `chain(x, y)`, recorded as less where a passive factor allows it."""
-    if x.slot > 0 and y.slot > 0:
-        return record2(_CHAIN, x, y, value)
-    passive = x.value if x.slot == 0 else y.value
-    if passive == 0.0:
-        return make_active(0.0, 0, 0)
-    if passive == 1.0:
-        return y if x.slot == 0 else x
-    # A finite factor other than zero makes 0 * inf impossible on its own side only, so the
-    # plain product is the same number.
-    code = _MULTIPLY if passive - passive == 0.0 else _CHAIN
-    return record2(code, x, y, value)
-
-
 _INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
                  "negative": "fneg"}  # fmt: skip
 
@@ -166,16 +151,7 @@ def register(key: Any, name: str) -> None:
             return combine(context, builder, name, sig.args, args, values, value)
         return make(context, builder, *emission.record(builder, code, value, *numbers))
 
-    def lower_chain(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        function = rules.FUNCTIONS[name]
-
-        def implementation(x: Any, y: Any) -> Any:
-            u, v = as_active(x), as_active(y)
-            return record_chain(u, v, function(u.value, v.value))
-
-        return context.compile_internal(builder, implementation, sig, args)
-
-    lower_builtin((_KEY, name), types.VarArg(types.Any))(lower_chain if name == "chain" else lower)
+    lower_builtin((_KEY, name), types.VarArg(types.Any))(lower)
 
 
 _KEY = "tapegrad.operation"
@@ -191,9 +167,7 @@ register(operator.truediv, "divide")
 register(operator.neg, "negative")
 
 
-is_zero = rules.is_zero
 _UNARY = np.array([op.arity == 1 for op in OPS])
-_evaluate_float = rules.evaluate_float
 
 
 def as_active(x):
@@ -217,44 +191,10 @@ def _recorded(typing_context: Any, x: Any) -> Any:
     return linearised(x), codegen
 
 
-@overload(rules.evaluate, jit_options={"forceinline": True})
-def _(code, x, y):
-    if not is_active(x, y):
-        return None
-
-    def implementation(code, x, y):
-        u, v = as_active(x), as_active(y)
-        if code == _INPUT:
-            return u
-        value = _evaluate_float(code, u.value, v.value)
-        return record1(code, u, value) if _UNARY[code] else record2(code, u, v, value)
-
-    return implementation
-
-
-@overload(rules.is_zero)
-def _(s):
-    return (lambda s: s.slot == 0 and s.value == 0.0) if is_active(s) else None
-
-
-@overload(rules.wants_adjoint)
-def _(operand, w):
-    return (lambda operand, w: operand > 0) if is_active(w) else None
-
-
-@overload(rules.primal)
-def _(s):
-    return (lambda s: s.value) if is_active(s) else None
-
-
-@overload(rules.accumulate)
-def _(s, t):
-    if not is_active(s, t):
-        return None
-
-    def implementation(s, t):
-        if is_zero(s):
-            return t
-        return s if is_zero(t) else s + t
-
-    return implementation
+@jit
+def evaluate(code, x, y):
+    """Return an operation of two active numbers, recorded if one is."""
+    if code == _INPUT:
+        return x
+    value = evaluate_float(code, x.value, y.value)
+    return record1(code, x, value) if _UNARY[code] else record2(code, x, y, value)

@@ -15,7 +15,7 @@ from numba import int64, types
 
 from tapegrad.jit import Kernel
 from tapegrad.record.kinds import ACTIVE, active
-from tapegrad.rules import evaluate
+from tapegrad.record.native import evaluate
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -39,8 +39,10 @@ def _update(code, x, positions, y):
 
 _actives = [types.Array(active, ndim, "A") for ndim in range(4)]
 _positions = types.Array(int64, 1, "A")
-_accumulate_kernel = Kernel(_accumulate, types.void(int64, _actives[3], _actives[3]))
-_update_kernel = Kernel(_update, types.void(int64, _actives[1], _positions, _actives[1]))
+_accumulate_kernel = Kernel(_accumulate, types.void(int64, _actives[3], _actives[3]), records=True)
+_update_kernel = Kernel(
+    _update, types.void(int64, _actives[1], _positions, _actives[1]), records=True
+)
 
 
 def accumulate(tape: Tape, code: int, x: Data, axis: int) -> Data:

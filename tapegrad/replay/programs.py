@@ -1,4 +1,4 @@
-"""What is done with a tape that has ended, built from the sweeps and generic in the number type.
+"""What is done with a tape that has ended, built from the sweeps.
 
 A workspace array of a tape has an entry for each constant, in reverse, then one for each slot,
 so that one pointer to slot 0 addresses both with an operand: `workspace_length` entries. The
@@ -7,94 +7,76 @@ functions take the tape's head, vectors of the inputs' and outputs' length, and 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from numba import float64, int32, int64, types
+from numba import float64, int64, types
 
-from tapegrad.jit import Kernel, jit, jit_inline
-from tapegrad.layout import CONSTANTS, COUNT_WORD, INPUTS_WORD, OUTPUTS_WORD, RECORDS
-from tapegrad.memory import data, pointer, shift
+from tapegrad.jit import Kernel, jit
+from tapegrad.layout import CONSTANTS, COUNT_WORD
+from tapegrad.memory import data, slots
+from tapegrad.memory import inputs as inputs_of
+from tapegrad.memory import outputs as outputs_of
 from tapegrad.replay.sweeps import forward, reverse, tangent
-from tapegrad.rules import accumulate
 from tapegrad.tape import Tape
 
-_N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
-
-
-@jit_inline
-def _slots(head: Any, workspace: Any) -> Any:
-    """Return the pointer to slot 0 of a workspace."""
-    return shift(data(workspace), head[_N_CONSTANTS])
-
-
-@jit_inline
-def _inputs(head: Any) -> Any:
-    return head[INPUTS_WORD], pointer(head[INPUTS_WORD + 1], int32)
-
-
-@jit_inline
-def _outputs(head: Any) -> Any:
-    return head[OUTPUTS_WORD], pointer(head[OUTPUTS_WORD + 1], int32)
+_N_CONSTANTS = COUNT_WORD[CONSTANTS]
 
 
 @jit
 def replay(head_array, inputs, value):
     """Fill `value` at the point `inputs`; return the first guard that fails, or -1."""
     head = data(head_array)
-    slots = _slots(head, value)
-    n, slot = _inputs(head)
+    values = slots(head, value)
+    n, slot = inputs_of(head)
     for k in range(n):
-        slots[slot[k]] = inputs[k]
-    return forward(head, slots)
+        values[slot[k]] = inputs[k]
+    return forward(head, values)
 
 
 @jit
 def results(head_array, value, out):
     """Copy the outputs to `out`."""
     head = data(head_array)
-    slots = _slots(head, value)
-    n, operand = _outputs(head)
+    values = slots(head, value)
+    n, operand = outputs_of(head)
     for k in range(n):
-        out[k] = slots[operand[k]]
+        out[k] = values[operand[k]]
 
 
 @jit
 def pullback(head_array, seeds, value, adjoint, out):
     """Write the adjoints of the inputs to `out`, those of the outputs being `seeds`."""
     head = data(head_array)
-    values, adjoints = _slots(head, value), _slots(head, adjoint)
-    n, operand = _outputs(head)
-    zero = values[0]
-    last = 0
+    values, adjoints = slots(head, value), slots(head, adjoint)
+    n, operand = outputs_of(head)
+    last = int64(0)
     for k in range(n):
-        last = max(last, operand[k])
+        if operand[k] > last:
+            last = operand[k]
     for i in range(-head[_N_CONSTANTS], last + 1):
-        adjoints[i] = zero
+        adjoints[i] = 0.0
     for k in range(n):
         if operand[k] > 0:
-            adjoints[operand[k]] = accumulate(adjoints[operand[k]], seeds[k])
+            adjoints[operand[k]] += seeds[k]
     reverse(head, values, adjoints, last)
-    n, slot = _inputs(head)
+    n, slot = inputs_of(head)
     for k in range(n):
-        out[k] = adjoints[slot[k]] if slot[k] <= last else zero
+        out[k] = adjoints[slot[k]] if slot[k] <= last else 0.0
 
 
 @jit
 def pushforward(head_array, directions, value, tangents, out):
     """Write the tangents of the outputs to `out`, those of the inputs being `directions`."""
     head = data(head_array)
-    values, slots = _slots(head, value), _slots(head, tangents)
-    zero = values[0]
-    slots[0] = zero
-    n, slot = _inputs(head)
+    values, moved = slots(head, value), slots(head, tangents)
+    moved[0] = 0.0
+    n, slot = inputs_of(head)
     for k in range(n):
-        slots[slot[k]] = directions[k]
-    tangent(head, values, slots)
-    n, operand = _outputs(head)
+        moved[slot[k]] = directions[k]
+    tangent(head, values, moved)
+    n, operand = outputs_of(head)
     for k in range(n):
-        out[k] = slots[operand[k]] if operand[k] > 0 else zero
+        out[k] = moved[operand[k]] if operand[k] > 0 else 0.0
 
 
 @jit
@@ -105,36 +87,28 @@ def gradient(head_array, inputs, value, adjoint, out):
         return failed, 0.0
     head = data(head_array)
     pullback(head_array, _ONE, value, adjoint, out)
-    operand = _outputs(head)[1][0]
-    return failed, _slots(head, value)[operand]
+    operand = outputs_of(head)[1][0]
+    return failed, slots(head, value)[operand]
 
 
 _ONE = np.ones(1)
 _HEAD = int64[::1]
+_VECTOR = float64[::1]
+_SWEPT = types.void(_HEAD, *[_VECTOR] * 4)
 
 
 class Programs:
-    """The kernels for one number type.
+    """The kernels."""
 
-    Parameters
-    ----------
-    number : numba type
-        Of the workspaces' elements.
-    """
-
-    def __init__(self, number: Any) -> None:
-        vector = types.Array(number, 1, "C")
-        self.replay = Kernel(replay, int64(_HEAD, vector, vector))
-        self.results = Kernel(results, types.void(_HEAD, vector, vector))
-        swept = types.void(_HEAD, vector, vector, vector, vector)
-        self.pullback = Kernel(pullback, swept)
-        self.pushforward = Kernel(pushforward, swept)
+    def __init__(self) -> None:
+        self.replay = Kernel(replay, int64(_HEAD, _VECTOR, _VECTOR))
+        self.results = Kernel(results, types.void(_HEAD, _VECTOR, _VECTOR))
+        self.pullback = Kernel(pullback, _SWEPT)
+        self.pushforward = Kernel(pushforward, _SWEPT)
 
 
-floats = Programs(float64)
-float_gradient = Kernel(
-    gradient, types.Tuple((int64, float64))(_HEAD, *[types.Array(float64, 1, "C")] * 4)
-)
+floats = Programs()
+float_gradient = Kernel(gradient, types.Tuple((int64, float64))(_HEAD, *[_VECTOR] * 4))
 
 
 def workspace_length(tape: Tape) -> int:

@@ -47,7 +47,8 @@ def recognise(shapes, shape, first, loop, prefix, power, context, link, head, du
     or -1. The log has an entry for every loop there was; the nodes of its first iteration are in
     `bodies` from `log_body` on: indices of records (>= 0) and `~index` of loops.
     """
-    n_stack, n_loops, n_bodies = 0, 0, 0
+    # Of a literal 0 Numba would compile what is called once more.
+    n_stack, n_loops, n_bodies = int64(0), int64(0), int64(0)
     power[0] = np.uint64(1)
     for k in range(1, len(power)):
         power[k] = power[k - 1] * _PRIME
@@ -67,8 +68,8 @@ def recognise(shapes, shape, first, loop, prefix, power, context, link, head, du
                 break
         if is_end:
             break
-        n_stack = _push(n_stack, shapes[i], i, -1, 0, shape, first, loop, prefix, context, link,
-                        head, mask, due)  # fmt: skip
+        n_stack = _push(n_stack, shapes[i], i, int64(-1), int64(0), shape, first, loop, prefix,
+                        context, link, head, mask, due)  # fmt: skip
         n_stack, n_loops, n_bodies = _reduce(
             n_stack, n_loops, n_bodies, shape, first, loop, prefix, power, context, link, head,
             mask, due, log_start, log_shape, log_count, log_body, log_children, bodies)  # fmt: skip
@@ -159,6 +160,13 @@ def _reduce(n_stack, n_loops, n_bodies, shape, first, loop, prefix, power, conte
     return n_stack, n_loops, n_bodies
 
 
+@jit_inline
+def _enter(frames: Any, depth: int, start: int, length: int, times: int) -> None:
+    """Begin a loop. Numba would take seconds over assigning a row at once."""
+    frames[depth, 0], frames[depth, 1], frames[depth, 2] = start, length, 0
+    frames[depth, 3] = times
+
+
 @jit
 def expand(n_records, order, log_start, log_shape, log_count, log_body, log_children, bodies,
            root, static, counts, frames):  # fmt: skip
@@ -168,10 +176,11 @@ def expand(n_records, order, log_start, log_shape, log_count, log_body, log_chil
     first record. Returns their number, or -1 if loops are nested too deeply for `frames`. `root`
     is where the outermost nodes are, and how many.
     """
-    depth, n_counts, i, q = 0, 0, 0, 0
-    frames[0] = root[0], root[1], 0, 1
+    depth, n_counts, i, q = int64(0), 0, 0, 0
+    _enter(frames, depth, root[0], root[1], int64(1))
     while depth >= 0:
-        start, length, k, left = frames[depth]
+        start, length = frames[depth, 0], frames[depth, 1]
+        k, left = frames[depth, 2], frames[depth, 3]
         if k == length:
             if left > 1:
                 frames[depth, 2], frames[depth, 3] = 0, left - 1
@@ -189,12 +198,13 @@ def expand(n_records, order, log_start, log_shape, log_count, log_body, log_chil
         p = q
         while log_shape[order[p], 0] != log_shape[~node, 0]:
             p += 1
-        counts[n_counts] = start + k, log_count[order[p]], i
+        counts[n_counts, 0] = start + k
+        counts[n_counts, 1], counts[n_counts, 2] = log_count[order[p]], i
         n_counts += 1
         depth += 1
         if depth == len(frames):
             return -1
-        frames[depth] = log_body[~node], log_children[~node], 0, log_count[order[p]]
+        _enter(frames, depth, log_body[~node], log_children[~node], log_count[order[p]])
     return n_counts
 
 
