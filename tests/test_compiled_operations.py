@@ -1,5 +1,6 @@
 """Every operation of the table in compiled code: the same tape as from Python, the same numbers."""
 
+import itertools
 import math
 import operator
 
@@ -19,6 +20,7 @@ CALLED = [
     if hasattr(np if module == "np" else math, name) and (module, name) != ("np", "matmul")
 ]
 IN_ONE_FUNCTION = 12
+EDGES = [0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 1.0]
 
 
 def compiled(source, name="function"):
@@ -78,6 +80,13 @@ def test_functions_of_numpy_and_math(group):
     out = np.empty((4 * len(x), len(x)))
     jacobian.njit(x, out)
     np.testing.assert_allclose(out, jacobian(x), rtol=1e-13, atol=1e-300)
+    pythons = tg.jacobian(function.py_func)
+    for edges in itertools.product(EDGES, repeat=2):
+        x = np.tile(edges, len(group))
+        expected = pythons(x)
+        np.testing.assert_array_equal(jacobian(x), expected, err_msg=repr(edges))
+        jacobian.njit(x, out)
+        np.testing.assert_allclose(out, expected, rtol=1e-13, atol=1e-300, err_msg=repr(edges))
 
 
 @njit
@@ -173,9 +182,6 @@ def kinks(x):
     y[3], y[4], y[5] = np.sign(a), np.hypot(a, b), math.sqrt(abs(a))
     y[6], y[7] = a**2, np.copysign(b, a)
     return y
-
-
-EDGES = [0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 1.0]
 
 
 @pytest.mark.parametrize("first", EDGES)
