@@ -1,4 +1,4 @@
-"""Modules that a test writes, and that are forgotten after it."""
+"""Modules that a test writes and that are forgotten after it, and how many seeds tests run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,29 @@ import importlib
 import sys
 
 import pytest
+from hypothesis import settings
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--seeds", type=int, default=1, metavar="N",
+        help="run N times as many random programs and examples",
+    )  # fmt: skip
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seeds(n, *more): the test is run with seeds 0 to n - 1")
+    count = 40 * config.getoption("seeds")
+    settings.register_profile("seeds", max_examples=count, deadline=None, derandomize=True)
+    settings.load_profile("seeds")
+
+
+def pytest_generate_tests(metafunc):
+    marker = metafunc.definition.get_closest_marker("seeds")
+    if marker is not None:
+        count, *more = marker.args
+        every = range(count * metafunc.config.getoption("seeds"))
+        metafunc.parametrize("seed", [*every, *(seed for seed in more if seed not in every)])
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_a_known_program_of_loops(name):
         assert compare(tape, native, 1.01 * x, seed=1)
 
 
-@pytest.mark.parametrize("seed", [*range(24), 276])
+@pytest.mark.seeds(8, 276)
 def test_a_random_program_of_loops(seed):
     function, x = random_program(seed), np.linspace(-0.9, 1.1, 12)
     tape = tape_of(function, x)
