@@ -23,6 +23,21 @@ def pytest_configure(config):
     settings.load_profile("seeds")
 
 
+# Those that take longest, in this order: a file that is begun late keeps one worker busy alone.
+SLOW_FILES = (
+    "test_compiled_programs_of_simulation", "test_compiled_programs_of_algebra",
+    "test_compiled_programs", "test_compiled_arrays", "test_compiled_operations", "test_native",
+    "test_compiled_embedding", "test_compiled_errors", "test_sweeps", "test_fuzz",
+    "test_compiled_edges", "test_compiled_processes", "test_machine_code",
+    "test_machine_code_of_examples", "test_programs", "test_special", "test_threads",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 def pytest_generate_tests(metafunc):
     marker = metafunc.definition.get_closest_marker("seeds")
     if marker is not None:
