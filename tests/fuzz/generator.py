@@ -295,5 +295,5 @@ class Generator:
 
 
 def program(seed: int) -> Program:
-    """Return the program of a seed; one in eight is for Numba too, one in five is analytic."""
-    return Generator(seed, seed % 8 == 0, seed % 5 == 1).program()
+    """Return the program of a seed; one in 16 is for Numba too, one in five is analytic."""
+    return Generator(seed, seed % 16 == 0, seed % 5 == 1).program()

@@ -146,7 +146,7 @@ def _compare_values(function: Function, x: Vector, value: float) -> None:
 def _machine_code(function: Function, points: list[Vector], strict: bool) -> None:
     kind = "strict machine code" if strict else "machine code"
     machine = executors.machine(function, strict)
-    for x in [*points, points[0]]:
+    for x in [points[0], *points[2:], points[0]]:
         swept = executors.recorded_at(function, x)
         found = _asked(kind, machine, x)
         if strict:
