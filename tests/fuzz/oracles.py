@@ -88,7 +88,7 @@ def _check(program: Program, seed: int, sweeps_only: bool) -> None:
 def _runs(function: Function, x: Vector) -> bool:
     try:
         return isinstance(function(x), float)
-    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
+    except (ArithmeticError, ValueError, IndexError, TypeError, np.linalg.LinAlgError):
         return False
 
 
