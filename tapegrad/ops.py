@@ -232,9 +232,7 @@ _row("rel_entr",  "special.rel_entr(x, y)", "1.0 + log_ratio(x, y)", "-x / y", u
      special="rel_entr", on=POSITIVE)
 _row("kl_div",    "special.kl_div(x, y)", "log_ratio(x, y)", "(y - x) / y", ufuncs="",
      special="kl_div", on=POSITIVE)
-_row("log_ratio",
-     "math.log1p((x - y) / y) if abs(x - y) < 0.5 * abs(y) else math.log(x / y)",
-     "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
+_row("log_ratio", "special.log_ratio(x, y)", "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
 _row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
      "keep(y, sign(y) * minimum(absolute(y), x)) + drop(y, y)", ufuncs="", special="huber",
      on=(POSITIVE, REAL))

@@ -1,4 +1,4 @@
-"""Modules that a test writes, and that are forgotten after it; and silence about compiling."""
+"""What all tests share: modules that a test writes, how many seeds are run, silence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,45 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--seeds", type=int, default=1, metavar="N",
+        help="run N times as many random programs and examples",
+    )  # fmt: skip
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seeds(n, *more): the test is run with seeds 0 to n - 1")
+    count = 40 * config.getoption("seeds")
+    settings.register_profile("seeds", max_examples=count, deadline=None, derandomize=True)
+    settings.load_profile("seeds")
+
+
+# Those that take longest, in this order: a file that is begun late keeps one worker busy alone.
+SLOW_FILES = (
+    "test_compiled_programs_of_simulation", "test_compiled_programs_of_algebra",
+    "test_compiled_programs", "test_compiled_arrays", "test_compiled_operations", "test_native",
+    "test_compiled_embedding", "test_compiled_errors", "test_sweeps", "test_fuzz",
+    "test_compiled_edges", "test_compiled_processes", "test_machine_code",
+    "test_machine_code_of_examples", "test_programs", "test_special", "test_threads",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_generate_tests(metafunc):
+    marker = metafunc.definition.get_closest_marker("seeds")
+    if marker is not None:
+        count, *more = marker.args
+        every = range(count * metafunc.config.getoption("seeds"))
+        metafunc.parametrize("seed", [*every, *(seed for seed in more if seed not in every)])
+
 
 os.environ["TAPEGRAD_QUIET"] = "1"
 

@@ -172,3 +172,14 @@ def test_functions_of_an_array_of_objects_call_the_methods_of_active_numbers():
 def test_an_array_of_objects_is_a_result():
     jacobian = tg.jacobian(lambda x: np.array([x[0] * x[1], x[2]], dtype=object))(POINT)
     np.testing.assert_array_equal(jacobian, [[1.3, 0.4, 0.0], [0.0, 0.0, 1.0]])
+
+
+def test_asarray_of_an_array_is_that_array_and_array_is_a_copy():
+    def function(x):
+        y = np.zeros(3)
+        y[0] = x[0]
+        np.asarray(y)[1] = x[1]
+        np.array(y)[2] = x[2]
+        return y[0] + 2.0 * y[1] + 4.0 * y[2]
+
+    assert tg.grad(function)(np.ones(3)).tolist() == [1.0, 2.0, 0.0]

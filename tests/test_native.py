@@ -1,5 +1,6 @@
 """Machine code against the sweeps: to the bit in strict mode, nearly so otherwise."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -15,6 +16,7 @@ from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, 5e-324, 1e308, np.inf, -np.inf, np.nan]
+FINITE = [x for x in EDGES if np.isfinite(x)]
 ROWS = [op for op in OPS if op.arity]
 
 
@@ -39,16 +41,18 @@ def compare(tape, native, inputs, seed=0, fails=False):
     """Compare both products at a point with those of the sweeps."""
     rng = np.random.default_rng(seed)
     for kind, length in (("pullback", len(tape.outputs)), ("pushforward", len(tape.inputs))):
-        vector = rng.standard_normal(length)
+        # So small that what is fused and what isn't overflow at the same places.
+        vector = rng.uniform(-0.25, 0.25, length)
         failed, outputs, products = swept(tape, kind, inputs, vector)
         ok, ours, found = getattr(native, kind)(inputs, vector)
         assert (failed >= 0) == fails
         if fails:
             assert not ok
             continue
-        if not ok:  # then the sweeps are asked; there must be a reason
-            assert not np.isfinite(found).all()
-            continue
+        # Where there is a NaN the sweeps are asked; what is none in both, and the outputs, hold.
+        assert not np.isnan(found).any() if ok else not np.isfinite(found).all()
+        if not ok:
+            found = np.where(np.isnan(found) | np.isnan(products), products, found)
         if native.strict:
             np.testing.assert_array_equal(bits(ours), bits(outputs))
             np.testing.assert_array_equal(found, products)
@@ -112,13 +116,26 @@ def test_a_row_in_a_loop_and_outside(op):
 CHEAP = [op for op in ROWS if "special" not in op.value]
 
 
+def row_at_pairs(op, n):
+    """Return a tape of an operation on inputs and beside constants; no lane meets another."""
+    tape = Tape()
+    inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n)
+    x, y = inputs.tolist() if op.arity == 2 else (inputs[0].tolist(), [0] * n)
+    results = [tape.append(op.code, a, b, 0.5) for a, b in zip(x, y, strict=True)]
+    if op.arity == 2:
+        fixed = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
+        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(fixed, y, strict=True)]
+        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(x, fixed, strict=True)]
+    tape.end(results)
+    return tape
+
+
 @pytest.mark.parametrize("op", CHEAP, ids=lambda op: op.name)
 def test_a_row_at_edge_values(op):
-    n = len(EDGES)
-    tape = row_in_loops(op, n)
+    pairs = np.array(list(itertools.product(EDGES, repeat=op.arity))).T
+    tape = row_at_pairs(op, pairs.shape[1])
     for native in both(tape):
-        for shift in range(0, n, 3):
-            compare(tape, native, np.concatenate([EDGES, np.roll(EDGES, shift)]))
+        compare(tape, native, pairs.ravel())
 
 
 # --- programs ----------------------------------------------------------------------------------
@@ -146,7 +163,7 @@ def test_a_known_program_of_loops(name):
         assert compare(tape, native, 1.01 * x, seed=1)
 
 
-@pytest.mark.parametrize("seed", [*range(24), 276])
+@pytest.mark.seeds(8, 276)
 def test_a_random_program_of_loops(seed):
     function, x = random_program(seed), np.linspace(-0.9, 1.1, 12)
     tape = tape_of(function, x)

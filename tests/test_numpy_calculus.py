@@ -93,11 +93,11 @@ def test_values_are_numpys(name):
     assert_recorded_as_numpy(CASES[name], np.repeat(V, 2)[::2])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if not isinstance(outcome(CASES[name], V), Exception)]
+)
 def test_gradients(name):
-    result = outcome(CASES[name], V)
-    if not isinstance(result, Exception):
-        check_grads(CASES[name], (V,), order=2)
+    check_grads(CASES[name], (V,), order=2)
 
 
 @pytest.mark.parametrize("function", [np.diff, np.gradient, np.trapezoid, np.ediff1d, np.sinc],

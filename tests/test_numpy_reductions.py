@@ -202,6 +202,8 @@ def test_an_extremum_has_no_guard_and_a_read_truth_value_one():
         lambda x: np.median(x) * 2.0,
         lambda x: np.sum(np.quantile(x, [0.1, 0.6]) * np.array([1.0, 3.0])),
         lambda x: np.sum(x) if np.any(x > 1.0) else np.prod(x),
+        lambda x: 2.0 * x[np.argmax(x)] + x[np.argmin(x)],
+        lambda x: 2.0 * x[np.nanargmax(x)] + x[np.nanargmin(x)],
     ],
 )
 def test_a_replay_of_a_reduction_is_what_a_fresh_recording_is(function):

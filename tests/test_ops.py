@@ -110,6 +110,46 @@ def test_value_and_partials_at_the_edges_are_numpys(name):
                 assert partial == stated == 0.0 or same(partial, stated), (operands, found, stated)
 
 
+def lane_by_lane(function):
+    return lambda *columns: np.array([function(*lane) for lane in zip(*columns, strict=True)])
+
+
+def recorders(op):
+    """Yield ways to record an operation on columns of numbers, and the operands they leave."""
+    yield lane_by_lane(calls(op.name))
+    names = op.ufuncs or op.special
+    if names:
+        yield NUMPY[names[0]] if op.name not in OWN_FORM else getattr(np, names[0])
+
+
+# Orders of a derivative.
+WHOLE = (0.0, 1.0, 2.0, 3.0)
+
+# What the oracle writes in a form of its own.
+OWN_FORM = ("power", "equal", "not_equal")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recorder_has_the_sweeps_values_and_partials_at_the_edges(name):
+    op = BY_NAME[name]
+    edges = [[k for k in EDGES if k in WHOLE] if j == 0 and name == "polygamma" else EDGES
+             for j in range(op.arity)]  # fmt: skip
+    every = list(itertools.product(*edges))
+    columns, places = tuple(np.array(every).T), range(op.arity)
+    expected = [swept(name, *operands) for operands in every]
+    values = [value for value, _, _ in expected]
+    for function in recorders(op):
+        found, pull = tg.vjp(function, *columns)
+        np.testing.assert_array_equal(found, values)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(values))
+        partials = pull(np.ones(len(every)))
+        for k in places:
+            np.testing.assert_array_equal(partials[k], [reverse[k] for _, reverse, _ in expected])
+            directions = tuple(np.full(len(every), float(j == k)) for j in places)
+            tangent = tg.jvp(function, columns, directions)[1]
+            np.testing.assert_array_equal(tangent, [forward[k] for _, _, forward in expected])
+
+
 CONVENTIONS = [
     ("absolute", (0.0,), (0.0,)),
     ("absolute", (-0.0,), (0.0,)),

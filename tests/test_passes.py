@@ -38,9 +38,6 @@ INF, NAN = float("inf"), float("nan")
 EVERY = {run.__name__: run for run in (*PASSES, simplified)}
 every_pass = pytest.mark.parametrize("run", EVERY.values(), ids=EVERY)
 quick = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large,
                            HealthCheck.filter_too_much],
 )  # fmt: skip

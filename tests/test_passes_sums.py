@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tape_drafts import Draft, random_draft
 
@@ -100,7 +100,6 @@ def test_a_long_sum_is_one_chain():
     assert sums.record.tolist() == list(range(2, s + 1))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_sums_of_random_tapes_add_up_and_none_is_missed(data):
     whole = st.integers(-3, 3).map(float)

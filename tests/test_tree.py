@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tapegrad as tg
@@ -70,7 +70,6 @@ NUMBER_TREES = st.recursive(NUMBERS, containers, max_leaves=8)
 
 
 @given(TREES)
-@settings(max_examples=200, deadline=None, derandomize=True)
 def test_a_tree_taken_apart_and_put_together_is_the_same(tree):
     leaves = []
     structure = flatten(tree, leaves)
@@ -84,7 +83,6 @@ def test_a_tree_taken_apart_and_put_together_is_the_same(tree):
 
 
 @given(TREES)
-@settings(max_examples=100, deadline=None, derandomize=True)
 def test_the_structure_does_not_depend_on_the_leaves(tree):
     structure = flatten(tree, leaves := [])
     assert flatten(map_leaves(lambda leaf: 0.0, tree), zeros := []) == structure
@@ -92,7 +90,6 @@ def test_the_structure_does_not_depend_on_the_leaves(tree):
 
 
 @given(TREES, TREES)
-@settings(max_examples=200, deadline=None, derandomize=True)
 def test_equal_structures_mean_interchangeable_trees(one, other):
     first, second = [], []
     if flatten(one, first) == flatten(other, second):
@@ -101,7 +98,6 @@ def test_equal_structures_mean_interchangeable_trees(one, other):
 
 
 @given(TREES)
-@settings(max_examples=100, deadline=None, derandomize=True)
 def test_unflatten_takes_no_more_leaves_than_it_needs(tree):
     structure = flatten(tree, leaves := [])
     source = iter([*leaves, "rest"])
@@ -110,13 +106,11 @@ def test_unflatten_takes_no_more_leaves_than_it_needs(tree):
 
 
 @given(TREES)
-@settings(max_examples=50, deadline=None, derandomize=True)
 def test_map_leaves_with_the_identity_makes_an_equal_new_tree(tree):
     assert map_leaves(lambda leaf: leaf, tree) == tree
 
 
 @given(NUMBER_TREES)
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_a_gradient_by_any_tree_of_numbers_is_that_tree(tree):
     def total(tree):
         leaves = []
@@ -132,7 +126,6 @@ def test_a_gradient_by_any_tree_of_numbers_is_that_tree(tree):
 
 
 @given(NUMBER_TREES)
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_any_tree_of_numbers_goes_through_a_function_as_its_result(tree):
     value, tangent = tg.jvp(lambda t: map_leaves(lambda x: 3.0 * x, t), (tree,), (tree,))
     assert value == tangent

@@ -93,8 +93,8 @@ def _partials(context: Any, builder: Any, name: str, values: list[Any], result: 
     if name in ("negative", "positive"):
         return [_MINUS_ONE if name == "negative" else _ONE]
     if name == "divide":
-        inverse = builder.fdiv(_ONE, values[1])
-        return [inverse, builder.fneg(builder.fmul(result, inverse))]
+        # Not the result times the inverse, which overflows where the quotient doesn't.
+        return [builder.fdiv(_ONE, values[1]), builder.fdiv(builder.fneg(result), values[1])]
     kind = signature(
         types.UniTuple(types.float64, len(values)), *[types.float64] * (len(values) + 1)
     )

@@ -136,6 +136,14 @@ def entr(x: float) -> float:
 
 
 @jit
+def log_ratio(x: float, y: float) -> float:
+    """Return log(x / y), without cancellation where the two are near each other."""
+    if abs(x - y) < 0.5 * abs(y):
+        return math.log1p((x - y) / y)
+    return math.log(x / y)
+
+
+@jit
 def rel_entr(x: float, y: float) -> float:
     """Return x log(x / y), 0 for x = 0 and infinity outside of its domain."""
     if x != x or y != y:

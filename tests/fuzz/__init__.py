@@ -1,0 +1,1 @@
+"""A fuzzer: random programs as source text, through every recorder and every executor."""
