@@ -238,6 +238,7 @@ class Symbol:
 
     def __init__(self, name: str, function: Callable[..., Any], signature: Any,
                  on_demand: bool = True) -> None:  # fmt: skip
+        assert name not in Symbol._all, f"two symbols are called {name}"
         self.name, self._is_on_demand = name, on_demand
         self._python_function = function
         self._address, self._is_loading = 0, False

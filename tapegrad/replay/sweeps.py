@@ -58,6 +58,6 @@ def _tangent(head: Any, value: Any, tangents: Any) -> None:
 
 
 # Compiled once, whatever calls them: most of what a first gradient has to wait for.
-forward = Symbol("tapegrad_forward", _forward, int64(_HEAD, _SLOTS)).call
-reverse = Symbol("tapegrad_reverse", _reverse, types.void(_HEAD, _SLOTS, _SLOTS, int64)).call
-tangent = Symbol("tapegrad_tangent", _tangent, types.void(_HEAD, _SLOTS, _SLOTS)).call
+forward = Symbol("tapegrad_sweep_forward", _forward, int64(_HEAD, _SLOTS)).call
+reverse = Symbol("tapegrad_sweep_reverse", _reverse, types.void(_HEAD, _SLOTS, _SLOTS, int64)).call
+tangent = Symbol("tapegrad_sweep_tangent", _tangent, types.void(_HEAD, _SLOTS, _SLOTS)).call
