@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.columns import Columns
 from tapegrad.errors import OtherThreadError, TapeEndedError, TapeMemoryError
 from tapegrad.growth import Site, can_grow, compiled_site
 from tapegrad.jit import Kernel
@@ -25,11 +26,8 @@ from tapegrad.layout import (
     CONSTANTS,
     COUNT_WORD,
     FAILED_WORD,
-    GROUPS,
     GUARDS,
-    HEAD_WORDS,
     INPUTS_WORD,
-    MAX_ENTRIES,
     OUTPUTS_WORD,
     PYTHON_COLUMNS,
     RECORDS,
@@ -43,7 +41,7 @@ _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
 INPUT = CODE["input"]
 
 
-class Tape:
+class Tape(Columns):
     """A recording of elementary operations; see the module's docstring.
 
     Attributes
@@ -69,10 +67,7 @@ class Tape:
     rolled: ClassVar[Callable[[Tape], Any]]
 
     def __init__(self, parent: Tape | None = None) -> None:
-        self.head = np.zeros(HEAD_WORDS, np.int64)
-        self.address = self.head.ctypes.data
-        # Its words, read in a third of an array element's time.
-        self._words: Any = memoryview(self.head)  # type: ignore[arg-type]
+        super().__init__()
         self.parent = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
@@ -84,7 +79,6 @@ class Tape:
         self.sites: list[Site] = []
         self._site_index: dict[tuple[int, int], int] = {}
         self._site_code: list[CodeType] = []
-        self._columns: dict[str, npt.NDArray[Any]] = {}
         self._input_slots = array("i")
         self.captured: dict[tuple[int, int], tuple[Any, int]] = {}
         can_grow(self)
@@ -107,54 +101,7 @@ class Tape:
         self.new_guard_value = array("d")
         self.new_guard_site = array("i")
 
-    # --- growing ------------------------------------------------------------------------------
-
-    def reserve(self, group: int, extra: int) -> None:
-        """Make room for `extra` more entries in a group of columns, 16 times what it had.
-
-        Memory that isn't written yet costs nothing where the system maps pages at first use.
-        """
-        word = COUNT_WORD[group]
-        count, capacity = int(self.head[word]), int(self.head[word + 1])
-        if count + extra <= capacity:
-            return
-        if count + extra > MAX_ENTRIES:
-            raise TapeMemoryError(
-                f"the tape would hold {count + extra:,} entries; the most is {MAX_ENTRIES:,}. "
-                "Differentiate a shorter stretch of the program at a time."
-            )
-        self._resize(group, min(max(count + extra, 16 * capacity), MAX_ENTRIES))
-
-    def _resize(self, group: int, capacity: int) -> None:
-        """Move a group of columns to memory for so many entries."""
-        word = COUNT_WORD[group]
-        count = int(self.head[word])
-        for offset, (name, dtype) in enumerate(GROUPS[group]):
-            try:
-                column = self._memory(capacity, dtype)
-            except MemoryError as error:
-                raise TapeMemoryError(
-                    f"no memory for a tape of {capacity:,} entries ({capacity * 17:,} bytes)"
-                ) from error
-            if count:
-                column[:count] = self._columns[name][:count]
-            self._columns[name] = column
-            self.head[word + 2 + offset] = column.ctypes.data
-        self.head[word + 1] = capacity
-
-    @staticmethod
-    def _memory(capacity: int, dtype: str) -> npt.NDArray[Any]:
-        return np.empty(capacity, dtype)
-
-    def _trim(self, name: str, count: int) -> npt.NDArray[Any]:
-        """Shorten a column to what it holds and return it."""
-        column = self._columns.pop(name)
-        try:
-            column.resize(count)  # in place
-        except ValueError:  # a view of it is alive somewhere
-            column = column[:count].copy()
-        self._columns[name] = column
-        return column
+    # --- taking in what was appended ----------------------------------------------------------
 
     def flush(self) -> None:
         """Move what Python appended to the columns, so that compiled code can go on."""
@@ -183,15 +130,6 @@ class Tape:
             result = None  # `sync` raises what the tape itself said
         self.sync()
         return result
-
-    def _extend(self, group: int, pending: Sequence[bytearray | array[Any]]) -> None:
-        word = COUNT_WORD[group]
-        start, extra = int(self.head[word]), len(pending[0])
-        self.reserve(group, extra)
-        for (name, dtype), new in zip(GROUPS[group], pending, strict=True):
-            self._columns[name][start : start + extra] = np.frombuffer(new, dtype)
-            del new[:]
-        self.head[word] = start + extra
 
     def sync(self) -> None:
         """Take note of what compiled code appended; raise if it ran out of memory.

@@ -8,6 +8,7 @@ and each compiled function of the user's. `--exact` runs any test in it.
 from __future__ import annotations
 
 import contextlib
+from unittest import mock
 
 import numpy as np
 
@@ -191,15 +192,7 @@ class _EntryPoint:
 def reservations():
     """Make every reservation exact, and raise `OverrunError` where something writes beyond it."""
     mode = _Mode()
-    new = _tape_methods(mode)
-    old = {name: Tape.__dict__[name] for name in new}
-    for name, method in new.items():
-        setattr(Tape, name, method)
-    Kernel.run = _EntryPoint(mode)
-    try:
+    entry_point = mock.patch.object(Kernel, "run", _EntryPoint(mode))
+    with entry_point, mock.patch.multiple(Tape, **_tape_methods(mode)):
         yield
-    finally:
-        Kernel.run = _entry_point
-        for name, method in old.items():
-            setattr(Tape, name, method)
     mode.report()

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "tapegrad"
 FLOORS = [
     ["errors", "ops", "tree", "libraries", "layout", "caching", "notice"],
     ["generated", "jit"],
-    ["special", "listing", "growth", "rows", "binding"],
+    ["special", "listing", "growth", "rows", "binding", "columns"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],

@@ -1,0 +1,90 @@
+"""The growable memory of a tape: a head of words, and columns that compiled code appends to too.
+
+The head holds each group's count, its capacity and its columns' addresses, as `layout` has them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.errors import TapeMemoryError
+from tapegrad.layout import COUNT_WORD, GROUPS, HEAD_WORDS, MAX_ENTRIES
+
+
+class Columns:
+    """A head and its columns.
+
+    Attributes
+    ----------
+    head : ndarray of int64
+    address : int
+        Of the head, which never moves.
+    """
+
+    def __init__(self) -> None:
+        self.head = np.zeros(HEAD_WORDS, np.int64)
+        self.address = self.head.ctypes.data
+        # Its words, read in a third of an array element's time.
+        self._words: Any = memoryview(self.head)  # type: ignore[arg-type]
+        self._columns: dict[str, npt.NDArray[Any]] = {}
+
+    def reserve(self, group: int, extra: int) -> None:
+        """Make room for `extra` more entries in a group of columns, 16 times what it had.
+
+        Memory that isn't written yet costs nothing where the system maps pages at first use.
+        """
+        word = COUNT_WORD[group]
+        count, capacity = int(self.head[word]), int(self.head[word + 1])
+        if count + extra <= capacity:
+            return
+        if count + extra > MAX_ENTRIES:
+            raise TapeMemoryError(
+                f"the tape would hold {count + extra:,} entries; the most is {MAX_ENTRIES:,}. "
+                "Differentiate a shorter stretch of the program at a time."
+            )
+        self._resize(group, min(max(count + extra, 16 * capacity), MAX_ENTRIES))
+
+    def _resize(self, group: int, capacity: int) -> None:
+        """Move a group of columns to memory for so many entries."""
+        word = COUNT_WORD[group]
+        count = int(self.head[word])
+        for offset, (name, dtype) in enumerate(GROUPS[group]):
+            try:
+                column = self._memory(capacity, dtype)
+            except MemoryError as error:
+                raise TapeMemoryError(
+                    f"no memory for a tape of {capacity:,} entries ({capacity * 17:,} bytes)"
+                ) from error
+            if count:
+                column[:count] = self._columns[name][:count]
+            self._columns[name] = column
+            self.head[word + 2 + offset] = column.ctypes.data
+        self.head[word + 1] = capacity
+
+    @staticmethod
+    def _memory(capacity: int, dtype: str) -> npt.NDArray[Any]:
+        return np.empty(capacity, dtype)
+
+    def _trim(self, name: str, count: int) -> npt.NDArray[Any]:
+        """Shorten a column to what it holds and return it."""
+        column = self._columns.pop(name)
+        try:
+            column.resize(count)  # in place
+        except ValueError:  # a view of it is alive somewhere
+            column = column[:count].copy()
+        self._columns[name] = column
+        return column
+
+    def _extend(self, group: int, pending: Sequence[bytearray | array[Any]]) -> None:
+        word = COUNT_WORD[group]
+        start, extra = int(self.head[word]), len(pending[0])
+        self.reserve(group, extra)
+        for (name, dtype), new in zip(GROUPS[group], pending, strict=True):
+            self._columns[name][start : start + extra] = np.frombuffer(new, dtype)
+            del new[:]
+        self.head[word] = start + extra
