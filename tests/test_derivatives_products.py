@@ -90,11 +90,11 @@ def test_whole_numbers_are_directions_too():
          tg.hessian(polynomial)(np.ones(3))[0])  # fmt: skip
 
 
-def test_jvp_and_vjp_take_integers_and_refuse_to_differentiate_them():
-    with pytest.raises(InputTypeError):
+def test_jvp_and_vjp_refuse_to_differentiate_by_a_bare_integer():
+    with pytest.raises(InputTypeError, match=r"pass a float, 3\.0"):
         tg.jvp(lambda x: x * 1.0, (3,), (1.0,))
-    with pytest.raises(InputTypeError):
-        tg.vjp(lambda x: x * 1.0, np.array([1, 2]))
+    with pytest.raises(InputTypeError, match=r"pass a float, 3\.0"):
+        tg.vjp(lambda x: x * 1.0, 3)
 
 
 @pytest.mark.parametrize("seed", range(5))

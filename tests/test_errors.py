@@ -89,8 +89,6 @@ CASES = {
     "complex": (lambda: tg.grad(lambda x: x)(1j), errors.InputTypeError, ["complex"]),
     "complex inside": (lambda: tg.grad(lambda x: abs(x * 1j))(1.0), errors.InputTypeError,
                        ["imaginary part"]),
-    "integer array": (lambda: tg.grad(lambda x: np.sum(x))(np.arange(3)), errors.InputTypeError,
-                      ["float"]),
     "strings": (lambda: tg.grad(lambda x: x + np.array(["a"]))(np.ones(1)), errors.InputTypeError,
                 ["real numbers"]),
     "tangents": (lambda: tg.jvp(lambda x: x, (np.ones(2),), (np.ones(3),)), errors.StructureError,
@@ -141,7 +139,8 @@ def classes():
 
 def test_every_error_derives_from_the_built_in_kind_a_caller_expects():
     found = {name: kind for name, kind in classes().items() if name in EXPECTED}
-    elsewhere = {"GraphvizError", "NotCompilableError", "CompilationWarning"}
+    elsewhere = {"GraphvizError", "NotCompilableError", "NotPicklableError", "NoCompiledFormError",
+                 "CompilationWarning"}  # fmt: skip
     others = {"TapegradError", "RecordingLimitWarning", *elsewhere}
     assert set(classes()) - set(found) == others
     for name, kind in found.items():

@@ -223,6 +223,6 @@ def test_the_temporary_folder_is_the_last_place_and_must_be_ours(tmp_path, monke
     assert kernel.run(4.0) == 8.0
     (folder,) = tmp_path.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert any(folder.rglob("*.nbi"))
+    assert any(folder.rglob("*.nbc"))
     folder.chmod(0o777)  # anybody may have written what is there
     assert jit._TemporaryLocator.from_function(doubled, __file__) is None

@@ -220,7 +220,7 @@ def test_derivatives_of_derivatives_are_left_to_the_recorders():
 
 
 def test_gradients_and_hessian_products_are_of_one_float_at_every_call():
-    for function in (lambda x: x * x, lambda x: x[:1] * 2.0):
+    for function in (lambda x: x * x, lambda x: x[:0] * 2.0):
         gradient, product = (make(function, compile="now") for make in (tg.grad, tg.hvp))
         for _ in range(3):
             with pytest.raises(NotScalarError):

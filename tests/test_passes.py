@@ -8,6 +8,7 @@ from drawn import tape_of
 from formulas import polynomial, rosenbrock
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from rows_in_python import partials
 from tape_drafts import (
     RANDOM,
     SPECIAL,
@@ -31,7 +32,6 @@ from tapegrad.passes import (
 )
 from tapegrad.passes.common import is_commutative
 from tapegrad.record.active import evaluate
-from tapegrad.rules import partials
 from tapegrad.tape import Tape
 
 INF, NAN = float("inf"), float("nan")
@@ -112,7 +112,7 @@ def test_inputs_of_one_value_are_not_common():
 
 def test_a_row_says_itself_whether_its_operands_may_be_swapped():
     assert {op.name for op in OPS if is_commutative(op)} == {
-        "add", "multiply", "equal", "not_equal", "logical_and", "logical_or", "logical_xor",
+        "add", "multiply", "equal", "not_equal", "same", "logical_and", "logical_or", "logical_xor",
         "chain",
     }  # fmt: skip
 

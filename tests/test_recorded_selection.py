@@ -212,7 +212,18 @@ def test_two_namespaces_that_hold_arrays_can_be_told_apart():
 
 @pytest.mark.parametrize(
     "bad",
-    [1, True, "x", None, 1j, np.array([1, 2]), np.array([1j]), {"a": 1}, [1.0, 2], np.int64(1)],
+    [
+        1,
+        True,
+        "x",
+        None,
+        1j,
+        np.array([True]),
+        np.array([1j]),
+        {"a": "1"},
+        [1.0, None],
+        np.int64(1),
+    ],
     ids=repr,
 )
 def test_what_is_no_float_can_not_be_differentiated(bad):

@@ -310,7 +310,7 @@ def _explain_errors(form: Any, arguments: tuple[str, ...]) -> None:
     compile_for = explaining(form._compile_for_args)
 
     def compile_for_args(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) < len(arguments) - 1:
+        if kwargs or not args[-1]:  # the arguments that the star takes, in a tuple
             raise TypeError(f"it takes ({', '.join(arguments)}), by position")
         return compile_for(*args)
 

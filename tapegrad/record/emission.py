@@ -175,13 +175,17 @@ class _Appender:
     def _write_growing(self, growing: Any, function: Any, claimed: dict[int, int]) -> None:
         builder = ir.IRBuilder(growing.append_basic_block("entry"))
         tape = _Tape(builder, growing.args[0])
+        self._give_up_if_failed(builder, tape)  # a program may go on for long after the failure
         for group, entries in sorted(claimed.items()):
             with builder.if_then(tape.lacks(group, entries)):
                 tape.grow(group, entries)
-                has_failed = builder.icmp_signed("!=", tape.load(FAILED_WORD), _I64(0))
-                with builder.if_then(has_failed, likely=False):
-                    self._nothing(builder)
+                self._give_up_if_failed(builder, tape)
         self._forward(builder, function, growing.args)
+
+    def _give_up_if_failed(self, builder: Any, tape: _Tape) -> None:
+        has_failed = builder.icmp_signed("!=", tape.load(FAILED_WORD), _I64(0))
+        with builder.if_then(has_failed, likely=False):
+            self._nothing(builder)
 
 
 def _put_record(tape: _Tape, code: Any, a: Any, b: Any, value: Any) -> None:

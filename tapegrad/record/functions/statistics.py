@@ -42,7 +42,9 @@ def _divided(x: Any, count: Any) -> Any:
 def _count(shape: tuple[int, ...], axis: Any, keepdims: Any, where: Any) -> Any:
     """Return how many elements a reduction takes together."""
     if where is True or where is NO_VALUE:
-        return math.prod([shape[k] for k in axes_of(len(shape), axis)])
+        # Unlike a sum, a mean has no axis of a number.
+        axes = range(len(shape)) if axis is None else normalize_axis_tuple(axis, len(shape))
+        return math.prod([shape[k] for k in axes])
     if is_active(where):
         tape = tape_of(where)
         mask = np.broadcast_to(as_active_data(tape, where), shape)
