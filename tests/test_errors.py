@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad import errors
+from tapegrad import columns, errors
 from tapegrad import tape as tapes
 from tapegrad.function.recorded import MOST_RECORDINGS
 from tapegrad.tape import Tape
@@ -169,7 +169,8 @@ def test_the_limit_of_recordings_warns_with_the_place_and_what_follows():
 
 
 def test_a_messages_first_letter_is_small_and_its_end_has_no_stop():
-    source = inspect.getsource(tapes) + inspect.getsource(tg.record.active)
+    modules = (tapes, columns, tg.record.active)
+    source = "".join(map(inspect.getsource, modules))
     messages = re.findall(r"Error\(\s*f?\"(.)", source)
     assert len(messages) > 5
     assert all(not letter.isupper() for letter in messages)

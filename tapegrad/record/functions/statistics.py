@@ -17,7 +17,6 @@ from tapegrad.record.functions.operands import (
     NO_VALUE,
     Data,
     array_on,
-    axes_of,
     integers,
     is_active,
     kept_shape,
