@@ -40,7 +40,9 @@ def _grow(address: int, group: int, extra: int) -> int:
     An exception can't pass through compiled code: the tape keeps it, for `sync` to raise, and
     the code that asked appends nothing.
     """
-    tape = _by_address[address]
+    tape = _by_address.get(address)
+    if tape is None:  # a number that was read beyond the end of an array
+        return 0
     try:
         tape.reserve(group, extra)
     except TapeMemoryError as error:

@@ -115,6 +115,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             )
         point = at(self.recorded, call)
         check_scalar(point.recording)
+        holds = self.recorded.holding(call)
         code = point.recording.tiers.compile("reverse")
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
 
@@ -125,7 +126,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             changed[argnum] = x
             return ValueAndGrad._call(self, *changed, **kwargs)
 
-        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise)
+        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise, holds)
 
     @functools.cached_property
     def cfunc(self) -> Any:

@@ -34,7 +34,10 @@ class MachineGradient:
     shape : tuple of int
         Of that array.
     otherwise : callable
-        What to call where the code says it won't do: a guard fails, or there is a NaN.
+        What to call where the code won't do: a guard fails, there is a NaN, or what the function
+        closes over has changed.
+    holds : callable
+        Whether what the function closes over is as it was; asked at each call from Python.
 
     Attributes
     ----------
@@ -48,11 +51,12 @@ class MachineGradient:
     """
 
     def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
-                 shape: tuple[int, ...], otherwise: Callable[[Any], Any]) -> None:  # fmt: skip
+                 shape: tuple[int, ...], otherwise: Callable[[Any], Any],
+                 holds: Callable[[], bool]) -> None:  # fmt: skip
         self._code, self._inputs = code, inputs
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
-        self._otherwise = otherwise
+        self._otherwise, self._holds = otherwise, holds
         self.memory_length = code.length
         self.constants = code.constants
 
@@ -73,6 +77,8 @@ class MachineGradient:
         inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
+        if not self._holds():
+            return self._otherwise(x)
         inputs = np.ascontiguousarray(inputs)
         if len(self._shape) != 1:
             inputs = inputs.reshape(-1)
@@ -93,7 +99,8 @@ class MachineGradient:
         """The same for compiled code: `value = njit(x, out)` fills the gradient `out`.
 
         `x` and `out` are contiguous float64 arrays of one dimension. Where the machine code
-        won't do it raises ValueError: the function must then be recorded again, in Python.
+        won't do it raises ValueError: the function must then be recorded again, in Python. It
+        isn't noticed there when what the function closes over changes.
         Several threads may call it at once, as long as the process lives.
         """
         address, length = self.address, self.memory_length

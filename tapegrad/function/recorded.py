@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tapegrad.errors import RecordingLimitWarning
+from tapegrad.errors import RecordingLimitWarning, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.recording import Recording, Workspace, record
@@ -125,6 +125,23 @@ class RecordedFunction:
     def compiled(self, call: Call, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
         return self._signature(call).compiled(kind)
+
+    def holding(self, call: Call) -> Callable[[], bool]:
+        """Return what tells whether a recording made for a call is still one of the function.
+
+        Raises
+        ------
+        UnsupportedFunctionError
+            If it's recorded at each call, and so is of no use for another one.
+        """
+        signature = self._signature(call)
+        if signature.is_passing or signature.is_full:
+            raise UnsupportedFunctionError(
+                f"{_name(self.function)} is recorded at every call, so that machine code of one "
+                "recording would be of use for that call only; call the derivative itself"
+            )
+        found = [e for e in (self._environment, signature.environment) if e is not None]
+        return lambda: all(environment.changed() is None for environment in found)
 
     def run_compiled(self, call: Call, kind: Kind, run: Callable[[Recording, Code], bool],
                      attempt: Attempt) -> tuple[Recording, Workspace | None]:  # fmt: skip

@@ -6,7 +6,10 @@ The operators that are written most are in `operators`; they and everything else
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any, NoReturn, SupportsFloat
@@ -282,7 +285,25 @@ def product(x: Any, y: Any) -> Any:
     return result
 
 
+_NUMBERS = (float, int, bool, np.bool_, np.float64)
+_REFLECTED = frozenset(
+    [f"__r{name}__" for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")]
+)
+
+
+@functools.cache
+def _takes_over(kind: Any) -> bool:
+    """Whether a class of somebody's has operators of its own, which a float would leave it to."""
+    own = itertools.takewhile(lambda base: base not in (*_NUMBERS, object), kind.__mro__)
+    return any(not _REFLECTED.isdisjoint(vars(base)) for base in own) and not issubclass(
+        kind, Active | np.generic | numbers.Rational
+    )
+
+
 def _is_scalar(number: Any) -> bool:
+    kind: Any = type(number)
+    if _takes_over(kind):
+        return False
     if isinstance(number, Active | float | int | np.bool_ | np.floating | np.integer):
         return True
     if isinstance(number, complex | np.complexfloating):

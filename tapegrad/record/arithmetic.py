@@ -8,19 +8,40 @@ from typing import Any
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import power_code
-from tapegrad.record.array import ActiveArray, as_data, tapes_in, wrap
+from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
 from tapegrad.record.nesting import innermost
 from tapegrad.rules import IS_BOOLEAN
 
 _POWER = CODE["power"]
 
 
+# What NumPy's arithmetic of truth values is; it has no differences of them.
+_OF_BOOLEANS = {CODE["add"]: CODE["logical_or"], CODE["multiply"]: CODE["logical_and"],
+                CODE["maximum"]: CODE["logical_or"], CODE["minimum"]: CODE["logical_and"],
+                CODE["fmax"]: CODE["logical_or"], CODE["fmin"]: CODE["logical_and"]}  # fmt: skip
+_WITHOUT_BOOLEANS = {CODE["subtract"]: "a != b", CODE["negative"]: "~a"}
+
+
+def _code_for(code: int, operands: tuple[Any, ...]) -> int:
+    """Return the operation that one of these operands is, which differs for truth values."""
+    if not all(map(is_boolean, operands)):
+        return code
+    if code in _WITHOUT_BOOLEANS:
+        raise TypeError(
+            f"boolean arrays can't be subtracted or negated: write {_WITHOUT_BOOLEANS[code]}, or "
+            "a.astype(float) for numbers"
+        )
+    return _OF_BOOLEANS.get(code, code)
+
+
 def apply(code: int, *operands: Any) -> Any:
     """Record an operation on arrays and numbers, and return its result."""
     if len(operands) == 1 and isinstance(operands[0], ActiveArray):
         (array,) = operands
+        code = _code_for(code, operands)
         return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
     tape = innermost(tapes_in(*operands))
+    code = _code_for(code, operands)
     data = [as_data(tape, operand) for operand in operands]
     if len(data) == 2:
         code = power_code(code, operands[1])
@@ -34,25 +55,27 @@ def apply(code: int, *operands: Any) -> Any:
 
 def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     code = CODE[name]
-    is_boolean = IS_BOOLEAN[code]
+    gives_booleans = IS_BOOLEAN[code]
     is_power = name == "power" and not reflected
 
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
+        if self.is_bool and is_boolean(other):
+            return apply(code, other, self) if reflected else apply(code, self, other)
         if kind is ActiveArray and other.tape is self.tape:
             data = other.data
         elif is_power and kind is int and other == 2:
             return self * self
         elif (kind is float or kind is int) and code != _POWER:
             result = elementwise.with_number(self.tape, code, self.data, float(other), reflected)
-            return wrap(self.tape, result, is_boolean)
+            return wrap(self.tape, result, gives_booleans)
         elif isinstance(other, str | bytes | dict | None.__class__):
             return NotImplemented
         else:
             return apply(code, other, self) if reflected else apply(code, self, other)
         operands = (data, self.data) if reflected else (self.data, data)
         result = elementwise.binary(self.tape, code, *operands)
-        return wrap(self.tape, result, is_boolean)
+        return wrap(self.tape, result, gives_booleans)
 
     return method
 

@@ -120,7 +120,7 @@ class ActiveArray:
         return self._wrap(self.data[plain_index(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self.is_bool and not _is_boolean(value):
+        if self.is_bool and not is_boolean(value):
             raise UnsupportedFunctionError(
                 "a number can't be assigned to an element of an active boolean array"
             )
@@ -265,7 +265,9 @@ class ActiveArray:
         Any other type would drop the derivative, and is for arrays that have none.
         """
         if np.dtype(dtype) == np.float64:
-            return ActiveArray(self.tape, self.data.copy())
+            if not kwargs.get("copy", True) and not self.is_bool:
+                return self
+            return ActiveArray(self.tape, self.data.copy(kwargs.get("order", "K")))
         if np.dtype(dtype) == np.bool_:
             return self.truth()
         if np.dtype(dtype).kind in "iu":
@@ -307,7 +309,8 @@ class FlatElements:
         self._array.data.flat[plain_index(key)] = self._array._own(value)
 
 
-def _is_boolean(value: Any) -> bool:
+def is_boolean(value: Any) -> bool:
+    """Whether a thing is a truth value or an array of them."""
     return isinstance(value, bool | np.bool_ | ActiveBool) or (
         getattr(value, "dtype", None) == np.bool_
     )
@@ -397,6 +400,6 @@ def as_active_data(tape: Tape, operand: Any) -> Data:
     data = as_data(tape, operand)
     if elementwise.is_active_data(data):
         return data
-    passive = np.zeros(data.shape, ACTIVE)
+    passive = np.zeros_like(data, ACTIVE)  # in the same order
     passive["value"] = data
     return passive

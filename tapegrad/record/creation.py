@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tapegrad.record.active import Active
-from tapegrad.record.array import ActiveArray, as_active_data, objects, tapes_in
+from tapegrad.record.array import ActiveArray, as_active_data, is_boolean, objects, tapes_in
 from tapegrad.record.nesting import current, innermost
 from tapegrad.record.refusals import MAKERS
 
@@ -64,11 +64,18 @@ REPLACEMENTS[np.full] = _full
 REPLACEMENTS[np.full_like] = _full_like
 
 
-def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int = 0) -> Any:
+_ARRAYS = (np.ndarray, np.generic, Active, ActiveArray, list, tuple, float, int)
+
+
+def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int = 0,
+               order: Literal["K", "C", "F"] = "K") -> Any:  # fmt: skip
     """Return what stands for a function that makes an array of its first argument."""
 
     @functools.wraps(original)
     def convert(thing: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(thing, _ARRAYS) and hasattr(type(thing), "__array__"):
+            made = thing.__array__()  # by the user's code, which makes arrays of ours
+            thing = made if isinstance(made, ActiveArray) else thing
         has_actives = any(True for _ in tapes_in(thing)) or isinstance(thing, ActiveArray)
         if not has_actives:
             plain = original(thing, dtype, *args, **kwargs)
@@ -78,11 +85,14 @@ def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int
         if dtype is not None and np.dtype(dtype) != np.float64:
             return as_array(thing).astype(dtype)
         array = as_array(thing)
+        if dtype is not None and array.is_bool:
+            array = ActiveArray(array.tape, array.data)
         wanted = max(least_dimensions, kwargs.get("ndmin", 0))
         if array.ndim < wanted:
             array = array.reshape((1,) * (wanted - array.ndim) + array.shape)
-        copy = kwargs.get("copy", copies)
-        return array.copy() if copy and isinstance(thing, ActiveArray) else array
+        copy = kwargs.get("copy", copies) and isinstance(thing, ActiveArray)
+        data = np.array(array.data, order=kwargs.get("order") or order, copy=copy or None)
+        return array if data is array.data else ActiveArray(array.tape, data, array.is_bool)
 
     return convert
 
@@ -92,7 +102,14 @@ def as_array(thing: Any) -> ActiveArray:
     if isinstance(thing, ActiveArray):
         return thing
     tape = innermost(tapes_in(thing))
-    return ActiveArray(tape, as_active_data(tape, thing))
+    return ActiveArray(tape, as_active_data(tape, thing), _holds_booleans(thing))
+
+
+def _holds_booleans(thing: Any) -> bool:
+    """Whether all that is in nested lists are truth values."""
+    if isinstance(thing, list | tuple):
+        return all(map(_holds_booleans, thing))
+    return is_boolean(thing)
 
 
 def _objects(thing: Any) -> Any:
@@ -112,8 +129,8 @@ def _objects(thing: Any) -> Any:
 REPLACEMENTS[np.array] = _converter(np.array, copies=True)
 REPLACEMENTS[np.asarray] = _converter(np.asarray, copies=False)
 REPLACEMENTS[np.asanyarray] = _converter(np.asanyarray, copies=False)
-REPLACEMENTS[np.ascontiguousarray] = _converter(np.ascontiguousarray, False, 1)
-REPLACEMENTS[np.asfortranarray] = _converter(np.asfortranarray, False, 1)
+REPLACEMENTS[np.ascontiguousarray] = _converter(np.ascontiguousarray, False, 1, "C")
+REPLACEMENTS[np.asfortranarray] = _converter(np.asfortranarray, False, 1, "F")
 
 
 def _at_least(original: Callable[..., Any]) -> Callable[..., Any]:

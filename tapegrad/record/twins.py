@@ -142,7 +142,8 @@ class Twins(dict[FunctionType, FunctionType]):
         if is_interceptable(thing):
             return switch_of(thing)
         if type(thing) is functools.partial:
-            partial = functools.partial(self.of(thing.func), *thing.args, **thing.keywords)
+            keywords = {name: self.of(item) for name, item in thing.keywords.items()}
+            partial = functools.partial(self.of(thing.func), *map(self.of, thing.args), **keywords)
             vars(partial).update(vars(thing))
             self._note(partial, thing)
             return partial
@@ -152,8 +153,10 @@ class Twins(dict[FunctionType, FunctionType]):
         code = with_visible_stores(code_of(function))
         names = self._namespace(function) if is_users(function) else function.__globals__
         cells = [self._cell(cell) for cell in function.__closure__ or ()]
-        twin = FunctionType(code, names, function.__name__, function.__defaults__, tuple(cells))
-        twin.__kwdefaults__ = function.__kwdefaults__
+        defaults = function.__defaults__ and tuple(map(self.of, function.__defaults__))
+        twin = FunctionType(code, names, function.__name__, defaults, tuple(cells))
+        keywords = function.__kwdefaults__
+        twin.__kwdefaults__ = keywords and {name: self.of(x) for name, x in keywords.items()}
         for name in functools.WRAPPER_ASSIGNMENTS:
             setattr(twin, name, getattr(function, name))
         twin.__dict__ = function.__dict__  # what is set on one is set on the other
