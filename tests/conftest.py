@@ -16,6 +16,21 @@ def pytest_addoption(parser):
         help="run N times as many random programs and examples",
     )  # fmt: skip
 
+    parser.addoption(
+        "--exact", action="store_true",
+        help="run each test in memory that is exactly as large as was asked for, which is checked",
+    )  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    if not item.config.getoption("--exact"):
+        return (yield)
+    import exact  # of what is tested, so not for the process that hands out tests
+
+    with exact.reservations():
+        return (yield)
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seeds(n, *more): the test is run with seeds 0 to n - 1")
