@@ -19,6 +19,7 @@ from tapegrad.function.content import duplicate, is_active
 from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
+from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
@@ -63,12 +64,12 @@ class Recording:
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
-                 kinds: list[type], captured: list[Active],
-                 options: Options = NEVER) -> None:  # fmt: skip
+                 kinds: list[type], captured: list[Active], options: Options = NEVER,
+                 name: str = "a function") -> None:  # fmt: skip
         self.tape, self.structure, self.specs = tape, structure, specs
         self.kinds, self.captured = kinds, captured
         self.branches: dict[tuple[int, float], Recording] = {}
-        self.tiers = Tiers(tape, options)
+        self.tiers = Tiers(tape, options, name)
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
@@ -150,6 +151,12 @@ class Recording:
         return unflatten_all(self.structure, leaves)
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called."""
+    name: str = getattr(function, "__qualname__", None) or repr(function)
+    return name
+
+
 def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionType] = (),
            options: Options = NEVER) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
@@ -167,8 +174,10 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         for leaf, spec in zip(call.leaves, call.specs, strict=True)
     ]
     args, kwargs = unflatten_all(call.structure, leaves)
+    name = name_of(function)
     try:
-        result = taking_active(twins.of(function))(*args, **kwargs)
+        with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
+            result = taking_active(twins.of(function))(*args, **kwargs)
     except (NumbaError, TypeError) as error:
         if is_about_active_numbers(error):
             raise explained(error) from error
@@ -190,7 +199,7 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         kinds.append(kind)
     captured = [number for number, _ in tape.captured.values()]
     tape.end(operands)
-    return Recording(tape, structure, specs, kinds, captured, options)
+    return Recording(tape, structure, specs, kinds, captured, options, name)
 
 
 def _kind_of(leaf: Any) -> type:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,13 +13,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
 from tapegrad.jit import compiling
+from tapegrad.progress import progress
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
     from tapegrad.native.program import Code, NativeProgram
 
+logger = logging.getLogger("tapegrad")
+
 Compile = Literal["auto", "now", "never"]
 Kind = Literal["reverse", "tangent", "product"]
+
+_WHAT: dict[Kind, str] = {
+    "reverse": "gradients", "tangent": "tangents", "product": "products of the Hessian"
+}  # fmt: skip
 
 SECONDS_A_RECORD = 5e-9
 """What sweeping a record forward and back takes, about."""
@@ -95,6 +104,8 @@ class Tiers:
     ----------
     tape : Tape
     options : Options
+    name : str, optional
+        Of the function, to be shown.
 
     Attributes
     ----------
@@ -102,8 +113,8 @@ class Tiers:
         Why it can't be compiled, if so.
     """
 
-    def __init__(self, tape: Tape, options: Options) -> None:
-        self._tape, self._options = tape, options
+    def __init__(self, tape: Tape, options: Options, name: str = "a function") -> None:
+        self._tape, self._options, self._name = tape, options, name
         self._codes: dict[str, Code] = {}
         self._jobs: dict[Kind, _Job] = {}
         self._work: dict[str, float] = {}
@@ -126,6 +137,8 @@ class Tiers:
         if self._pending(kind) is None:
             self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
+                logger.debug("%s has been swept for %.2g s, and is compiled in the background",
+                             self._name, self._work[kind])  # fmt: skip
                 self.start(kind)
         return None
 
@@ -154,14 +167,32 @@ class Tiers:
         NotCompilableError
             If the tape is too long and in no loops, or if compiling fails.
         """
-        with compiling, failures_refused():  # a fork waits for the import, too
-            from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+        try:
+            with compiling, failures_refused():  # a fork waits for the import, too
+                if kind not in self._codes:
+                    self._codes[kind] = self._made(kind)
+                return self._codes[kind]
+        except NotCompilableError as error:
+            logger.info("%s can't be compiled: %s", self._name, error)
+            raise
 
-            if kind not in self._codes:
-                if self.program is None:
-                    self.program = NativeProgram(self._tape, self._options.strict)
-                self._codes[kind] = getattr(self.program, kind)
-            return self._codes[kind]
+    def _made(self, kind: Kind) -> Code:
+        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+
+        tape, name = self._tape, self._name
+        begin = time.perf_counter()
+        if self.program is None:
+            with progress.of(lambda: f"finding loops in the {len(tape):,} records of {name}"):
+                self.program = NativeProgram(tape, self._options.strict)
+        program = self.program.program
+        size = f"{len(program.records):,} records in {len(program.blocks) - 1:,} loops"
+        with progress.of(lambda: f"compiling {_WHAT[kind]} of {name}, {size}"):
+            code: Code = getattr(self.program, kind)
+        logger.info(
+            "%s of %s are compiled in %.2g s, %.2g s of them for LLVM: %s records are %s",
+            _WHAT[kind], name, time.perf_counter() - begin, code.seconds, f"{len(tape):,}", size,
+        )  # fmt: skip
+        return code
 
     def _try(self, kind: Kind) -> None:
         try:
