@@ -129,7 +129,7 @@ def test_the_log_says_what_is_recorded_and_why(caplog):
         failed, again = messages(caplog, logging.DEBUG)
         line = chosen.__code__.co_firstlineno + 1
         assert failed.endswith(f"at {__file__}:{line} finds 0")
-        assert f"since a guard at {__file__}:{line} fails" in again
+        assert f"again, since a guard fails at {__file__}:{line}" in again
         FACTOR = 3.0
         try:
             assert derivative(1.0) == 3.0

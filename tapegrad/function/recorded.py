@@ -195,17 +195,22 @@ class RecordedFunction:
         before, begin = shared_states(), time.perf_counter()
         recording = record(self.function, call, methods, self.options)
         name, tape = name_of(self.function), recording.tape
+        reason = signature.reason
+        if failure:
+            reason = f"a plain value changed at {failure}" if outdated else (
+                f"a guard fails at {failure}"
+            )  # fmt: skip
         logger.info(
-            "%s is recorded, since %s: %s records, %s guards, in %.2g s", name,
-            f"a guard at {failure} fails" if failure else signature.reason,
+            "%s is recorded%s, since %s: %s records, %s guards, in %.2g s", name,
+            " again" if signature.recordings else "", reason,
             f"{len(tape):,}", f"{len(tape.guard_slot):,}", time.perf_counter() - begin,
         )  # fmt: skip
-        reason = self._reason_not_to_replay(environments, before)
-        if reason is None:
+        obstacle = self._reason_not_to_replay(environments, before)
+        if obstacle is None:
             self._keep(signature, recording, failure, outdated)
         else:
             signature.keep_for_this_call(recording)
-            signature.reason = reason
+            signature.reason = obstacle
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
@@ -219,10 +224,6 @@ class RecordedFunction:
                     outdated = [r for r in signature.recordings if r.holds_values][:1]
                 if outdated:
                     signature.drop(outdated)
-                    logger.info(
-                        "%s is recorded again, in place of a recording that holds a plain value, "
-                        "which changed at %s", name_of(self.function), failure,
-                    )  # fmt: skip
             if len(signature.recordings) < MOST_RECORDINGS:
                 signature.add(recording)
             elif not signature.is_full:

@@ -16,6 +16,7 @@ from tapegrad.compiled.rewriting import taking_active
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.foreign import foreign_error
 from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
@@ -178,13 +179,11 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
     try:
         with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
             result = taking_active(twins.of(function))(*args, **kwargs)
-    except (NumbaError, TypeError) as error:
-        if is_about_active_numbers(error):
-            raise explained(error) from error
-        masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
-        if masked is not None:
-            raise masked from error
-        raise
+    except Exception as error:
+        found = _ours(error, tape)
+        if found is None:
+            raise
+        raise found from error
     results: list[Any] = []
     structure = flatten(result, results)
     specs: list[Spec] = []
@@ -200,6 +199,14 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
     captured = [number for number, _ in tape.captured.values()]
     tape.end(operands)
     return Recording(tape, structure, specs, kinds, captured, options, name)
+
+
+def _ours(error: Exception, tape: Tape) -> Exception | None:
+    """Return the error to raise for one that left the user's function because of active numbers."""
+    if isinstance(error, NumbaError | TypeError) and is_about_active_numbers(error):
+        return explained(error)
+    masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
+    return masked or foreign_error(error, tape)
 
 
 def _kind_of(leaf: Any) -> type:
