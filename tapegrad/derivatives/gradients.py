@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 import numpy as np
 
 from tapegrad.compiled import embedding
+from tapegrad.derivatives.afresh import Afresh, afresh_of
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.naming import Argnums
 from tapegrad.derivatives.selection import Selection, shape_of
@@ -40,6 +41,11 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                  has_aux: bool = False, options: Options = NEVER) -> None:  # fmt: skip
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
+        self._afresh: Afresh | None = None
+        if self._naming.is_first and not has_aux:
+            self._afresh = afresh_of(self.recorded.function, options)
+        if self._afresh is not None:
+            self.recorded.takes_over = self._afresh.takes_over
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
@@ -50,6 +56,9 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         call, selection = self._sort(args, kwargs)
         if self._has_aux or call.is_active or is_recording():
             return self._in_steps(call, selection)
+        found = None if self._afresh is None else self._afresh.run(call, args)
+        if found is not None:
+            return found
         inputs = call.inputs()
         gradient = np.empty(0)
         value = 0.0
@@ -82,6 +91,24 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
     else:
         __call__ = _call
+
+    def clear(self) -> None:
+        """Forget every recording, after a change that can't be seen: a file, a random number."""
+        super().clear()
+        if self._afresh is not None:
+            self._afresh.forget()
+
+    @property
+    def tier(self) -> str:
+        """What the latest call ran as: that of the recording, or 'recorded afresh'."""
+        is_afresh = self._afresh is not None and self._afresh.is_used
+        return "recorded afresh" if is_afresh else super().tier
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for what is being compiled in the background, and return the tier."""
+        if self._afresh is not None:
+            self._afresh.wait(timeout)
+        return super().wait(timeout)
 
     _make_form = embedding.value_and_gradient
 
@@ -241,7 +268,8 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
         Whether the function returns `(value, aux)`.
     compile : {'auto', 'now', 'never'}, optional
         When a recording is made machine code: in the background once the calls so far have taken
-        as long as that will; at the first call after it's made; never.
+        as long as that will; at the first call after it's made; never. A compiled function that
+        takes new ways again and again is compiled to be recorded afresh at each call.
     strict : bool, optional
         Whether machine code has the bits of the sweeps. By default it may add the terms of a loop's
         sum in another order, and fuse products and sums of derivatives.

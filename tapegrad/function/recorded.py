@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning
@@ -33,6 +34,8 @@ logger = logging.getLogger("tapegrad")
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
+MANY_RECORDINGS = MOST_RECORDINGS // 2
+"""After which a form that needs no guards may take over."""
 
 OFTEN = f"has been recorded {MOST_RECORDINGS} times, because"
 WATCHABLE = (
@@ -41,6 +44,11 @@ WATCHABLE = (
 DRAWN_OUTSIDE = (
     ": draw them outside and pass them in, as in `def f(x, noise): ...` and "
     "`derivative(x, rng.standard_normal(n))`"
+)
+
+IN_COMPILED_CODE = (
+    ": decorate it with `@numba.njit`, and it's recorded in compiled code, where a gradient needs "
+    "no guards"
 )
 
 Attempt = Callable[[Recording, Workspace], int]
@@ -65,7 +73,7 @@ class _Signature:
             outer.mention(self.environment.names)
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
-        self.is_full = False
+        self.is_full = self.is_told = False
         self.is_passing = False
         self.reason = reason
 
@@ -113,6 +121,11 @@ class RecordedFunction:
         Called with active numbers when it's recorded.
     options : Options, optional
         Whether its recordings are compiled.
+
+    Attributes
+    ----------
+    takes_over : callable
+        Told of calls whose guards keep failing; returns whether something else will serve them.
     """
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
@@ -124,6 +137,7 @@ class RecordedFunction:
         self._has_warned = False
         self._shared_after: SharedStates = {}
         self._forgotten: dict[Any, str] = {}
+        self.takes_over: Callable[[Call], bool] = lambda call: False
 
     def clear(self) -> None:
         """Forget every recording."""
@@ -207,7 +221,7 @@ class RecordedFunction:
         )  # fmt: skip
         obstacle = self._reason_not_to_replay(environments, before)
         if obstacle is None:
-            self._keep(signature, recording, failure, outdated)
+            self._keep(signature, call, recording, failure, outdated)
         else:
             signature.keep_for_this_call(recording)
             signature.reason = obstacle
@@ -216,7 +230,7 @@ class RecordedFunction:
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
         return recording, workspace
 
-    def _keep(self, signature: _Signature, recording: Recording, failure: str,
+    def _keep(self, signature: _Signature, call: Call, recording: Recording, failure: str,
               outdated: list[Recording]) -> None:  # fmt: skip
         with self._lock:
             if recording.holds_values:
@@ -226,10 +240,16 @@ class RecordedFunction:
                     signature.drop(outdated)
             if len(signature.recordings) < MOST_RECORDINGS:
                 signature.add(recording)
-            elif not signature.is_full:
-                signature.is_full = True
-                signature.reason = f"it has {MOST_RECORDINGS} recordings, the most it may have"
-                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again")
+                if len(signature.recordings) == MANY_RECORDINGS:
+                    self.takes_over(call)
+                return
+            signature.is_full = True
+            signature.reason = f"it has {MOST_RECORDINGS} recordings, the most it may have"
+            if not signature.is_told and not self.takes_over(call):
+                signature.is_told = True
+                remedy = IN_COMPILED_CODE if type(self.function) is FunctionType else ""
+                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again",
+                      remedy)  # fmt: skip
 
     def _reason_not_to_replay(self, environments: Sequence[Environment],
                               before: SharedStates) -> str | None:  # fmt: skip

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
+from tapegrad.function.background import Job, submit
 from tapegrad.jit import compiling
 from tapegrad.progress import progress
 from tapegrad.tape import Tape
@@ -75,28 +76,6 @@ def failures_refused() -> Iterator[None]:
         ) from error
 
 
-class _Worker:
-    """One thread that compiles, for all recordings; made anew in a process that was forked."""
-
-    def __init__(self) -> None:
-        self.executor = ThreadPoolExecutor(1, "tapegrad")
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
-        self.executor = ThreadPoolExecutor(1, "tapegrad")
-
-
-_worker = _Worker()
-
-
-class _Job(NamedTuple):
-    """What is compiled in the background, and by whom: a fork has no threads but its own."""
-
-    executor: ThreadPoolExecutor
-    future: Future[None]
-
-
 class Tiers:
     """What a recording's derivatives run as.
 
@@ -116,7 +95,7 @@ class Tiers:
     def __init__(self, tape: Tape, options: Options, name: str = "a function") -> None:
         self._tape, self._options, self._name = tape, options, name
         self._codes: dict[str, Code] = {}
-        self._jobs: dict[Kind, _Job] = {}
+        self._jobs: dict[Kind, Job] = {}
         self._work: dict[str, float] = {}
         self.program: NativeProgram | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
@@ -145,13 +124,12 @@ class Tiers:
     def start(self, kind: Kind) -> None:
         """Compile in the background, unless it's being done or can't be."""
         if not self.reason and kind not in self._codes and self._pending(kind) is None:
-            executor = _worker.executor
-            self._jobs[kind] = _Job(executor, executor.submit(self._try, kind))
+            self._jobs[kind] = submit(partial(self._try, kind))
 
     def _pending(self, kind: Kind) -> Future[None] | None:
         """Return what is, or was, compiled in the background of this process."""
         job = self._jobs.get(kind)
-        return None if job is None or job.executor is not _worker.executor else job.future
+        return None if job is None else job.future
 
     def _warn(self) -> None:
         """Warn, once, of a failure that no rule of what can be compiled foresees."""
