@@ -5,7 +5,17 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 
@@ -17,7 +27,7 @@ from tapegrad.derivatives.selection import Selection, shape_of
 from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.points import at
-from tapegrad.function.recording import Recording, Workspace
+from tapegrad.function.recording import Recording, Workspace, name_of
 from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
@@ -147,12 +157,10 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
         (start, stop), shape = selection.spans[0], selection.shapes[0]
 
-        def otherwise(x: Any) -> Any:
-            changed = list(args)
-            changed[argnum] = x
-            return ValueAndGrad._call(self, *changed, **kwargs)
-
-        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise)
+        otherwise = _Otherwise(self, argnum, args, kwargs)
+        options, name = self.recorded.options, name_of(self.recorded.function)
+        return MachineGradient(code, point.recording.tape, options, name, call.inputs(), start,
+                               stop, shape, otherwise)  # fmt: skip
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -184,6 +192,21 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         value, *aux = point.result() if self._has_aux else (point.result(),)
         value = value.item() if np.shape(value) else value
         return (value, *aux) if self._has_aux else value, selection.split(adjoints)
+
+
+@dataclass(frozen=True)
+class _Otherwise:
+    """A derivative called with another array in place of the one it's by."""
+
+    derivative: ValueAndGrad[Any, Any]
+    argnum: int
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __call__(self, x: Any) -> Any:
+        args = list(self.args)
+        args[self.argnum] = x
+        return ValueAndGrad._call(self.derivative, *args, **self.kwargs)
 
 
 def check_scalar(recording: Recording, has_aux: bool = False) -> None:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError
 from tapegrad.function.points import leaf
+from tapegrad.function.tiers import Options, Tiers
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
+from tapegrad.tape import Tape
 
 Vector = npt.NDArray[np.float64]
 
@@ -21,12 +23,22 @@ _given_away: set[Code] = set()
 """Code whose address was given away: nothing tells when it's called last, so it's never freed."""
 
 
+_OF_THIS_PROCESS = ("_code", "njit")
+
+
 class MachineGradient:
     """A gradient compiled for one way through a function; what `ValueAndGrad.compiled` returns.
+
+    It pickles if its derivative does, with its tape, and is compiled again where it's first used.
 
     Parameters
     ----------
     code : Code
+    tape : Tape
+        What it was made of.
+    options : Options
+    name : str
+        Of the function.
     inputs : ndarray
         The recording's inputs; those that aren't differentiated stay as they are here.
     start, stop : int
@@ -47,14 +59,33 @@ class MachineGradient:
         for, it holds as long as the process lives.
     """
 
-    def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
-                 shape: tuple[int, ...], otherwise: Callable[[Any], Any]) -> None:  # fmt: skip
-        self._code, self._inputs = code, inputs
+    def __init__(self, code: Code, tape: Tape, options: Options, name: str, inputs: Vector,
+                 start: int, stop: int, shape: tuple[int, ...],
+                 otherwise: Callable[[Any], Any]) -> None:  # fmt: skip
+        self._code = code
+        self._tape, self._options, self._name = tape, options, name
+        self._inputs = inputs
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
         self._otherwise = otherwise
-        self.memory_length = code.length
-        self.constants = code.constants
+
+    @functools.cached_property
+    def _code(self) -> Code:
+        """The machine code, which stays behind in a pickle."""
+        return Tiers(self._tape, self._options, self._name).compile("reverse")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
+
+    @property
+    def memory_length(self) -> int:
+        """How many numbers one call's memory holds."""
+        return self._code.length
+
+    @property
+    def constants(self) -> Vector:
+        """What that memory begins with."""
+        return self._code.constants
 
     @property
     def address(self) -> int:
