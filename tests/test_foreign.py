@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import linecache
+import math
+import traceback
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ import tapegrad as tg
 from tapegrad.errors import InputTypeError, LostDerivativeError, UnsupportedFunctionError
 
 X = np.array([1.0, 2.0, 4.0])
+TABLE = {"sin": math.sin}
 SPARSE = scipy.sparse.csr_array(np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0], [0.0, 0.0, 4.0]]))
 
 
@@ -133,6 +136,36 @@ def test_the_message_survives_callables_that_have_no_hash():
     power = Unhashable(None)
     with pytest.raises(UnsupportedFunctionError, match=r"scipy\.stats\.zscore"):
         tg.grad(lambda x: power(x))(X.copy())
+
+
+def test_a_traceback_of_our_error_ends_at_the_users_line():
+    def lost(x):
+        return TABLE["sin"](x)
+
+    def without_rule(x):
+        return np.spacing(x)
+
+    def foreign(x):
+        return scipy.stats.norm.logpdf(x)
+
+    def nested(x):
+        return tg.grad(lambda y: lost(y * x))(2.0)
+
+    for function, last in (
+        (lost, 'return TABLE["sin"](x)'),
+        (without_rule, "return np.spacing(x)"),
+        (foreign, "return scipy.stats.norm.logpdf(x)"),
+        (nested, 'return TABLE["sin"](x)'),
+    ):
+        with pytest.raises(tg.errors.TapegradError) as caught:
+            tg.grad(lambda x, function=function: np.sum(function(x)))(2.0)
+        lines = traceback.extract_tb(caught.value.__traceback__)
+        assert (lines[-1].filename, lines[-1].line) == (__file__, last)
+        assert lines[0].filename == __file__
+        assert sum(line.name == "_record" for line in lines) == 1 + (function is nested)
+        if function is foreign:  # where it went wrong is told by the cause
+            inside = traceback.extract_tb(caught.value.__cause__.__traceback__)
+            assert "scipy" in inside[-1].filename
 
 
 def test_what_c_code_raised_and_went_on_after_is_raised_itself():

@@ -31,7 +31,7 @@ def foreign_error(error: Exception, tape: Tape) -> TapegradError | None:
     if isinstance(error, TapegradError):
         return None
     if isinstance(error, SystemError) and isinstance(error.__cause__, TapegradError):
-        return error.__cause__  # C code that went on after it was raised
+        return type(error.__cause__)(*error.__cause__.args)  # C code went on after it
     if not isinstance(error, _ALWAYS) and not _OF_KINDS.search(str(error)):
         return None
     user, inside = _parted(error.__traceback__)
@@ -55,6 +55,19 @@ def foreign_error(error: Exception, tape: Tape) -> TapegradError | None:
         "recorded (tapegrad.supported() lists those of NumPy and SciPy), or give it "
         "tapegrad.stop_gradient(x) in place of x if its derivative is not wanted"
     )
+
+
+def up_to_user(trace: TracebackType | None) -> TracebackType | None:
+    """Return a copy of a traceback that ends at the user's line, without its first frame."""
+    user, _ = _parted(trace)
+    kept: list[TracebackType] = []
+    while user is not None and trace is not None and trace is not user.tb_next:
+        kept.append(trace)
+        trace = trace.tb_next
+    copied = None
+    for part in reversed(kept[1:]):
+        copied = TracebackType(copied, part.tb_frame, part.tb_lasti, part.tb_lineno)
+    return copied
 
 
 def _parted(trace: TracebackType | None) -> tuple[TracebackType | None, list[TracebackType]]:

@@ -13,10 +13,10 @@ from numba.core.errors import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.errors import TapegradError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate, is_active
-from tapegrad.function.foreign import foreign_error
+from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
@@ -183,7 +183,10 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         found = _ours(error, tape)
         if found is None:
             raise
-        raise found from error
+        trace = up_to_user(error.__traceback__)
+        if found is not error:
+            raise found.with_traceback(trace) from error
+        raise error if trace is None else error.with_traceback(trace)  # noqa: B904
     results: list[Any] = []
     structure = flatten(result, results)
     specs: list[Spec] = []
@@ -203,6 +206,8 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
 
 def _ours(error: Exception, tape: Tape) -> Exception | None:
     """Return the error to raise for one that left the user's function because of active numbers."""
+    if isinstance(error, TapegradError):
+        return error
     if isinstance(error, NumbaError | TypeError) and is_about_active_numbers(error):
         return explained(error)
     masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
