@@ -77,6 +77,22 @@ def test_a_foreign_function_is_named_with_the_line_and_the_way_out_works(name):
     )
 
 
+def test_statistics_of_a_table_that_are_made_of_operations_are_recorded():
+    def spread(x):
+        return pd.Series(x).std() + pd.Series(x).cumsum().iloc[-1] * pd.Series(x).max()
+
+    deviation = X - X.mean()
+    std = X.std(ddof=1)
+    value, gradient = tg.value_and_grad(spread)(X.copy())
+    assert value == pytest.approx(std + 28.0, rel=1e-15)
+    wanted = deviation / (2.0 * std) + 4.0 + np.array([0.0, 0.0, 7.0])
+    np.testing.assert_allclose(gradient, wanted, rtol=1e-14)
+    assert tg.grad(lambda x: x.astype(float) * x.astype(np.float64))(3.0) == 6.0
+    assert tg.grad(lambda x: x * x.astype(int))(3.0) == 3.0
+    with pytest.raises(LostDerivativeError):
+        tg.grad(lambda x: x.astype(np.float32) * x)(3.0)
+
+
 def test_a_sparse_operand_is_told_how_to_become_an_array():
     for function, kind in (
         (lambda x: np.sum(SPARSE @ x), UnsupportedFunctionError),

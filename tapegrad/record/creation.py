@@ -95,6 +95,14 @@ def as_array(thing: Any) -> ActiveArray:
     return ActiveArray(tape, as_active_data(tape, thing))
 
 
+def _astype(self: Active, dtype: Any, **kwargs: Any) -> Any:
+    """Return the number as one of another type, as an array's elements are converted."""
+    return as_array(self).astype(dtype, **kwargs)[()]
+
+
+Active.astype = _astype  # type: ignore[attr-defined]
+
+
 def _objects(thing: Any) -> Any:
     if isinstance(thing, Active | ActiveArray):
         return objects(thing)
