@@ -189,6 +189,16 @@ def test_what_c_code_raised_and_went_on_after_is_raised_itself():
         tg.grad(lambda x: scipy.optimize.brentq(lambda t: t - x, 0.0, 10.0))(1.0)
 
 
+def test_an_array_with_a_meaning_of_its_own_is_refused_with_the_line():
+    masked = np.ma.masked_array(X, [False, True, False])
+    with pytest.raises(InputTypeError, match=r"a MaskedArray can't be combined") as caught:
+        tg.grad(lambda x: np.sum(x * masked))(X.copy())
+    assert f", at {__file__}:" in str(caught.value)
+    assert "tg.grad(lambda x: np.sum(x * masked))(X.copy())" in str(caught.value)
+    filled = tg.grad(lambda x: np.sum(x * masked.filled(0.0)))(X.copy())
+    np.testing.assert_array_equal(filled, [1.0, 0.0, 4.0])
+
+
 def test_the_users_own_errors_and_those_without_active_numbers_stay():
     def wrong_type(x):
         raise TypeError("not supported")

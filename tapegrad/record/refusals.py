@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import InputTypeError, LostDerivativeError
+from tapegrad.libraries import in_library
 from tapegrad.ops import OPS
 from tapegrad.record.frames import Site, public_name
 
@@ -69,7 +70,7 @@ def check_kind(thing: Any) -> None:
     """Raise `InputTypeError` for an array whose type means more than its elements."""
     kind = type(thing)
     if issubclass(kind, np.ndarray) and kind not in _PLAIN_ARRAYS:
-        raise _no_kind(kind)
+        raise _no_kind(kind, Site())
 
 
 def as_plain(things: Iterable[Any]) -> str:
@@ -100,14 +101,17 @@ def in_masked_arrays(error: TypeError) -> InputTypeError | None:
 
     None where it comes from elsewhere.
     """
-    trace = error.__traceback__
+    trace = user = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
+        user = user if in_library(trace.tb_frame.f_code.co_filename) else trace
     module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return _no_kind(np.ma.MaskedArray) if module.startswith("numpy.ma.") else None
+    if user is None or not module.startswith("numpy.ma."):
+        return None
+    return _no_kind(np.ma.MaskedArray, Site(user.tb_frame, user.tb_lasti, user.tb_lineno))
 
 
-def _no_kind(kind: type[Any]) -> InputTypeError:
+def _no_kind(kind: type[Any], site: Site) -> InputTypeError:
     meaning = {
         np.ma.MaskedArray: "its mask would be lost: pass y.filled(0.0) and the weights 1.0 - "
         "np.ma.getmaskarray(y), or y.compressed(), in place of y",
@@ -117,7 +121,9 @@ def _no_kind(kind: type[Any]) -> InputTypeError:
     advice = next((text for known, text in meaning.items() if issubclass(kind, known)),
                   "what it means beside its elements would be lost: pass np.asarray(y) in place "
                   "of y")  # fmt: skip
-    return InputTypeError(f"a {kind.__name__} can't be combined with active numbers, as {advice}")
+    return InputTypeError(
+        f"a {kind.__name__} can't be combined with active numbers, as {advice}, at {site.place}"
+    )
 
 
 def _advice(site: Site) -> str:
