@@ -17,6 +17,17 @@ PATIENCE = 1.0
 """Seconds of compiling, or of loading what was compiled, that are nothing to speak of."""
 
 
+def is_quiet() -> bool:
+    """Whether nothing is to be said."""
+    return bool(os.environ.get("TAPEGRAD_QUIET"))
+
+
+def say(text: str) -> None:
+    """Write a line to stderr."""
+    sys.stderr.write(f"tapegrad: {text}\n")
+    sys.stderr.flush()
+
+
 class Notice:
     """Counts the seconds that are spent compiling, and says so when they are many."""
 
@@ -48,9 +59,8 @@ class Notice:
         if self._is_said:
             return
         self._is_said = True
-        if not os.environ.get("TAPEGRAD_QUIET"):
-            sys.stderr.write(f"tapegrad: {_message(folder, wanted)}\n")
-            sys.stderr.flush()
+        if not is_quiet():
+            say(_message(folder, wanted))
 
 
 def _message(folder: str | None, wanted: Path) -> str:

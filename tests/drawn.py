@@ -52,7 +52,8 @@ class Parsed:
 
 def _texts(label):
     lines = []
-    for line in label[1:-1].split("<BR/>"):
+    rows = re.findall(r"<TR><TD>(.*?)</TD></TR>", label)
+    for line in rows or [label[1:-1]]:
         assert line.count("<") == line.count(">") == len(re.findall(r"</?(?:B|I|FONT)[ >]", line))
         text = re.sub(r"<[^>]*>", "", line)
         for entity, character in ENTITIES.items():

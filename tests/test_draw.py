@@ -121,12 +121,18 @@ def test_long_names_are_shortened_and_keep_their_ends():
 # --- operations, constants, guards ------------------------------------------------------------
 
 
+def test_a_caption_explains_hollow_arrows_where_there_are_any():
+    note = "hollow arrow: right operand"
+    assert note in tg.draw(lambda x, y: x - y, 3.0, 2.0).to_dot()
+    assert note not in tg.draw(lambda x, y: x * y, 3.0, 2.0).to_dot()
+
+
 def test_operands_of_what_does_not_commute_are_marked():
     graph = parsed(lambda x, y: (x - y) / (x * y), 3.0, 2.0)
     for title in ("−", "/"):
         (left, first), (right, second) = graph.into(graph.named(title))
-        assert "left" in first
-        assert "right" in second
+        assert "arrowhead=normal" in first
+        assert "arrowhead=onormal" in second
     assert [left, right] == [graph.named("−"), graph.named("×")]
     assert all(not attributes for _, attributes in graph.into(graph.named("×")))
 

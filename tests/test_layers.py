@@ -18,7 +18,7 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree", "libraries", "layout", "caching", "notice"],
+    ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
     ["special", "listing", "growth", "rows", "binding", "columns"],
     ["tape", "rules"],

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 import pickle
 import subprocess
 import sys
@@ -193,3 +194,92 @@ def test_joblib_takes_a_derivative_of_a_lambda_unwrapped():
     tasks = [joblib.delayed(derivative)(np.full(2, k)) for k in (1.0, 2.0)]
     found = joblib.Parallel(n_jobs=2)(tasks)
     assert [row.tolist() for row in found] == [[3.0, 3.0], [12.0, 12.0]]
+
+
+# --- handles of machine code -------------------------------------------------------------------
+
+
+def branching(x, scale):
+    total = 0.0
+    for k in range(len(x) - 1):
+        total = total + scale * x[k] * x[k + 1]
+    return total if x[0] > 0.0 else -total
+
+
+HANDLE = tg.value_and_grad(branching).compiled(X, 2.0)
+PASSED_ON = {
+    "pickle": lambda handle: pickle.loads(pickle.dumps(handle)),
+    "pickle, protocol 2": lambda handle: pickle.loads(pickle.dumps(handle, 2)),
+    "cloudpickle": lambda handle: cloudpickle.loads(cloudpickle.dumps(handle)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "twice": lambda handle: copy.deepcopy(pickle.loads(pickle.dumps(handle))),
+}
+
+
+@pytest.mark.parametrize("way", PASSED_ON)
+def test_a_compiled_handle_takes_its_tape_along(way):
+    again = PASSED_ON[way](HANDLE)
+    assert "_code" not in vars(again)  # it's compiled when it's used
+    value, gradient = again(np.array([1.0, 3.0, 2.0]))
+    assert value == 18.0
+    np.testing.assert_array_equal(gradient, [6.0, 6.0, 6.0])
+    assert again.memory_length == HANDLE.memory_length
+    np.testing.assert_array_equal(again.constants, HANDLE.constants)
+    # Where a guard fails the derivative that came along goes on.
+    value, gradient = again(np.array([-1.0, 3.0, 2.0]))
+    assert value == -6.0
+    np.testing.assert_array_equal(gradient, [-6.0, -2.0, -6.0])
+
+
+def test_a_handles_form_and_address_are_made_again():
+    HANDLE.njit  # noqa: B018
+    again = pickle.loads(pickle.dumps(HANDLE))
+    out = np.empty(3)
+    assert again.njit(np.array([1.0, 3.0, 2.0]), out) == 18.0
+    np.testing.assert_array_equal(out, [6.0, 6.0, 6.0])
+    assert again.address not in (0, HANDLE.address)
+
+
+def test_a_handle_of_what_cant_be_pickled_says_what_to_do_which_works():
+    handle = tg.value_and_grad(lambda x: np.sum(x**2)).compiled(X)
+    with pytest.raises(NotPicklableError, match=r"cloudpickle\.dumps"):
+        pickle.dumps(handle)
+    value, gradient = cloudpickle.loads(cloudpickle.dumps(handle))(X)
+    assert value == 14.0
+    np.testing.assert_array_equal(gradient, 2.0 * X)
+
+
+def test_another_process_runs_a_handle(tmp_path):
+    (tmp_path / "losses_of_a_handle.py").write_text(
+        textwrap.dedent(
+            """
+            import numpy as np
+
+            def loss(x):
+                return np.sum(x**3) if x[0] > 0.0 else np.sum(x)
+            """
+        )
+    )
+    receiver = """
+    import pickle, sys
+    import numpy as np
+    handle = pickle.load(open("handle.pickle", "rb"))
+    for x in ([1.0, 2.0], [-1.0, 2.0]):
+        value, gradient = handle(np.array(x))
+        print(value, gradient.tolist())
+    """
+    sender = """
+    import pickle
+    import numpy as np, tapegrad as tg
+    from losses_of_a_handle import loss
+    pickle.dump(tg.value_and_grad(loss).compiled(np.ones(2)), open("handle.pickle", "wb"))
+    """
+    for script in (sender, receiver):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            capture_output=True, text=True, timeout=300, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["9.0 [3.0, 12.0]", "1.0 [1.0, 1.0]"]

@@ -116,9 +116,9 @@ def test_one_recording_that_holds_a_value_is_kept_and_never_compiled(caplog):
     assert len(derivative.recorded.recordings) == 1
     assert derivative.tier == "swept"
     lines = [r.getMessage() for r in caplog.records if r.name == "tapegrad"]
-    assert len(lines) == 99
-    assert "is recorded again" in lines[0]
-    assert __file__ in lines[0]
+    assert len(lines) == 100
+    assert "is recorded again, since a plain value" in lines[1]
+    assert __file__ in lines[1]
 
 
 def test_ways_that_read_no_value_stay_beside_one_that_does():
@@ -250,7 +250,7 @@ def test_numbers_with_a_derivative_are_refused_and_the_way_out_works():
         ),
     }
     for function, way_out in refused.values():
-        with pytest.raises(LostDerivativeError, match=r"float\(tapegrad\.stop_gradient\(x\)\)"):
+        with pytest.raises(LostDerivativeError, match=r"write tapegrad\.stop_gradient\(x\)"):
             tg.grad(function)(3.0)
         derivative = tg.grad(way_out)
         assert [derivative(x) for x in (3.0, 5.0)] == [6.0, 10.0]
@@ -263,7 +263,7 @@ def test_numbers_with_a_derivative_are_refused_and_the_way_out_works():
     }
     for name, function in without_rule.items():
         error = LostDerivativeError if name == "bound" else UnsupportedFunctionError
-        with pytest.raises(error, match=r"has no rule.*tapegrad\.stop_gradient\(x\)"):
+        with pytest.raises(error, match=r"has no rule(?s:.*)tapegrad\.stop_gradient\(x\)"):
             tg.grad(lambda x, f=function: f(x) * x)(3.0)
         derivative = tg.grad(lambda x, f=function: f(stop(x)) * x)
         assert [derivative(x) for x in (3.0, 5.0)] == [function(3.0), function(5.0)]

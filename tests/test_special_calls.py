@@ -51,7 +51,7 @@ def test_plain_arguments_of_a_recorded_function_go_to_scipy():
 
 
 def test_a_function_without_a_rule_says_so():
-    with pytest.raises(UnsupportedFunctionError, match=r"j0 has no rule.*tapegrad\.supported"):
+    with pytest.raises(UnsupportedFunctionError, match=r"j0 has no rule(?s:.*)tapegrad\.supported"):
         tg.grad(scipy.special.j0)(1.0)
     with pytest.raises(UnsupportedFunctionError, match=r"polygamma.*constant whole orders"):
         tg.grad(lambda n: scipy.special.polygamma(n, 2.0))(1.0)

@@ -5,18 +5,29 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    overload,
+)
 
 import numpy as np
 
 from tapegrad.compiled import embedding
+from tapegrad.derivatives.afresh import Afresh, afresh_of
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.naming import Argnums
 from tapegrad.derivatives.selection import Selection, shape_of
 from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.points import at
-from tapegrad.function.recording import Recording, Workspace
+from tapegrad.function.recording import Recording, Workspace, name_of
 from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
@@ -40,6 +51,11 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                  has_aux: bool = False, options: Options = NEVER) -> None:  # fmt: skip
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
+        self._afresh: Afresh | None = None
+        if self._naming.is_first and not has_aux:
+            self._afresh = afresh_of(self.recorded.function, options)
+        if self._afresh is not None:
+            self.recorded.takes_over = self._afresh.takes_over
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
@@ -50,6 +66,9 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         call, selection = self._sort(args, kwargs)
         if self._has_aux or call.is_active or is_recording():
             return self._in_steps(call, selection)
+        found = None if self._afresh is None else self._afresh.run(call, args)
+        if found is not None:
+            return found
         inputs = call.inputs()
         gradient = np.empty(0)
         value = 0.0
@@ -83,6 +102,24 @@ class ValueAndGrad(Derivative, Generic[X, P]):
     else:
         __call__ = _call
 
+    def clear(self) -> None:
+        """Forget every recording, after a change that can't be seen: a file, a random number."""
+        super().clear()
+        if self._afresh is not None:
+            self._afresh.forget()
+
+    @property
+    def tier(self) -> str:
+        """What the latest call ran as: that of the recording, or 'recorded afresh'."""
+        is_afresh = self._afresh is not None and self._afresh.is_used
+        return "recorded afresh" if is_afresh else super().tier
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for what is being compiled in the background, and return the tier."""
+        if self._afresh is not None:
+            self._afresh.wait(timeout)
+        return super().wait(timeout)
+
     _make_form = embedding.value_and_gradient
 
     def compiled(self, *args: Any, **kwargs: Any) -> MachineGradient:
@@ -115,18 +152,15 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             )
         point = at(self.recorded, call)
         check_scalar(point.recording)
-        holds = self.recorded.holding(call)
         code = point.recording.tiers.compile("reverse")
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
 
         (start, stop), shape = selection.spans[0], selection.shapes[0]
 
-        def otherwise(x: Any) -> Any:
-            changed = list(args)
-            changed[argnum] = x
-            return ValueAndGrad._call(self, *changed, **kwargs)
-
-        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise, holds)
+        otherwise = _Otherwise(self, argnum, args, kwargs)
+        options, name = self.recorded.options, name_of(self.recorded.function)
+        return MachineGradient(code, point.recording.tape, options, name, call.inputs(), start,
+                               stop, shape, otherwise)  # fmt: skip
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -158,6 +192,26 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         value, *aux = point.result() if self._has_aux else (point.result(),)
         value = value.item() if np.shape(value) else value
         return (value, *aux) if self._has_aux else value, selection.split(adjoints)
+
+
+@dataclass(frozen=True)
+class _Otherwise:
+    """A derivative called with another array in place of the one it's by."""
+
+    derivative: ValueAndGrad[Any, Any]
+    argnum: int
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __call__(self, x: Any) -> Any:
+        args = list(self.args)
+        args[self.argnum] = x
+        return ValueAndGrad._call(self.derivative, *args, **self.kwargs)
+
+    def holding(self) -> Callable[[], bool]:
+        """Return what tells whether what the function closes over is as it is now."""
+        call, _ = self.derivative._sort(self.args, self.kwargs)
+        return self.derivative.recorded.holding(call)
 
 
 def check_scalar(recording: Recording, has_aux: bool = False) -> None:
@@ -242,7 +296,8 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0, has_aux: 
         Whether the function returns `(value, aux)`.
     compile : {'auto', 'now', 'never'}, optional
         When a recording is made machine code: in the background once the calls so far have taken
-        as long as that will; at the first call after it's made; never.
+        as long as that will; at the first call after it's made; never. A compiled function that
+        takes new ways again and again is compiled to be recorded afresh at each call.
     strict : bool, optional
         Whether machine code has the bits of the sweeps. By default it may add the terms of a loop's
         sum in another order, and fuse products and sums of derivatives.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError
 from tapegrad.function.points import leaf
+from tapegrad.function.tiers import Options, Tiers
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
+from tapegrad.tape import Tape
 
 Vector = npt.NDArray[np.float64]
 
@@ -21,23 +23,41 @@ _given_away: set[Code] = set()
 """Code whose address was given away: nothing tells when it's called last, so it's never freed."""
 
 
+_OF_THIS_PROCESS = ("_code", "_holds", "njit")
+
+
+class Otherwise(Protocol):
+    """What is called where machine code won't do."""
+
+    def __call__(self, x: Any) -> Any:
+        """Return value and gradient at a point."""
+
+    def holding(self) -> Callable[[], bool]:
+        """Return what tells whether what the function closes over is as it is now."""
+
+
 class MachineGradient:
     """A gradient compiled for one way through a function; what `ValueAndGrad.compiled` returns.
+
+    It pickles if its derivative does, with its tape, and is compiled again where it's first used.
 
     Parameters
     ----------
     code : Code
+    tape : Tape
+        What it was made of.
+    options : Options
+    name : str
+        Of the function.
     inputs : ndarray
         The recording's inputs; those that aren't differentiated stay as they are here.
     start, stop : int
         Which of them the differentiated array is.
     shape : tuple of int
         Of that array.
-    otherwise : callable
+    otherwise : Otherwise
         What to call where the code won't do: a guard fails, there is a NaN, or what the function
         closes over has changed.
-    holds : callable
-        Whether what the function closes over is as it was; asked at each call from Python.
 
     Attributes
     ----------
@@ -50,15 +70,38 @@ class MachineGradient:
         for, it holds as long as the process lives.
     """
 
-    def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
-                 shape: tuple[int, ...], otherwise: Callable[[Any], Any],
-                 holds: Callable[[], bool]) -> None:  # fmt: skip
-        self._code, self._inputs = code, inputs
+    def __init__(self, code: Code, tape: Tape, options: Options, name: str, inputs: Vector,
+                 start: int, stop: int, shape: tuple[int, ...],
+                 otherwise: Otherwise) -> None:  # fmt: skip
+        self._code = code
+        self._tape, self._options, self._name = tape, options, name
+        self._inputs = inputs
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
-        self._otherwise, self._holds = otherwise, holds
-        self.memory_length = code.length
-        self.constants = code.constants
+        self._otherwise, self._holds = otherwise, otherwise.holding()
+
+    @functools.cached_property
+    def _code(self) -> Code:
+        """The machine code, which stays behind in a pickle."""
+        return Tiers(self._tape, self._options, self._name).compile("reverse")
+
+    @functools.cached_property
+    def _holds(self) -> Callable[[], bool]:
+        """What tells whether what the function closes over is as it was; in a pickle it's not."""
+        return self._otherwise.holding()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
+
+    @property
+    def memory_length(self) -> int:
+        """How many numbers one call's memory holds."""
+        return self._code.length
+
+    @property
+    def constants(self) -> Vector:
+        """What that memory begins with."""
+        return self._code.constants
 
     @property
     def address(self) -> int:

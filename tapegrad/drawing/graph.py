@@ -62,7 +62,7 @@ class Graph:
         self._places: dict[int, Place] = {}
         self._folds: dict[int, int] = {}  # where the folded slots end, by where they start
         self._constants: set[int] = set()
-        self._has_carried = False
+        self._has_carried = self._has_ordered = False
         self._lines: list[str] = []
         self._edges: list[str] = []
 
@@ -79,6 +79,8 @@ class Graph:
         notes = [f"{len(self._tape) - 1:,} records"]
         if self._adjoints is not None:
             notes.append("∂ adjoint")
+        if self._has_ordered:
+            notes.append("hollow arrow: right operand")
         if self._has_carried:
             notes.append("dashed: from one iteration to a later one")
         return "   ·   ".join(notes)
@@ -145,6 +147,7 @@ class Graph:
             attributes = self._carried(operand, slot)
             if is_ordered:
                 attributes.append(ORDERED[position])
+                self._has_ordered = True
             self._edges.append(edge(self._source(operand), f"v{slot}", *attributes))
 
     def _input_name(self, slot: int) -> str:

@@ -37,16 +37,20 @@ STYLES = {
 }
 CARRIED = 'style=dashed, color="#00805C", penwidth=1.8'
 FOLDED = 'color="#888888"'
-ORDERED = ("headlabel=left, labelangle=40", "headlabel=right, labelangle=-40")
+# Heads, not words, which would lie on other edges.
+ORDERED = ("arrowhead=normal", "arrowhead=onormal, arrowsize=0.85")
 GUARDED = 'style=dotted, arrowhead=none, color="#D55E00"'
 
 HEADER = (
     "graph [rankdir=TB, ranksep=0.35, nodesep=0.22, fontname=Helvetica, fontsize=10, labelloc=b];",
     'node [fontname=Helvetica, fontsize=11, width=0, height=0, margin="0.09,0.05"];',
-    'edge [arrowsize=0.6, color="#333333", fontname=Helvetica, fontsize=8, '
-    'fontcolor="#555555", labeldistance=1.5];',
+    'edge [arrowsize=0.6, color="#333333", fontname=Helvetica, fontsize=8, fontcolor="#555555"];',
 )
 FRAME = 'labelloc=t, labeljust=r, style="rounded,dashed", color="#999999", fontcolor="#555555"'
+
+
+# Lines that only a break parts overlap where a letter goes below its line.
+_TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">'
 
 
 def node(name: str, style: str, title: str, *lines: str, adjoint: float | None = None) -> str:
@@ -54,7 +58,11 @@ def node(name: str, style: str, title: str, *lines: str, adjoint: float | None =
     parts = [f"<B>{escape(title)}</B>", *map(escape, lines)]
     if adjoint is not None:
         parts.append(f'<FONT COLOR="#005A8C"><I>∂ {number(adjoint)}</I></FONT>')
-    return f"{name} [label=<{'<BR/>'.join(parts)}>, {STYLES[style]}];"
+    return f"{name} [label=<{_TABLE}{''.join(map(_row, parts))}</TABLE>>, {STYLES[style]}];"
+
+
+def _row(text: str) -> str:
+    return f"<TR><TD>{text}</TD></TR>"
 
 
 def constant(name: str, value: float) -> str:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment, is_watched
-from tapegrad.function.recording import Recording, Workspace, record
+from tapegrad.function.recording import Recording, Workspace, name_of, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
 from tapegrad.libraries import frames_to_user
@@ -32,6 +34,8 @@ logger = logging.getLogger("tapegrad")
 
 MOST_RECORDINGS = 32
 MOST_SIGNATURES = 256
+MANY_RECORDINGS = MOST_RECORDINGS // 2
+"""After which a form that needs no guards may take over."""
 
 OFTEN = f"has been recorded {MOST_RECORDINGS} times, because"
 WATCHABLE = (
@@ -42,14 +46,25 @@ DRAWN_OUTSIDE = (
     "`derivative(x, rng.standard_normal(n))`"
 )
 
+IN_COMPILED_CODE = (
+    ": decorate it with `@numba.njit`, and it's recorded in compiled code, where a gradient needs "
+    "no guards"
+)
+
 Attempt = Callable[[Recording, Workspace], int]
 """Replays a recording in a workspace; returns the guard that failed, or -1."""
 
 
 class _Signature:
-    """The recordings made for one kind of arguments."""
+    """The recordings made for one kind of arguments.
 
-    def __init__(self, call: Call, outer: Environment) -> None:
+    Attributes
+    ----------
+    reason : str
+        Why the next recording is made, unless a guard fails.
+    """
+
+    def __init__(self, call: Call, outer: Environment, reason: str) -> None:
         # Functions and objects among the arguments are equal while what they close over changes.
         things = [spec.thing for spec in call.specs if isinstance(spec, Fixed)]
         self.environment: Environment | None = None
@@ -58,17 +73,18 @@ class _Signature:
             outer.mention(self.environment.names)
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
-        self.is_full = False
+        self.is_full = self.is_told = False
         self.is_passing = False
+        self.reason = reason
 
     @property
     def replayed(self) -> Recording | None:
         """The recording used last, if it may be replayed."""
         return None if self.is_full or self.is_passing else self.latest
 
-    def has_changed(self) -> bool:
-        """Whether a function among the arguments closes over something that changed."""
-        return self.environment is not None and self.environment.changed() is not None
+    def changed(self) -> str | None:
+        """Return the name of what changed of that which functions among the arguments read."""
+        return None if self.environment is None else self.environment.changed()
 
     def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
@@ -105,6 +121,11 @@ class RecordedFunction:
         Called with active numbers when it's recorded.
     options : Options, optional
         Whether its recordings are compiled.
+
+    Attributes
+    ----------
+    takes_over : callable
+        Told of calls whose guards keep failing; returns whether something else will serve them.
     """
 
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
@@ -115,12 +136,18 @@ class RecordedFunction:
         self._changes = 0
         self._has_warned = False
         self._shared_after: SharedStates = {}
+        self._forgotten: dict[Any, str] = {}
+        self.takes_over: Callable[[Call], bool] = lambda call: False
 
     def clear(self) -> None:
         """Forget every recording."""
         with self._lock:
-            self._signatures = {}
+            self._forget("its recordings were cleared")
             self._environment = None
+
+    def _forget(self, reason: str) -> None:
+        self._forgotten = dict.fromkeys(self._signatures, reason)
+        self._signatures = {}
 
     def compiled(self, call: Call, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
@@ -151,8 +178,11 @@ class RecordedFunction:
         """
         signature = self._signature(call)
         found = signature.compiled(kind)
-        if found is not None and run(*found):
-            return found[0], None
+        if found is not None:
+            if run(*found):
+                return found[0], None
+            logger.debug("machine code of %s hands over to the sweeps: a guard fails, or there "
+                         "is a NaN", name_of(self.function))  # fmt: skip
         return self._run(signature, call, attempt)
 
     def run(self, call: Call, attempt: Attempt) -> tuple[Recording, Workspace]:
@@ -181,6 +211,7 @@ class RecordedFunction:
             found = recording.value_read(failed, workspace.value)
             recording.give_back(workspace)
             failure = recording.site(failed)
+            logger.debug("a guard of %s at %s finds %g", name_of(self.function), failure, found)
             if recording.is_value(failed):
                 outdated.append(recording)
             untried = list(signature.recordings) if untried is None else untried
@@ -192,19 +223,31 @@ class RecordedFunction:
         environments = [environment for environment in (self._environment, signature.environment)
                         if environment is not None]  # fmt: skip
         methods = [method for environment in environments for method in environment.methods]
-        before = shared_states()
+        before, begin = shared_states(), time.perf_counter()
         recording = record(self.function, call, methods, self.options)
-        reason = self._reason_not_to_replay(environments, before)
-        if reason is None:
-            self._keep(signature, recording, failure, outdated)
+        name, tape = name_of(self.function), recording.tape
+        reason = signature.reason
+        if failure:
+            reason = f"a plain value changed at {failure}" if outdated else (
+                f"a guard fails at {failure}"
+            )  # fmt: skip
+        logger.info(
+            "%s is recorded%s, since %s: %s records, %s guards, in %.2g s", name,
+            " again" if signature.recordings else "", reason,
+            f"{len(tape):,}", f"{len(tape.guard_slot):,}", time.perf_counter() - begin,
+        )  # fmt: skip
+        obstacle = self._reason_not_to_replay(environments, before)
+        if obstacle is None:
+            self._keep(signature, call, recording, failure, outdated)
         else:
             signature.keep_for_this_call(recording)
+            signature.reason = obstacle
         workspace = recording.take_workspace()
         failed = attempt(recording, workspace)
         assert failed < 0, f"the guard at {recording.site(failed)} fails where it was recorded"
         return recording, workspace
 
-    def _keep(self, signature: _Signature, recording: Recording, failure: str,
+    def _keep(self, signature: _Signature, call: Call, recording: Recording, failure: str,
               outdated: list[Recording]) -> None:  # fmt: skip
         with self._lock:
             if recording.holds_values:
@@ -212,15 +255,18 @@ class RecordedFunction:
                     outdated = [r for r in signature.recordings if r.holds_values][:1]
                 if outdated:
                     signature.drop(outdated)
-                    logger.info(
-                        "%s is recorded again, in place of a recording that holds a plain value, "
-                        "which changed at %s", _name(self.function), failure,
-                    )  # fmt: skip
             if len(signature.recordings) < MOST_RECORDINGS:
                 signature.add(recording)
-            elif not signature.is_full:
-                signature.is_full = True
-                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again")
+                if len(signature.recordings) == MANY_RECORDINGS:
+                    self.takes_over(call)
+                return
+            signature.is_full = True
+            signature.reason = f"it has {MOST_RECORDINGS} recordings, the most it may have"
+            if not signature.is_told and not self.takes_over(call):
+                signature.is_told = True
+                remedy = IN_COMPILED_CODE if type(self.function) is FunctionType else ""
+                _warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again",
+                      remedy)  # fmt: skip
 
     def _reason_not_to_replay(self, environments: Sequence[Environment],
                               before: SharedStates) -> str | None:  # fmt: skip
@@ -254,12 +300,16 @@ class RecordedFunction:
             with self._lock:
                 environment = self._renewed_environment()
         signature = self._signatures.get(call.key)
-        if signature is not None and signature.has_changed():
+        changed = None if signature is None else signature.changed()
+        if changed is not None:
+            self._forgotten[call.key] = f"{changed!r}, which an argument reads, has changed"
             self._signatures.pop(call.key, None)
             signature = None
         if signature is None:
             with self._lock:
-                signature = self._signatures.setdefault(call.key, _Signature(call, environment))
+                reason = self._forgotten.pop(call.key, "it's called with such arguments first")
+                new = _Signature(call, environment, reason)
+                signature = self._signatures.setdefault(call.key, new)
                 if len(self._signatures) > MOST_SIGNATURES:  # forget the oldest
                     del self._signatures[next(iter(self._signatures))]
         return signature
@@ -272,7 +322,8 @@ class RecordedFunction:
             if self._changes == MOST_RECORDINGS and not self._has_warned:
                 _warn(self.function, f"{OFTEN} '{changed}', which it reads, changes between calls")
         if old is None or changed is not None:
-            self._signatures = {}
+            if changed is not None:
+                self._forget(f"{changed!r}, which it reads, has changed")
             old = self._environment = Environment(self.function, are_called=True)
         return old
 
@@ -287,13 +338,9 @@ class RecordedFunction:
         return [r for signature in self._signatures.values() for r in signature.recordings]
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", repr(function))
-
-
 def _warn(function: Callable[..., Any], reason: str, remedy: str = "") -> None:
     warnings.warn(
-        f"{_name(function)} {reason}; it's now recorded at every call, which is right but slow"
+        f"{name_of(function)} {reason}; it's now recorded at every call, which is right but slow"
         f"{remedy}",
         RecordingLimitWarning,
         stacklevel=frames_to_user() + 1,

@@ -13,12 +13,14 @@ from numba.core.errors import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.errors import TapegradError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
+from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
@@ -63,12 +65,12 @@ class Recording:
     """
 
     def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
-                 kinds: list[type], captured: list[Active],
-                 options: Options = NEVER) -> None:  # fmt: skip
+                 kinds: list[type], captured: list[Active], options: Options = NEVER,
+                 name: str = "a function") -> None:  # fmt: skip
         self.tape, self.structure, self.specs = tape, structure, specs
         self.kinds, self.captured = kinds, captured
         self.branches: dict[tuple[int, float], Recording] = {}
-        self.tiers = Tiers(tape, options)
+        self.tiers = Tiers(tape, options, name)
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
@@ -150,6 +152,12 @@ class Recording:
         return unflatten_all(self.structure, leaves)
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called."""
+    name: str = getattr(function, "__qualname__", None) or repr(function)
+    return name
+
+
 def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionType] = (),
            options: Options = NEVER) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
@@ -167,15 +175,18 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         for leaf, spec in zip(call.leaves, call.specs, strict=True)
     ]
     args, kwargs = unflatten_all(call.structure, leaves)
+    name = name_of(function)
     try:
-        result = taking_active(twins.of(function))(*args, **kwargs)
-    except (NumbaError, TypeError) as error:
-        if is_about_active_numbers(error):
-            raise explained(error) from error
-        masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
-        if masked is not None:
-            raise masked from error
-        raise
+        with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
+            result = taking_active(twins.of(function))(*args, **kwargs)
+    except Exception as error:
+        found = _ours(error, tape)
+        if found is None:
+            raise
+        trace = up_to_user(error.__traceback__)
+        if found is not error:
+            raise found.with_traceback(trace) from error
+        raise error if trace is None else error.with_traceback(trace)  # noqa: B904
     results: list[Any] = []
     structure = flatten(result, results)
     specs: list[Spec] = []
@@ -190,7 +201,17 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         kinds.append(kind)
     captured = [number for number, _ in tape.captured.values()]
     tape.end(operands)
-    return Recording(tape, structure, specs, kinds, captured, options)
+    return Recording(tape, structure, specs, kinds, captured, options, name)
+
+
+def _ours(error: Exception, tape: Tape) -> Exception | None:
+    """Return the error to raise for one that left the user's function because of active numbers."""
+    if isinstance(error, TapegradError):
+        return error
+    if isinstance(error, NumbaError | TypeError) and is_about_active_numbers(error):
+        return explained(error)
+    masked = in_masked_arrays(error) if isinstance(error, TypeError) else None
+    return masked or foreign_error(error, tape)
 
 
 def _kind_of(leaf: Any) -> type:

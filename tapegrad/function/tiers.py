@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
+import time
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tapegrad.errors import CompilationWarning, NotCompilableError
+from tapegrad.function.background import Job, submit
 from tapegrad.jit import compiling
+from tapegrad.progress import progress
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
     from tapegrad.native.program import Code, NativeProgram
 
+logger = logging.getLogger("tapegrad")
+
 Compile = Literal["auto", "now", "never"]
 Kind = Literal["reverse", "tangent", "product"]
+
+_WHAT: dict[Kind, str] = {
+    "reverse": "gradients", "tangent": "tangents", "product": "products of the Hessian"
+}  # fmt: skip
 
 SECONDS_A_RECORD = 5e-9
 """What sweeping a record forward and back takes, about."""
@@ -66,28 +76,6 @@ def failures_refused() -> Iterator[None]:
         ) from error
 
 
-class _Worker:
-    """One thread that compiles, for all recordings; made anew in a process that was forked."""
-
-    def __init__(self) -> None:
-        self.executor = ThreadPoolExecutor(1, "tapegrad")
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
-        self.executor = ThreadPoolExecutor(1, "tapegrad")
-
-
-_worker = _Worker()
-
-
-class _Job(NamedTuple):
-    """What is compiled in the background, and by whom: a fork has no threads but its own."""
-
-    executor: ThreadPoolExecutor
-    future: Future[None]
-
-
 class Tiers:
     """What a recording's derivatives run as.
 
@@ -95,6 +83,8 @@ class Tiers:
     ----------
     tape : Tape
     options : Options
+    name : str, optional
+        Of the function, to be shown.
 
     Attributes
     ----------
@@ -102,10 +92,10 @@ class Tiers:
         Why it can't be compiled, if so.
     """
 
-    def __init__(self, tape: Tape, options: Options) -> None:
-        self._tape, self._options = tape, options
+    def __init__(self, tape: Tape, options: Options, name: str = "a function") -> None:
+        self._tape, self._options, self._name = tape, options, name
         self._codes: dict[str, Code] = {}
-        self._jobs: dict[Kind, _Job] = {}
+        self._jobs: dict[Kind, Job] = {}
         self._work: dict[str, float] = {}
         self.program: NativeProgram | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
@@ -126,19 +116,20 @@ class Tiers:
         if self._pending(kind) is None:
             self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
+                logger.debug("%s has been swept for %.2g s, and is compiled in the background",
+                             self._name, self._work[kind])  # fmt: skip
                 self.start(kind)
         return None
 
     def start(self, kind: Kind) -> None:
         """Compile in the background, unless it's being done or can't be."""
         if not self.reason and kind not in self._codes and self._pending(kind) is None:
-            executor = _worker.executor
-            self._jobs[kind] = _Job(executor, executor.submit(self._try, kind))
+            self._jobs[kind] = submit(partial(self._try, kind))
 
     def _pending(self, kind: Kind) -> Future[None] | None:
         """Return what is, or was, compiled in the background of this process."""
         job = self._jobs.get(kind)
-        return None if job is None or job.executor is not _worker.executor else job.future
+        return None if job is None else job.future
 
     def _warn(self) -> None:
         """Warn, once, of a failure that no rule of what can be compiled foresees."""
@@ -154,14 +145,32 @@ class Tiers:
         NotCompilableError
             If the tape is too long and in no loops, or if compiling fails.
         """
-        with compiling, failures_refused():  # a fork waits for the import, too
-            from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+        try:
+            with compiling, failures_refused():  # a fork waits for the import, too
+                if kind not in self._codes:
+                    self._codes[kind] = self._made(kind)
+                return self._codes[kind]
+        except NotCompilableError as error:
+            logger.info("%s can't be compiled: %s", self._name, error)
+            raise
 
-            if kind not in self._codes:
-                if self.program is None:
-                    self.program = NativeProgram(self._tape, self._options.strict)
-                self._codes[kind] = getattr(self.program, kind)
-            return self._codes[kind]
+    def _made(self, kind: Kind) -> Code:
+        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+
+        tape, name = self._tape, self._name
+        begin = time.perf_counter()
+        if self.program is None:
+            with progress.of(lambda: f"finding loops in the {len(tape):,} records of {name}"):
+                self.program = NativeProgram(tape, self._options.strict)
+        program = self.program.program
+        size = f"{len(program.records):,} records in {len(program.blocks) - 1:,} loops"
+        with progress.of(lambda: f"compiling {_WHAT[kind]} of {name}, {size}"):
+            code: Code = getattr(self.program, kind)
+        logger.info(
+            "%s of %s are compiled in %.2g s, %.2g s of them for LLVM: %s records are %s",
+            _WHAT[kind], name, time.perf_counter() - begin, code.seconds, f"{len(tape):,}", size,
+        )  # fmt: skip
+        return code
 
     def _try(self, kind: Kind) -> None:
         try:

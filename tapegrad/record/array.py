@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import (
-    InputTypeError,
     LostDerivativeError,
     MixedTapesError,
     UnhashableError,
@@ -27,7 +26,7 @@ from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
-from tapegrad.record.refusals import check_kind
+from tapegrad.record.refusals import check_kind, no_numbers
 from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
@@ -372,8 +371,7 @@ def as_data(tape: Tape, operand: Any) -> Data:
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
     if plain.dtype.kind not in "fiub":
-        raise InputTypeError(f"an operand of type {plain.dtype} can't be combined with an active "
-                             "array: only real numbers can")  # fmt: skip
+        raise no_numbers(operand, plain.dtype)
     return plain.astype(np.float64, copy=False)
 
 

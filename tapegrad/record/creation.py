@@ -112,6 +112,14 @@ def _holds_booleans(thing: Any) -> bool:
     return is_boolean(thing)
 
 
+def _astype(self: Active, dtype: Any, **kwargs: Any) -> Any:
+    """Return the number as one of another type, as an array's elements are converted."""
+    return as_array(self).astype(dtype, **kwargs)[()]
+
+
+Active.astype = _astype  # type: ignore[attr-defined]
+
+
 def _objects(thing: Any) -> Any:
     if isinstance(thing, Active | ActiveArray):
         return objects(thing)

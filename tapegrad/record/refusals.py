@@ -8,13 +8,15 @@ user's line, and what to write instead.
 from __future__ import annotations
 
 import builtins
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tapegrad.errors import InputTypeError, LostDerivativeError
+from tapegrad.libraries import in_library
 from tapegrad.ops import OPS
-from tapegrad.record.frames import Site
+from tapegrad.record.frames import Site, public_name
 
 MAKERS: set[Any] = set()
 """The functions that recording replaces by ones whose arrays hold active numbers."""
@@ -24,7 +26,10 @@ WITHOUT_RULE: list[Any] = []
 
 _PLAIN_ARRAYS = (np.ndarray, np.memmap)
 
-_DROP = "to drop the derivative on purpose, write float(tapegrad.stop_gradient(x)) for x"
+_DROP = "to drop the derivative on purpose, write tapegrad.stop_gradient(x) for x"
+
+_TO_ARRAY = ("toarray", "to_numpy")
+"""The methods by which libraries' own arrays and tables give plain ones."""
 
 
 def lost_number() -> LostDerivativeError:
@@ -65,7 +70,30 @@ def check_kind(thing: Any) -> None:
     """Raise `InputTypeError` for an array whose type means more than its elements."""
     kind = type(thing)
     if issubclass(kind, np.ndarray) and kind not in _PLAIN_ARRAYS:
-        raise _no_kind(kind)
+        raise _no_kind(kind, Site())
+
+
+def as_plain(things: Iterable[Any]) -> str:
+    """Return what to write for the first of them that is a library's own kind of array, or ""."""
+    for thing in things:
+        if isinstance(thing, type | np.ndarray):
+            continue
+        method = next((name for name in _TO_ARRAY if callable(getattr(thing, name, None))), None)
+        if method is not None:
+            return f"write a.{method}() for the {type(thing).__name__} a"
+    return ""
+
+
+def no_numbers(operand: Any, dtype: np.dtype[Any]) -> InputTypeError:
+    """Return the error for an operand that is no array of real numbers."""
+    kind = f"type {dtype}" if isinstance(operand, np.ndarray | np.generic) else (
+        f"type {type(operand).__name__}"
+    )  # fmt: skip
+    remedy = as_plain([operand]) or "convert it to an array of floats before"
+    return InputTypeError(
+        f"an operand of {kind} can't be combined with an active array: only real numbers can, at "
+        f"{Site().place}{remedy}"
+    )
 
 
 def in_masked_arrays(error: TypeError) -> InputTypeError | None:
@@ -73,14 +101,17 @@ def in_masked_arrays(error: TypeError) -> InputTypeError | None:
 
     None where it comes from elsewhere.
     """
-    trace = error.__traceback__
+    trace = user = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
+        user = user if in_library(trace.tb_frame.f_code.co_filename) else trace
     module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
-    return _no_kind(np.ma.MaskedArray) if module.startswith("numpy.ma.") else None
+    if user is None or not module.startswith("numpy.ma."):
+        return None
+    return _no_kind(np.ma.MaskedArray, Site(user.tb_frame, user.tb_lasti, user.tb_lineno))
 
 
-def _no_kind(kind: type[Any]) -> InputTypeError:
+def _no_kind(kind: type[Any], site: Site) -> InputTypeError:
     meaning = {
         np.ma.MaskedArray: "its mask would be lost: pass y.filled(0.0) and the weights 1.0 - "
         "np.ma.getmaskarray(y), or y.compressed(), in place of y",
@@ -90,7 +121,9 @@ def _no_kind(kind: type[Any]) -> InputTypeError:
     advice = next((text for known, text in meaning.items() if issubclass(kind, known)),
                   "what it means beside its elements would be lost: pass np.asarray(y) in place "
                   "of y")  # fmt: skip
-    return InputTypeError(f"a {kind.__name__} can't be combined with active numbers, as {advice}")
+    return InputTypeError(
+        f"a {kind.__name__} can't be combined with active numbers, as {advice}, at {site.place}"
+    )
 
 
 def _advice(site: Site) -> str:
@@ -99,7 +132,7 @@ def _advice(site: Site) -> str:
             return f"math.{function.__name__} has no rule for active numbers"
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
-    maker = next((f for f in site.callables if f in MAKERS), None)
+    maker = next((f for f in site.callables if any(f is one for one in MAKERS)), None)
     if maker is not None:
         return (
             f"numpy.{maker.__name__} was bound where recording can't replace it (a default "
@@ -108,16 +141,19 @@ def _advice(site: Site) -> str:
     if any(function is builtins.float for function in site.callables):
         return "leave float() out: an active number is used as a float is"
     if site.callables:
-        name = getattr(site.callables[0], "__qualname__", repr(site.callables[0]))
-        module = getattr(site.callables[0], "__module__", None)
-        name = f"{module}.{name}" if module not in (None, "builtins") else name
-        return f"{name} can't take active numbers here; write it with functions that are recorded"
+        remedy = as_plain(site.things)
+        name = public_name(site.callables[0])
+        return (
+            f"{name} can't take active numbers here; {remedy + ', or ' if remedy else ''}write it "
+            "with functions that are recorded"
+        )
     if site.is_element:
         return (
             f"{site.expression} is an element of a plain array: make that array in the recorded "
             "function, or with np.zeros_like of an active array"
         )
-    return f"{site.expression or 'it'} needs plain numbers; write it with recorded functions"
+    remedy = as_plain(site.things) or "write it with recorded functions"
+    return f"{site.expression or 'it'} needs plain numbers; {remedy}"
 
 
 def _of_math(name: str, site: Site) -> str:

@@ -19,6 +19,7 @@ from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.arithmetic import apply
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.record.plain import plain_arguments
 
@@ -180,9 +181,9 @@ def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any)
 
 def _no_rule(name: str) -> UnsupportedFunctionError:
     return UnsupportedFunctionError(
-        f"{name} has no rule for active arguments; write it with functions that have one "
-        "(tapegrad.supported() lists them), or apply it to tapegrad.stop_gradient(x) if its "
-        "derivative is not wanted"
+        f"{name} has no rule for active arguments, at {Site().place}write it with functions that "
+        "have one (tapegrad.supported() lists them), or apply it to tapegrad.stop_gradient(x) if "
+        "its derivative is not wanted"
     )
 
 
