@@ -164,7 +164,7 @@ class RecordedFunction:
         signature = self._signature(call)
         if signature.is_passing or signature.is_full:
             raise UnsupportedFunctionError(
-                f"{_name(self.function)} is recorded at every call, so that machine code of one "
+                f"{name_of(self.function)} is recorded at every call, so that machine code of one "
                 "recording would be of use for that call only; call the derivative itself"
             )
         found = [e for e in (self._environment, signature.environment) if e is not None]
