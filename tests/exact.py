@@ -12,7 +12,8 @@ from unittest import mock
 
 import numpy as np
 
-from tapegrad import growth, tape
+from tapegrad import columns as tape_columns
+from tapegrad import growth
 from tapegrad.jit import Kernel
 from tapegrad.layout import COUNT_WORD, MAX_ENTRIES, PYTHON_COLUMNS
 from tapegrad.record.kinds import ACTIVE, active
@@ -88,7 +89,7 @@ def _tape_methods(mode):
         mode.look_at_tape(self)
         word = COUNT_WORD[group]
         count = int(self.head[word])
-        if count + extra > min(tape.MAX_ENTRIES, MAX_ENTRIES):
+        if count + extra > min(tape_columns.MAX_ENTRIES, MAX_ENTRIES):
             _plain_reserve(self, group, extra)  # raises
         if count + extra != self.head[word + 1]:
             _plain_resize(self, group, count + extra)

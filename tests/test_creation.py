@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy
 import numpy as np
 import pytest
@@ -118,12 +120,32 @@ def test_lists_and_tuples_of_numbers_are_operands():
     assert_gradient(lambda x: np.maximum(x[0], [0.1, 2.0]).sum() + np.diag([x[0], x[1]])[1, 1])
 
 
-@pytest.mark.parametrize("operation", [lambda a, b: a - b, lambda a, b: b - a, lambda a, b: a / b])
-def test_a_list_and_a_number_raise_as_plain_ones_do(operation):
+OPERATORS = [operator.add, operator.sub, operator.truediv, operator.floordiv, operator.mod,
+             operator.pow]  # fmt: skip
+ORDERS = [operator.lt, operator.le, operator.gt, operator.ge]
+
+
+@pytest.mark.parametrize("operation", OPERATORS)
+@pytest.mark.parametrize("numbers", [[1.5, 2.1], (3.0, 1)])
+def test_an_element_and_a_list_are_operands_as_to_numpy(operation, numbers):
+    assert_gradient(lambda x: np.sum(operation(x[0], numbers) * x[:2]))
+    assert_gradient(lambda x: np.sum(operation(numbers, x[0]) * x[:2]))
+
+
+@pytest.mark.parametrize("operation", ORDERS)
+def test_an_element_is_compared_with_a_list_as_by_numpy(operation):
+    assert_gradient(lambda x: np.sum(operation(x[0], [0.1, 2.0]) * x[:2]))
+
+
+REFUSED = [lambda a: a * [1.0, 2.0], lambda a: [1.0, 2.0] * a, lambda a: a - "b", lambda a: a ** {}]
+
+
+@pytest.mark.parametrize("operation", REFUSED)
+def test_an_element_times_a_list_raises_and_so_does_what_is_no_number(operation):
     with pytest.raises(TypeError):
-        operation([1.0, 2.0], 0.5)
-    with pytest.raises(TypeError, match=r"unsupported operand type.*list"):
-        tg.grad(lambda x: operation([1.0, 2.0], x))(0.5)
+        operation(np.ones(1)[0])
+    with pytest.raises(TypeError):
+        tg.grad(lambda x: operation(x[0]))(np.ones(1))
 
 
 # --- object arrays --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad import tape as tapes
+from tapegrad import columns
 from tapegrad.errors import TapeMemoryError
 from tapegrad.ops import CODE
 from tapegrad.record.nesting import recording
@@ -57,7 +57,7 @@ def test_a_tape_left_by_an_exception_is_closed():
 
 
 def test_a_tape_that_would_be_too_long_says_so(monkeypatch):
-    monkeypatch.setattr(tapes, "MAX_ENTRIES", 100)
+    monkeypatch.setattr(columns, "MAX_ENTRIES", 100)
     tape = Tape()
     x = tape.input(0.0)
     for _ in range(200):
@@ -71,7 +71,7 @@ def test_compiled_code_that_can_not_grow_the_tape_says_so(monkeypatch):
     def f(x):
         return np.sum(np.sin(x))
 
-    monkeypatch.setattr(tapes, "MAX_ENTRIES", 1000)
+    monkeypatch.setattr(columns, "MAX_ENTRIES", 1000)
     with pytest.raises(TapeMemoryError, match="1,000"):
         tg.grad(f)(np.ones(900))
     monkeypatch.undo()

@@ -56,7 +56,7 @@ def _add_switches_of_scipy(module: ModuleType) -> None:
     _add_switches(scipy_special.replacements(module))
 
 
-_VIEWED = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special")
+_VIEWED = ("numpy", "numpy.linalg", "numpy.fft", "math", "scipy", "scipy.special")
 
 
 def is_interceptable(thing: Any) -> bool:

@@ -20,6 +20,7 @@ from tapegrad.record.functions import RULES
 _OF_SEQUENCES = {
     np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block,
     np.select, np.choose, np.piecewise, np.lexsort, np.shape, np.ndim, np.size,
+    np.linalg.multi_dot,
 }  # fmt: skip
 
 REPLACEMENTS: dict[Any, Any] = {}

@@ -17,7 +17,7 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE, OPS
 from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
-from tapegrad.record.arithmetic import apply
+from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.record.plain import plain_arguments
@@ -103,6 +103,8 @@ def ufunc_method(name: str) -> Callable[[F], F]:
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
     try:
+        if method != "__call__" and is_bitwise(ufunc):
+            check_bits(ufunc, *inputs[::2])  # without the indices
         if method == "__call__" and not kwargs:
             return call_ufunc(ufunc, inputs)
         return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
@@ -120,6 +122,8 @@ def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     recorder = RULES.get(ufunc)
     if recorder is not None:
         return recorder(*inputs)
+    if is_bitwise(ufunc):
+        return of_bits(ufunc, *inputs)
     return record(code_of(ufunc), *inputs)
 
 

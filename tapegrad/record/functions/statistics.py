@@ -17,7 +17,6 @@ from tapegrad.record.functions.operands import (
     NO_VALUE,
     Data,
     array_on,
-    axes_of,
     integers,
     is_active,
     kept_shape,
@@ -42,7 +41,8 @@ def _divided(x: Any, count: Any) -> Any:
 def _count(shape: tuple[int, ...], axis: Any, keepdims: Any, where: Any) -> Any:
     """Return how many elements a reduction takes together."""
     if where is True or where is NO_VALUE:
-        return math.prod([shape[k] for k in axes_of(len(shape), axis)])
+        axes = range(len(shape)) if axis is None else normalize_axis_tuple(axis, len(shape))
+        return math.prod([shape[k] for k in axes])
     if is_active(where):
         tape = tape_of(where)
         mask = np.broadcast_to(as_active_data(tape, where), shape)
@@ -118,6 +118,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
              keepdims: Any = False) -> Any:  # fmt: skip
     tape = tape_of(a, weights)
     array = array_on(tape, a)
+    axis = None if axis is None else normalize_axis_tuple(axis, array.ndim)
     if weights is None:
         average = mean(array, axis, keepdims=keepdims)
         scale: Any = np.float64(array.size / np.size(average))
