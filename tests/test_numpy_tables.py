@@ -1,4 +1,4 @@
-"""Tables of samples, permutations, questions of shape, and edges of shapes, against NumPy itself."""
+"""Tables of samples, permutations, questions of shape and odd shapes, against NumPy itself."""
 
 from __future__ import annotations
 
