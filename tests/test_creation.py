@@ -13,6 +13,7 @@ import pytest
 from numpy import zeros
 
 import tapegrad as tg
+from tapegrad.errors import LostDerivativeError
 from tests.recorded_gradient import POINT, assert_gradient
 
 
@@ -157,6 +158,25 @@ def test_in_place_operators_and_out_store_into_results():
     assert_gradient(function)
 
 
+def test_a_plain_array_is_named_with_the_line_that_makes_it_hold_active_numbers():
+    kept = np.array([1.0, 2.0, 3.0])
+
+    def storing(x):
+        y = kept * 1
+        y[0] = x[0]
+        return np.sum(y * x)
+
+    def as_told(x):
+        y = kept * 1
+        y = np.array(y, float)
+        y[0] = x[0]
+        return np.sum(y * x)
+
+    with pytest.raises(LostDerivativeError, match=r"write y = np\.array\(y, float\) in"):
+        tg.grad(storing)(POINT)
+    assert_gradient(as_told)
+
+
 def test_what_shares_memory_with_an_argument_stays_a_view_of_it():
     kept = np.ones((2, 3))
 
@@ -188,6 +208,8 @@ def test_a_ufunc_is_itself_to_all_who_ask():
         assert np.exp.__name__ == "exp"
         assert {np.exp: 2.0}[np.exp] == 2.0
         assert pickle.loads(pickle.dumps(np.exp)) == np.exp
+        out = np.zeros(3)
+        assert np.sin(x, out) is out
         apply = [np.sin, np.exp]
         return functools.reduce(np.add, [f(x[0]) for f in apply]) + np.sqrt([x[0], 2.0])[0] * x[1]
 

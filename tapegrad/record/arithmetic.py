@@ -136,6 +136,7 @@ _ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "d
 _COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
                 "eq": "equal", "ne": "not_equal"}  # fmt: skip
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute"}
+_INVERSES = {"invert": np.invert}
 
 for _short, _name in _ARITHMETIC.items():
     _method = _array_operator(_name)
@@ -146,9 +147,10 @@ for _short, _name in _COMPARISONS.items():
     setattr(ActiveArray, f"__{_short}__", _array_operator(_name))
 for _short, _name in _UNARY.items():
     setattr(ActiveArray, f"__{_short}__", lambda self, code=CODE[_name]: apply(code, self))
+for _short, _inverse in _INVERSES.items():
+    setattr(ActiveArray, f"__{_short}__", lambda self, ufunc=_inverse: of_bits(ufunc, self))
 for _short, _ufunc in BITS.items():
     _method = bits_operator(_ufunc)
     setattr(ActiveArray, f"__{_short}__", _method)
     setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
     setattr(ActiveArray, f"__r{_short}__", bits_operator(_ufunc, reflected=True))
-ActiveArray.__invert__ = lambda self: of_bits(np.invert, self)

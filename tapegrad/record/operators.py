@@ -149,8 +149,9 @@ def install() -> None:
     for short, op_name in _SLOW.items():
         setattr(Active, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
         setattr(Active, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
-    Active.__pow__ = _power
-    Active.__rpow__ = _slow_operator(_POWER, reflected=True)
+    powers = {"__pow__": _power, "__rpow__": _slow_operator(_POWER, reflected=True)}
+    for dunder, method in powers.items():
+        setattr(Active, dunder, method)
     for short, ufunc in BITS.items():
         setattr(ActiveBool, f"__{short}__", bits_operator(ufunc))
         setattr(ActiveBool, f"__r{short}__", bits_operator(ufunc, reflected=True))

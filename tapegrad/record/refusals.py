@@ -113,9 +113,10 @@ def _advice(site: Site) -> str:
         name = f"{module}.{name}" if module not in (None, "builtins") else name
         return f"{name} can't take active numbers here; write it with functions that are recorded"
     if site.is_element:
+        array = site.expression.rpartition("[")[0]
         return (
-            f"{site.expression} is an element of a plain array: make that array in the recorded "
-            "function, or with np.zeros_like of an active array"
+            f"{site.expression} is an element of a plain array: write y = np.array({array}, float) "
+            "in the recorded function, and store into y"
         )
     return f"{site.expression or 'it'} needs plain numbers; write it with recorded functions"
 

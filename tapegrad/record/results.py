@@ -17,8 +17,9 @@ import numpy as np
 
 from tapegrad.record import creation
 from tapegrad.record.active import Active
-from tapegrad.record.array import tapes_in
-from tapegrad.record.functions.registry import array_ufunc
+from tapegrad.record.arithmetic import is_bitwise
+from tapegrad.record.array import ActiveArray, tapes_in
+from tapegrad.record.functions.registry import RULES, known_code, record
 from tapegrad.record.nesting import is_recording
 
 _STORES = ("STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
@@ -72,22 +73,39 @@ def holds_actives(thing: Any) -> bool:
     return type(thing) in (list, tuple) and any(True for _ in tapes_in(thing))
 
 
+_ACTIVES = frozenset([Active, ActiveArray])
+_NUMBERS = _ACTIVES | {float, int}
+
+
 class RecordedUfunc:
     """What stands for a ufunc: it to all who ask, and called in its own way."""
+
+    __slots__ = ("_arity", "_code", "_original")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return np.ufunc
 
     def __init__(self, original: np.ufunc) -> None:
-        self.__dict__.update(_original=original, __doc__=original.__doc__)
+        self._original = original
+        code = known_code(original)
+        is_row = code is not None and original not in RULES and not is_bitwise(original)
+        self._code: Any = code
+        self._arity = original.nin if is_row else -1
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the ufunc."""
-        original = self._original
-        if len(args) == 1 and not kwargs and type(args[0]) is Active:
-            return array_ufunc(args[0], original, "__call__", *args)
-        return self._called(original, args, kwargs, sys._getframe(1).f_code)
+        if len(args) == self._arity and not kwargs:  # what NumPy comes to as well
+            if len(args) == 1:
+                if type(args[0]) in _ACTIVES:
+                    return record(self._code, *args)
+            else:
+                first, second = type(args[0]), type(args[1])
+                if (first in _ACTIVES and second in _NUMBERS) or (
+                    second in _ACTIVES and first in _NUMBERS
+                ):
+                    return record(self._code, *args)
+        return self._called(self._original, args, kwargs, sys._getframe(1).f_code)
 
     @staticmethod
     def _called(function: Any, args: Any, kwargs: Any, caller: CodeType) -> Any:

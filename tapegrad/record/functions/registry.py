@@ -76,11 +76,16 @@ def _learn(ufunc: np.ufunc) -> None:
             RULES[ufunc] = SPECIAL_RULES[name]
 
 
-def code_of(ufunc: np.ufunc) -> int:
-    """Return the operation that a ufunc is."""
+def known_code(ufunc: np.ufunc) -> int | None:
+    """Return the operation that a ufunc is, or None."""
     if ufunc not in _codes:
         _learn(ufunc)
-    code = _codes[ufunc]
+    return _codes[ufunc]
+
+
+def code_of(ufunc: np.ufunc) -> int:
+    """Return the operation that a ufunc is."""
+    code = known_code(ufunc)
     if code is None:
         raise _no_rule(ufunc.__name__)
     return code
@@ -161,7 +166,7 @@ def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
     if isinstance(result, Active) or (isinstance(result, ActiveArray) and not result.is_passive):
         raise UnsupportedFunctionError(
             f"{name} can't store active numbers in a plain array (`out=` or an in-place operator): "
-            "make that array with np.zeros_like of an active one, or write x = x + y for x += y"
+            "write y = np.array(y, float) for that array first, or y = y + x for y += x"
         )
     np.copyto(out, np.asarray(result), where=where)
     return out
