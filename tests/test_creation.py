@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
 import pickle
 
 import numpy
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.ndimage
 from numpy import zeros
 
 import tapegrad as tg
@@ -199,6 +202,24 @@ def test_a_function_that_stores_nothing_gets_plain_results():
         return np.sum(np.exp(TABLE) * x)
 
     assert_gradient(plain)
+
+
+def test_results_are_arrays_to_foreign_code():
+    def function(x):
+        y = np.exp(TABLE)
+        y[0] = 2.0
+        assert scipy.linalg.norm(y) == np.linalg.norm(y.tolist())
+        assert y.tobytes() == np.array(y.tolist()).tobytes()
+        assert pickle.loads(pickle.dumps(y)).tolist() == y.tolist()
+        assert scipy.ndimage.gaussian_filter(y, 1.0).shape == y.shape
+        assert (y.strides, y.flags.c_contiguous) == ((8,), True)
+        assert all(type(number) is float for number in y.tolist())
+        y[1] = x[1]
+        with pytest.raises(LostDerivativeError):
+            y.tobytes()
+        return np.sum(y * x)
+
+    assert tg.grad(function)(np.ones(3)).tolist() == [2.0, 2.0, math.exp(0.9)]
 
 
 def test_a_ufunc_is_itself_to_all_who_ask():

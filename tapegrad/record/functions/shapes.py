@@ -76,3 +76,20 @@ def _all_of(answer: bool) -> Callable[[Any], Any]:
 
 rule(np.iscomplex)(_all_of(False))
 rule(np.isreal)(_all_of(True))
+
+
+# --- how an array lies in memory --------------------------------------------------------------
+
+
+def _flags(self: ActiveArray) -> Any:
+    """How the elements lie in memory, and whether they may be written."""
+    return self.data.flags
+
+
+def _strides(self: ActiveArray) -> tuple[int, ...]:
+    """Bytes from one element to the next along each axis of the array it stands for."""
+    return tuple(step * self.itemsize // self.data.itemsize for step in self.data.strides)
+
+
+for _name, _question in {"flags": _flags, "strides": _strides}.items():
+    setattr(ActiveArray, _name, property(_question))
