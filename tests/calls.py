@@ -15,7 +15,8 @@ _FIRST = ("absolute amax amin all any argmax argmin argsort argwhere around arra
           "linalg.norm max mean median min nan_to_num nanargmax nanargmin nancumprod nancumsum "
           "nanmax nanmean nanmin nanprod nanstd nansum nanvar ndim nonzero ones_like prod ptp "
           "ravel real real_if_close rot90 round shape sinc size sort squeeze std sum trace "
-          "transpose tril triu unique vander var zeros_like gradient trapezoid")  # fmt: skip
+          "transpose tril triu unique vander var zeros_like gradient trapezoid "
+          "linalg.matrix_transpose matrix_transpose")  # fmt: skip
 _BOTH = ("allclose append array_equal broadcast_arrays column_stack convolve correlate divmod "
          "dot inner isclose kron linalg.solve linalg.vecdot lexsort matmul may_share_memory "
          "meshgrid outer polyval shares_memory vdot vecdot")  # fmt: skip
@@ -58,21 +59,30 @@ CALLS = {f"numpy.{name}": [form(_named(name))] for names, form in _FORMS for nam
 _FURTHER = {
     "all": [lambda x, y: np.all(x > y, axis=-1)],
     "any": [lambda x, y: np.any(x > y, axis=0)],
+    "angle": [lambda x, y: np.angle(x - 0.5), lambda x, y: np.angle(-x, deg=True)],
     "apply_along_axis": [lambda x, y: np.apply_along_axis(np.sum, 0, x)],
     "argpartition": [lambda x, y: np.argpartition(np.atleast_1d(x), 0)[..., 0]],
     "array_split": [lambda x, y: np.array_split(x, 2)],
     "average": [lambda x, y: np.average(x, weights=y), lambda x, y: np.average(x, axis=-1)],
+    "bincount": [_lines(lambda x, y: np.bincount(np.arange(len(x)) % 2, x, 3)),
+                 _lines(lambda x, y: np.bincount([1, 0, 1], weights=y[:3]))],
     "broadcast_to": [lambda x, y: np.broadcast_to(x, (2, *np.shape(x)))],
     "choose": [lambda x, y: np.choose(np.zeros(np.shape(x), int), [x, y])],
     "clip": [lambda x, y: np.clip(x, 0.4, y), lambda x, y: np.clip(0.5, x, y)],
     "compress": [lambda x, y: np.compress([True], x), _lines(lambda x, y: np.compress(x > y, y))],
+    "can_cast": [lambda x, y: np.can_cast(x, np.float64)],
+    "common_type": [lambda x, y: np.common_type(x, y) is np.float64],
     "copyto": [_changed(np.copyto), _changed(lambda x, y: np.copyto(x, y, where=y > 0.5))],
+    "corrcoef": [lambda x, y: np.corrcoef(x + np.square(y)), lambda x, y: np.corrcoef(x, y**2)],
+    "cov": [lambda x, y: np.cov(x, y), lambda x, y: np.cov(x, rowvar=False, ddof=0),
+            lambda x, y: np.cov(x, aweights=np.ravel(y)[: np.shape(np.atleast_2d(x))[1]])],
     "cross": [lambda x, y: np.cross(np.ravel(x)[:3], np.ravel(y)[:3])],
     "cumulative_prod": [lambda x, y: np.cumulative_prod(np.ravel(x), include_initial=True)],
     "cumulative_sum": [lambda x, y: np.cumulative_sum(np.atleast_1d(x), axis=-1)],
     "cumsum": [lambda x, y: np.cumsum(x, axis=-1), lambda x, y: np.cumsum(x[::-1])],
     "cumprod": [lambda x, y: np.cumprod(x, axis=0), lambda x, y: np.cumprod(np.transpose(x))],
     "delete": [lambda x, y: np.delete(x, 0, axis=-1)],
+    "diag_indices_from": [lambda x, y: x[np.diag_indices_from(y)]],
     "diff": [lambda x, y: np.diff(x, axis=0), lambda x, y: np.diff(x, prepend=0.5)],
     "digitize": [lambda x, y: np.digitize(x, [0.2, 0.5, 0.7])],
     "dot": [lambda x, y: x.dot(x), lambda x, y: np.dot(np.transpose(x), y),
@@ -81,19 +91,52 @@ _FURTHER = {
     "einsum": [lambda x, y: np.einsum("...,...", x, y), lambda x, y: np.einsum("...i->...", x),
                lambda x, y: np.einsum("ij,kj->ik", x, y), lambda x, y: np.einsum("ii", x),
                lambda x, y: np.einsum("...i,...i,...i", x, y, x)],
+    "einsum_path": [lambda x, y: len(np.einsum_path("...i,...i", x, y)[0])],
     "empty_like": [lambda x, y: np.shape(np.empty_like(x))],
     "expand_dims": [lambda x, y: np.expand_dims(x, 0)],
     "extract": [lambda x, y: np.extract(x > y, y)],
+    "fft.fftshift": [lambda x, y: np.fft.fftshift(x), lambda x, y: np.fft.fftshift(x, axes=-1)],
+    "fft.ifftshift": [lambda x, y: np.fft.ifftshift(x)],
     "fill_diagonal": [_changed(lambda x, y: np.fill_diagonal(x, 2.0)),
                       _changed(lambda x, y: np.fill_diagonal(x, np.ravel(y)[:1]))],
     "full_like": [lambda x, y: np.full_like(x, 2.0), lambda x, y: np.full_like(x, y)],
     "geomspace": [lambda x, y: np.geomspace(x, y, 4)],
     "gradient": [lambda x, y: np.gradient(x, 2.0, axis=0)],
+    "histogram": [
+        lambda x, y: np.histogram(x, 3, (0.0, 1.0), weights=y),
+        lambda x, y: np.histogram(x, [0.0, 0.3, 0.6, 1.0], weights=np.ones(np.shape(x))),
+        lambda x, y: np.histogram(np.linspace(0.0, 1.0, np.size(y)).reshape(np.shape(y)), 4,
+                                  density=True, weights=y),
+        lambda x, y: np.histogram(x, 5)],
+    "histogram_bin_edges": [lambda x, y: np.histogram_bin_edges(x, 4)],
     "hsplit": [lambda x, y: np.hsplit(x, 1)],
     "insert": [lambda x, y: np.insert(x, 0, y[:1] if np.ndim(y) == 1 else 2.0, axis=0)],
     "interp": [lambda x, y: np.interp(x, [0.0, 0.5, 1.0], [1.0, 3.0, 2.0]),
                _lines(lambda x, y: np.interp(0.4, np.cumsum(x), y))],
+    "iscomplex": [lambda x, y: np.iscomplex(x)],
+    "isreal": [lambda x, y: np.isreal(x)],
+    "ix_": [lambda x, y: x[np.ix_(np.ones(np.shape(x)[0]) > 0.5, y[0] > 0.5)],
+            lambda x, y: x[np.ix_(*[np.ravel(y[..., :1]) > 0.3])]],
+    "lib.stride_tricks.sliding_window_view": [
+        lambda x, y: np.lib.stride_tricks.sliding_window_view(x, 2, axis=-1)],
+    "linalg.cross": [lambda x, y: np.linalg.cross(np.ravel(x)[:3], np.ravel(y)[:3])],
     "linalg.det": [lambda x, y: np.linalg.det(np.matmul(x, np.swapaxes(y, -1, -2)))],
+    "linalg.diagonal": [lambda x, y: np.linalg.diagonal(x, offset=1)],
+    "linalg.matmul": [lambda x, y: np.linalg.matmul(x, np.swapaxes(y, -1, -2))],
+    "linalg.matrix_norm": [lambda x, y: np.linalg.matrix_norm(x, keepdims=True)],
+    "linalg.matrix_power": [
+        lambda x, y, n=n: np.linalg.matrix_power(np.matmul(x, np.swapaxes(y, -1, -2)), n)
+        for n in (0, 1, 2, 5)] + [lambda x, y: np.linalg.matrix_power(
+            np.matmul(x, np.swapaxes(y, -1, -2)) + 3.0 * np.eye(np.shape(x)[-2]), -2)],
+    "linalg.multi_dot": [lambda x, y: np.linalg.multi_dot([x, y.T, x, np.ones(np.shape(x)[-1])]),
+                         lambda x, y: np.linalg.multi_dot([x, y.T])],
+    "linalg.outer": [lambda x, y: np.linalg.outer(x, y)],
+    "linalg.slogdet": [lambda x, y: np.linalg.slogdet(
+        np.matmul(x, np.swapaxes(y, -1, -2)) + 3.0 * np.eye(np.shape(x)[-2]))],
+    "linalg.tensordot": [lambda x, y: np.linalg.tensordot(x, y, axes=1)],
+    "linalg.trace": [lambda x, y: np.linalg.trace(x, offset=-1)],
+    "linalg.vector_norm": [lambda x, y: np.linalg.vector_norm(x, axis=-1, keepdims=True),
+                           lambda x, y: np.linalg.vector_norm(x, ord=1)],
     "linalg.norm": [lambda x, y: np.linalg.norm(x, axis=-1),
                     lambda x, y: np.linalg.norm(np.append(x, 0.25), 1),
                     lambda x, y: np.linalg.norm(np.append(x, y), np.inf) if np.size(x) else x],
@@ -143,6 +186,11 @@ _FURTHER = {
     "trapezoid": [lambda x, y: np.trapezoid(x, y)],
     "unique": [lambda x, y: np.unique(np.concatenate([np.ravel(x), np.ravel(x)]))],
     "var": [lambda x, y: np.var(x, axis=-1, ddof=1)],
+    "tril_indices_from": [lambda x, y: x[np.tril_indices_from(y, 1)]],
+    "triu_indices_from": [lambda x, y: x[np.triu_indices_from(x)]],
+    "unstack": [lambda x, y: np.unstack(x, axis=-1)],
+    "unwrap": [lambda x, y: np.unwrap(10.0 * x), lambda x, y: np.unwrap(x, period=0.5, axis=0),
+               lambda x, y: np.unwrap(y, 0.3)],
     "vsplit": [lambda x, y: np.vsplit(x, 1)],
     "where": [lambda x, y: np.where(x > y, x, y), lambda x, y: np.where(y > 0.5, 1.0, x)],
 }  # fmt: skip

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import math
+import operator
+import pickle
+
 import numpy
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.ndimage
 from numpy import zeros
 
 import tapegrad as tg
+from tapegrad.errors import LostDerivativeError
 from tests.recorded_gradient import POINT, assert_gradient
+
+
+def filled_with(array, number):
+    array[...] = number
+    return array
+
 
 # --- arrays that can hold active numbers --------------------------------------------------------
 
@@ -35,6 +50,8 @@ MAKERS = {
     "full": lambda x: np.full(3, 1.5),
     "full of an active": lambda x: np.full(3, x[0]),
     "full of actives": lambda x: np.full((3,), x),
+    "ndarray": lambda x: filled_with(np.ndarray(3), 0.25),
+    "ndarray of a shape": lambda x: filled_with(np.ndarray(shape=(1, 3), dtype=float), 0.5)[0],
     "eye": lambda x: np.eye(3)[1],
     "identity": lambda x: np.identity(3)[2],
     "arange": lambda x: np.arange(3.0),
@@ -72,6 +89,152 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_an_array_made_by_the_function_holds_active_numbers(name):
     assert_gradient(filled(MAKERS[name]))
+
+
+def test_ndarray_is_the_type_where_it_is_not_called():
+    def function(x):
+        plain = np.array([1, 2, 3])
+        assert type(plain) is np.ndarray
+        assert isinstance(x, np.ndarray)
+        assert {np.ndarray: 1}[type(plain)] == 1
+        assert np.ndarray((2,), int).dtype == np.int_
+        assert np.ndarray((2,), buffer=bytearray(16)).tolist() == [0.0, 0.0]
+        return np.sum(plain * x)
+
+    assert_gradient(function)
+
+
+# --- results of functions ------------------------------------------------------------------------
+
+TABLE = np.array([0.2, 0.5, 0.9])
+RESULTS = {
+    "copy": lambda: np.copy(TABLE),
+    "exp": lambda: np.exp(TABLE),
+    "sum of two": lambda: np.add(TABLE, 1.0),
+    "tile": lambda: np.tile(TABLE, 2),
+    "repeat": lambda: np.repeat(TABLE, 2),
+    "outer": lambda: np.outer(TABLE, TABLE)[1],
+    "outer of a ufunc": lambda: np.multiply.outer(TABLE, TABLE)[0],
+    "accumulated": lambda: np.add.accumulate(TABLE),
+    "hstack": lambda: np.hstack([TABLE, TABLE]),
+    "concatenate": lambda: np.concatenate((TABLE, [1.0])),
+    "where": lambda: np.where(TABLE > 0.3, TABLE, 0.0),
+    "sort": lambda: np.sort(TABLE)[::-1],
+    "gradient of several": lambda: np.gradient(np.outer(TABLE, TABLE))[0][1],
+    "cumsum": lambda: np.cumsum(TABLE),
+    "interp": lambda: np.interp(TABLE, [0.0, 1.0], [2.0, 3.0]),
+    "dot": lambda: np.dot(np.eye(3), TABLE),
+    "clip": lambda: np.clip(TABLE, 0.3, 0.8),
+    "pad": lambda: np.pad(TABLE, 1),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_result_of_a_function_of_constants_can_be_stored_into(name):
+    make = RESULTS[name]
+    source = f"def function(x):\n    y = {name_of(make)}\n" + (
+        "    for i in range(3):\n        y[i] = x[i] ** 2 + y[i]\n    y[1:3] *= x[0]\n"
+        "    return np.sum(y[:3] * x)\n"
+    )
+    names = {"np": np, "TABLE": TABLE}
+    exec(source, names)
+    assert_gradient(names["function"])
+    assert TABLE.tolist() == [0.2, 0.5, 0.9]
+
+
+def name_of(make):
+    """Return the text of what a function of one line returns."""
+    return inspect.getsource(make).partition("lambda: ")[2].rstrip().rstrip(",")
+
+
+def test_in_place_operators_and_out_store_into_results():
+    def function(x):
+        y = np.sqrt(TABLE)
+        y += x
+        z = np.exp(TABLE)
+        np.multiply(y, x, out=z)
+        w = np.copy(TABLE)
+        np.fill_diagonal(np.reshape(w[:1], (1, 1)), x[2])
+        w.fill(x[1])
+        return np.sum(y * z * w)
+
+    assert_gradient(function)
+
+
+def test_a_plain_array_is_named_with_the_line_that_makes_it_hold_active_numbers():
+    kept = np.array([1.0, 2.0, 3.0])
+
+    def storing(x):
+        y = kept * 1
+        y[0] = x[0]
+        return np.sum(y * x)
+
+    def as_told(x):
+        y = kept * 1
+        y = np.array(y, float)
+        y[0] = x[0]
+        return np.sum(y * x)
+
+    with pytest.raises(LostDerivativeError, match=r"write y = np\.array\(y, float\) in"):
+        tg.grad(storing)(POINT)
+    assert_gradient(as_told)
+
+
+def test_what_shares_memory_with_an_argument_stays_a_view_of_it():
+    kept = np.ones((2, 3))
+
+    def function(x):
+        rows = np.reshape(kept, (3, 2))
+        rows[0, 0] += 1.0
+        flat, same = np.ravel(kept), np.negative(kept, out=kept)
+        flat[5] = 4.0
+        assert same is kept
+        return np.sum(x) * float(kept[0, 0]) + float(kept[1, 2])
+
+    tg.value_and_grad(function)(np.ones(3))
+    assert kept.tolist() == [[-2.0, -1.0, -1.0], [-1.0, -1.0, 4.0]]
+
+
+def test_a_function_that_stores_nothing_gets_plain_results():
+    def plain(x):
+        assert type(np.exp(TABLE)) is np.ndarray
+        assert type(np.hstack([TABLE, TABLE])) is np.ndarray
+        return np.sum(np.exp(TABLE) * x)
+
+    assert_gradient(plain)
+
+
+def test_results_are_arrays_to_foreign_code():
+    def function(x):
+        y = np.exp(TABLE)
+        y[0] = 2.0
+        assert scipy.linalg.norm(y) == np.linalg.norm(y.tolist())
+        assert y.tobytes() == np.array(y.tolist()).tobytes()
+        assert pickle.loads(pickle.dumps(y)).tolist() == y.tolist()
+        assert scipy.ndimage.gaussian_filter(y, 1.0).shape == y.shape
+        assert (y.strides, y.flags.c_contiguous) == ((8,), True)
+        assert all(type(number) is float for number in y.tolist())
+        y[1] = x[1]
+        with pytest.raises(LostDerivativeError):
+            y.tobytes()
+        return np.sum(y * x)
+
+    assert tg.grad(function)(np.ones(3)).tolist() == [2.0, 2.0, math.exp(0.9)]
+
+
+def test_a_ufunc_is_itself_to_all_who_ask():
+    def function(x):
+        assert isinstance(np.exp, np.ufunc)
+        assert np.exp.nin == 1
+        assert np.exp.__name__ == "exp"
+        assert {np.exp: 2.0}[np.exp] == 2.0
+        assert pickle.loads(pickle.dumps(np.exp)) == np.exp
+        out = np.zeros(3)
+        assert np.sin(x, out) is out
+        apply = [np.sin, np.exp]
+        return functools.reduce(np.add, [f(x[0]) for f in apply]) + np.sqrt([x[0], 2.0])[0] * x[1]
+
+    assert_gradient(function)
 
 
 def test_an_empty_array_is_filled_by_rows_and_masks():
@@ -118,12 +281,32 @@ def test_lists_and_tuples_of_numbers_are_operands():
     assert_gradient(lambda x: np.maximum(x[0], [0.1, 2.0]).sum() + np.diag([x[0], x[1]])[1, 1])
 
 
-@pytest.mark.parametrize("operation", [lambda a, b: a - b, lambda a, b: b - a, lambda a, b: a / b])
-def test_a_list_and_a_number_raise_as_plain_ones_do(operation):
+OPERATORS = [operator.add, operator.sub, operator.truediv, operator.floordiv, operator.mod,
+             operator.pow]  # fmt: skip
+ORDERS = [operator.lt, operator.le, operator.gt, operator.ge]
+
+
+@pytest.mark.parametrize("operation", OPERATORS)
+@pytest.mark.parametrize("numbers", [[1.5, 2.1], (3.0, 1)])
+def test_an_element_and_a_list_are_operands_as_to_numpy(operation, numbers):
+    assert_gradient(lambda x: np.sum(operation(x[0], numbers) * x[:2]))
+    assert_gradient(lambda x: np.sum(operation(numbers, x[0]) * x[:2]))
+
+
+@pytest.mark.parametrize("operation", ORDERS)
+def test_an_element_is_compared_with_a_list_as_by_numpy(operation):
+    assert_gradient(lambda x: np.sum(operation(x[0], [0.1, 2.0]) * x[:2]))
+
+
+REFUSED = [lambda a: a * [1.0, 2.0], lambda a: [1.0, 2.0] * a, lambda a: a - "b", lambda a: a ** {}]
+
+
+@pytest.mark.parametrize("operation", REFUSED)
+def test_an_element_times_a_list_raises_and_so_does_what_is_no_number(operation):
     with pytest.raises(TypeError):
-        operation([1.0, 2.0], 0.5)
-    with pytest.raises(TypeError, match=r"unsupported operand type.*list"):
-        tg.grad(lambda x: operation([1.0, 2.0], x))(0.5)
+        operation(np.ones(1)[0])
+    with pytest.raises(TypeError):
+        tg.grad(lambda x: operation(x[0]))(np.ones(1))
 
 
 # --- object arrays --------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ BOUND = {
     "map": (lambda x, f=math.exp: sum(map(f, [x])), "math.exp", "write np.exp"),
     "erf": (lambda x, f=math.erf: f(x), "math.erf", "scipy.special.erf"),
     "float": (lambda x: float(x), "leave float() out", "stop_gradient"),
-    "element": (stored, "PLAIN[1]", "make that array in the recorded function"),
-    "maker": (by_default, "y[0]", "make that array in the recorded function"),
+    "element": (stored, "PLAIN[1]", "write y = np.array(PLAIN, float) in the recorded"),
+    "maker": (by_default, "y[0]", "write y = np.array(y, float) in the recorded"),
     "mean": (lambda x: statistics.mean([x, x]), "statistics.mean", "stop_gradient"),
     "stdev": (lambda x: statistics.stdev([x, 2 * x]), "statistics.stdev", "stop_gradient"),
     "text": (lambda x: "%f" % x, "needs plain numbers", "stop_gradient"),  # noqa: UP031

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+import tapegrad as tg
 from tapegrad import special
 
 mp = mpmath.mp
@@ -103,3 +104,14 @@ def test_negative_whole_powers_underflow_gradually():
     for x, n, wanted in ((1e103, -3, 1e-309), (1e80, -4, 1e-320), (-1e155, -2, 1e-310)):
         assert special.powi(x, float(n)) == pytest.approx(wanted, rel=1e-3, abs=0.0)
     assert special.powi(1e-154, -2.0) == pytest.approx(1e308, rel=1e-15)
+
+
+@pytest.mark.parametrize("order", [-math.inf, -2.0, -1.0, 2.5, 171.0, 200.0, 201.0, 1e16, 1e300,
+                                   math.inf, math.nan])  # fmt: skip
+def test_polygamma_of_an_absurd_order_is_scipys(order):
+    x = np.array([0.5, 1.0, 1.5, 2.0, 3.7, 40.0, -0.5, -1.3, -1.5, -2.0, math.nan])
+    with np.errstate(all="ignore"):
+        wanted = scipy.special.polygamma(order, x)
+    np.testing.assert_array_equal([special.polygamma(order, one) for one in x], wanted)
+    found = tg.value_and_grad(lambda x: scipy.special.polygamma(order, x))(0.5)[0]
+    np.testing.assert_array_equal(found, wanted[0])

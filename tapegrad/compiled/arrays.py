@@ -13,10 +13,12 @@ import numpy as np
 from numba import types
 from numba.core.typing import npydecl
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, overload
+from numba.extending import lower_builtin, lower_cast, overload
+from numba.np import arrayobj
 
 from tapegrad.ops import OPS
 from tapegrad.record.kinds import (
+    ActiveType,
     active,
     expressions,
     is_active,
@@ -86,6 +88,18 @@ def _define_all() -> None:
 
 
 _define_all()
+
+
+@lower_cast(types.Array, ActiveType)
+def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) -> Any:
+    """Emit what an array without axes holds, as NumPy stores it in an element of another."""
+    if fromty.ndim:
+        raise NotImplementedError(
+            f"an array of {fromty.ndim} axes can't be stored in one element of another"
+        )
+    array = arrayobj.make_array(fromty)(context, builder, val)
+    element = arrayobj.load_item(context, builder, fromty, array.data)
+    return context.cast(builder, element, fromty.dtype, toty)
 
 
 # --- in place ---------------------------------------------------------------------------------

@@ -90,6 +90,39 @@ def _clip(a: Any, a_min: Any, a_max: Any) -> Any:
     return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)
 
 
+@stand_in(np.round, np.around, method="round")
+def _round(a: Any, decimals: Any = 0) -> Any:
+    if not is_active(a) and not holds_actives(a):
+        return lambda a, decimals=0: np.round(a, decimals)
+    if not isinstance(a, types.Array):
+
+        def of_number(a: Any, decimals: Any = 0) -> Any:
+            out = cleared(1, a)
+            _round_into(out, 0, a, decimals)
+            return out[0]
+
+        return of_number
+
+    def of_array(a: Any, decimals: Any = 0) -> Any:
+        out = cleared(a.shape, a)
+        for index in np.ndindex(a.shape):
+            _round_into(out, index, a[index], decimals)
+        return out
+
+    return of_array
+
+
+@register_jitable
+def _round_into(out: Any, index: Any, x: Any, decimals: Any) -> None:
+    scale = 10.0 ** abs(decimals)
+    if decimals == 0:
+        out[index] = np.rint(x)
+    elif decimals > 0:
+        out[index] = np.rint(x * scale) / scale
+    else:
+        out[index] = np.rint(x / scale) * scale
+
+
 register(stop_gradient, "stop")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tapegrad.compiled.stand_ins import maker, stand_in
+from tapegrad.compiled.stand_ins import cleared, maker, stand_in
 from tapegrad.record.kinds import active, is_active, is_number, linearised
 
 _FLOATS = (types.float64, active, linearised)
@@ -29,6 +29,8 @@ def _is_float(dtype: Any) -> bool:
         return True
     if isinstance(dtype, types.Function):
         return dtype.typing_key is float
+    if isinstance(dtype, types.StringLiteral):
+        return np.dtype(dtype.literal_value) == np.float64
     return getattr(dtype, "dtype", getattr(dtype, "instance_type", None)) in (
         types.float64,
         active,
@@ -103,6 +105,25 @@ def _identity(kind: Any) -> Any:
             array = np.zeros((n, n), kind)
             for i in range(n):
                 array[i, i] = 1.0
+            return array
+
+        return implementation
+
+    return choose
+
+
+@maker(np.linspace)
+def _linspace(kind: Any) -> Any:
+    def choose(start: Any, stop: Any, num: Any = 50) -> Any:
+        def implementation(start: Any, stop: Any, num: Any = 50) -> Any:
+            array = np.zeros(num, kind)
+            rise = cleared(1, array)
+            if num > 1:
+                rise[0] = (stop - start) / (num - 1)
+            for i in range(num):
+                array[i] = i * rise[0] + start
+            if num > 1:
+                array[num - 1] = stop
             return array
 
         return implementation

@@ -10,7 +10,7 @@ import functools
 from importlib import import_module
 
 _MODULES = (
-    "arrays", "choices", "conversion", "creation", "ordering", "reductions", "scalars",
+    "arrays", "calculus", "choices", "conversion", "creation", "ordering", "reductions", "scalars",
     "statements", "tuples",
 )  # fmt: skip
 

@@ -103,7 +103,7 @@ arrayobj.lt_implementation = _order
 
 
 @register_jitable
-def _place(a: Any, number: Any, side: Any) -> int:
+def place(a: Any, number: Any, side: Any) -> int:
     """Return where a number belongs in a sorted array; NaNs are last. Each step is compared."""
     low, high = 0, len(a)
     while low < high:
@@ -123,12 +123,12 @@ def _searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any
     if not is_omitted(sorter):
         return None
     if not isinstance(v, types.Array):
-        return lambda a, v, side="left", sorter=None: _place(a, v, side)
+        return lambda a, v, side="left", sorter=None: place(a, v, side)
 
     def implementation(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
         places = np.empty(v.shape, np.int64)
         for index in np.ndindex(v.shape):
-            places[index] = _place(a, v[index], side)
+            places[index] = place(a, v[index], side)
         return places
 
     return implementation

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import lower_builtin, register_jitable
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
@@ -70,9 +71,13 @@ def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
 
 
 @register_jitable
-def _two_others(shape: Any, axis: Any) -> Any:
-    axis = axis % 3
-    return (shape[1 if axis == 0 else 0], shape[1 if axis == 2 else 2])
+def _others(shape: Any, axis: Any) -> Any:
+    """Return a shape without the length of one axis."""
+    axis = axis % len(shape)
+    rest = shape[1:]
+    for k in range(axis):
+        rest = tuple_setitem(rest, k, shape[k])
+    return rest
 
 
 def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
@@ -81,18 +86,32 @@ def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
         return lambda a, axis=None: _chain(operation, a, start)
     if a.ndim == 2:
         return lambda a, axis=None: _along(operation, a, axis, start)
-    return lambda a, axis=None: _along(operation, a, axis, start).reshape(
-        _two_others(a.shape, axis)
-    )
+    return lambda a, axis=None: _along(operation, a, axis, start).reshape(_others(a.shape, axis))
 
 
 @stand_in(np.sum, method="sum")
-def _sum(a: Any, axis: Any = None) -> Any:
+def sum_(a: Any, axis: Any = None) -> Any:
+    """Choose a sum, of all elements or along an axis."""
     if holds_actives(a):
         return _reduction(_add, 0.0, a, axis)
     if is_omitted(axis):
         return lambda a, axis=None: a.sum()
     return lambda a, axis=None: a.sum(axis)
+
+
+@stand_in(np.nansum)
+def _nansum(a: Any) -> Any:
+    if not holds_actives(a):
+        return lambda a: np.nansum(a)
+
+    def implementation(a: Any) -> Any:
+        out = cleared(1, a)
+        for number in a.flat:
+            if not np.isnan(number):
+                out[0] += number
+        return out[0]
+
+    return implementation
 
 
 @stand_in(np.prod, method="prod")
@@ -121,22 +140,22 @@ def _mean(a: Any, axis: Any = None) -> Any:
     if not holds_actives(a):
         return lambda a, axis=None: a.mean()
     if is_omitted(axis):
-        return lambda a, axis=None: _sum(a) / a.size
-    return lambda a, axis=None: _sum(a, axis) / a.shape[axis]
+        return lambda a, axis=None: sum_(a) / a.size
+    return lambda a, axis=None: sum_(a, axis) / a.shape[axis]
 
 
 @stand_in(np.var, method="var")
 def _var(a: Any) -> Any:
     if not holds_actives(a):
         return lambda a: a.var()
-    return lambda a: _sum((a - _sum(a) / a.size) ** 2) / a.size
+    return lambda a: sum_((a - sum_(a) / a.size) ** 2) / a.size
 
 
 @stand_in(np.std, method="std")
 def _std(a: Any) -> Any:
     if not holds_actives(a):
         return lambda a: a.std()
-    return lambda a: np.sqrt(_sum((a - _sum(a) / a.size) ** 2) / a.size)
+    return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
 
 
 @stand_in(np.ptp)

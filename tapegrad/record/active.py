@@ -10,7 +10,6 @@ import functools
 import itertools
 import math
 import numbers
-import operator
 from collections.abc import Sequence
 from typing import Any, NoReturn, SupportsFloat
 
@@ -145,21 +144,6 @@ class Active:
 
     def __abs__(self) -> Active:
         return unary(CODE["absolute"], self)
-
-    def __pow__(self, other: Any, modulo: None = None) -> Any:
-        kind = type(other)
-        if kind is not int and kind is not float:
-            return power(self, other)
-        if other == 2:
-            return operator.mul(self, self)
-        code = _POWI if kind is int or other.is_integer() else _POWER
-        value = evaluate.run(code, self.primal, float(other))
-        tape = self.tape
-        slot = tape.append(code, self.slot, tape.constant(other), value)
-        return make(tape, slot, value)
-
-    def __rpow__(self, other: Any) -> Any:
-        return power(other, self)
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other

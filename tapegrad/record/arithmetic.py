@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
-from tapegrad.record.active import power_code
+from tapegrad.record.active import Active, binary, power, power_code
 from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
 from tapegrad.record.nesting import innermost
 from tapegrad.rules import IS_BOOLEAN
@@ -53,6 +55,14 @@ def apply(code: int, *operands: Any) -> Any:
     return wrap(tape, result, IS_BOOLEAN[code])
 
 
+def any_operands(code: int, x: Any, y: Any) -> Any:
+    """Record what an operator of a number means: a list or a tuple is an array, as to NumPy's."""
+    result = power(x, y) if code == _POWER else binary(code, x, y)
+    if result is NotImplemented and any(type(operand) in (list, tuple) for operand in (x, y)):
+        return apply(code, x, y)
+    return result
+
+
 def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     code = CODE[name]
     gives_booleans = IS_BOOLEAN[code]
@@ -80,6 +90,62 @@ def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], 
     return method
 
 
+# --- of truth values --------------------------------------------------------------------------
+
+_LOGICAL = {np.bitwise_and: "logical_and", np.bitwise_or: "logical_or",
+            np.bitwise_xor: "logical_xor", np.invert: "logical_not"}  # fmt: skip
+
+
+def is_bitwise(ufunc: Any) -> bool:
+    """Whether a ufunc is for integers and truth values only."""
+    return ufunc in _LOGICAL
+
+
+def check_bits(ufunc: np.ufunc, *operands: Any) -> bool:
+    """Return whether all operands are truth values, others being integers.
+
+    Raises
+    ------
+    TypeError
+        For floats, as NumPy does.
+    """
+    kinds = [x.dtype if isinstance(x, Active | ActiveArray) else np.asarray(x).dtype
+             for x in operands]  # fmt: skip
+    if any(kind.kind not in "biu" for kind in kinds):
+        raise TypeError(
+            f"ufunc '{ufunc.__name__}' not supported for floats: compare them first, or write "
+            f"np.{_LOGICAL[ufunc]}, which takes any number but zero for true"
+        )
+    return all(kind == np.bool_ for kind in kinds)
+
+
+def of_bits(ufunc: np.ufunc, *operands: Any) -> Any:
+    """Record a bitwise operation of truth values; beside integers they are read, under guards."""
+    if not check_bits(ufunc, *operands):
+        return ufunc(*map(_read, operands))
+    code = CODE[_LOGICAL[ufunc]]
+    if any(isinstance(x, ActiveArray | np.ndarray) for x in operands) or len(operands) == 1:
+        return apply(code, *operands)
+    return binary(code, *operands)
+
+
+def _read(operand: Any) -> Any:
+    if isinstance(operand, Active):
+        return np.bool_(bool(operand))
+    return operand.truth() if isinstance(operand, ActiveArray) else operand
+
+
+def bits_operator(ufunc: np.ufunc, reflected: bool = False) -> Callable[[Any, Any], Any]:
+    """Return the method for an operator that is a bitwise ufunc."""
+    if reflected:
+        return lambda self, other: of_bits(ufunc, other, self)
+    return lambda self, other: of_bits(ufunc, self, other)
+
+
+BITS = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
+"""The ufuncs that operators of truth values are."""
+
+
 def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def in_place(self: ActiveArray, other: Any) -> Any:
         self[...] = method(self, other)
@@ -89,11 +155,11 @@ def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 _ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
-               "pow": "power", "floordiv": "floor_divide", "mod": "remainder",
-               "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
+               "pow": "power", "floordiv": "floor_divide", "mod": "remainder"}  # fmt: skip
 _COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
                 "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "logical_not"}
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute"}
+_INVERSES = {"invert": np.invert}
 
 for _short, _name in _ARITHMETIC.items():
     _method = _array_operator(_name)
@@ -104,3 +170,10 @@ for _short, _name in _COMPARISONS.items():
     setattr(ActiveArray, f"__{_short}__", _array_operator(_name))
 for _short, _name in _UNARY.items():
     setattr(ActiveArray, f"__{_short}__", lambda self, code=CODE[_name]: apply(code, self))
+for _short, _inverse in _INVERSES.items():
+    setattr(ActiveArray, f"__{_short}__", lambda self, ufunc=_inverse: of_bits(ufunc, self))
+for _short, _ufunc in BITS.items():
+    _method = bits_operator(_ufunc)
+    setattr(ActiveArray, f"__{_short}__", _method)
+    setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
+    setattr(ActiveArray, f"__r{_short}__", bits_operator(_ufunc, reflected=True))

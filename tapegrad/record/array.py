@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +167,7 @@ class ActiveArray:
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of numbers."""
-        return [part.tolist() if isinstance(part, ActiveArray) else part for part in self]
+        return [part.tolist() for part in self] if self.ndim else self.item().tolist()
 
     # --- what would lose the derivative -------------------------------------------------------
 
@@ -182,9 +182,6 @@ class ActiveArray:
 
     def __hash__(self) -> int:
         raise UnhashableError("an active array can't be a dictionary key or a member of a set")
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise LostDerivativeError("an active array belongs to its recording and can't be pickled")
 
     def __copy__(self) -> ActiveArray:
         return self.copy()

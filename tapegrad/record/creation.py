@@ -15,13 +15,13 @@ import numpy as np
 
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, is_boolean, objects, tapes_in
-from tapegrad.record.nesting import current, innermost
+from tapegrad.record.nesting import current, innermost, is_recording
 from tapegrad.record.refusals import MAKERS
 
 REPLACEMENTS: dict[Any, Any] = {}
 
 
-def _holding(array: Any) -> Any:
+def holding(array: Any) -> Any:
     """Return a plain float64 array as one that can hold active numbers; others as they are."""
     if type(array) is not np.ndarray or array.dtype != np.float64:
         return array
@@ -32,7 +32,7 @@ def _holding(array: Any) -> Any:
 def _made_by(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
-        return _holding(original(*args, **kwargs))
+        return holding(original(*args, **kwargs))
 
     return make
 
@@ -47,7 +47,7 @@ REPLACEMENTS.update({function: _made_by(function) for function in _MAKERS})
 
 def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     if not any(True for _ in tapes_in(fill_value)):
-        return _holding(np.full(shape, fill_value, *args, **kwargs))
+        return holding(np.full(shape, fill_value, *args, **kwargs))
     tape = innermost([current(), *tapes_in(fill_value)])
     filling = as_active_data(tape, fill_value)
     return ActiveArray(tape, np.broadcast_to(filling, shape).copy())
@@ -57,7 +57,7 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     shape = kwargs.get("shape")
     if any(True for _ in tapes_in(fill_value)):
         return _full(np.shape(a) if shape is None else shape, fill_value)
-    return _holding(np.full_like(a, fill_value, *args, **kwargs))
+    return holding(np.full_like(a, fill_value, *args, **kwargs))
 
 
 REPLACEMENTS[np.full] = _full
@@ -79,7 +79,7 @@ def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int
         has_actives = any(True for _ in tapes_in(thing)) or isinstance(thing, ActiveArray)
         if not has_actives:
             plain = original(thing, dtype, *args, **kwargs)
-            return plain if plain is thing else _holding(plain)
+            return plain if plain is thing else holding(plain)
         if dtype is not None and np.dtype(dtype) == object:
             return _objects(thing)
         if dtype is not None and np.dtype(dtype) != np.float64:
@@ -158,7 +158,7 @@ def _fromiter(iterable: Iterable[Any], dtype: Any, *args: Any, **kwargs: Any) ->
     items = list(itertools.islice(iterable, *args) if args and args[0] >= 0 else iterable)
     if any(True for _ in tapes_in(items)):
         return REPLACEMENTS[np.array](items, dtype)
-    return _holding(np.fromiter(items, dtype, *args, **kwargs))
+    return holding(np.fromiter(items, dtype, *args, **kwargs))
 
 
 REPLACEMENTS[np.fromiter] = _fromiter
@@ -190,3 +190,12 @@ class _Float64Type(type):
 _float64 = np.float64
 REPLACEMENTS[np.float64] = _Float64Type("float64", (np.float64,), {"__module__": "numpy"})
 MAKERS.update(REPLACEMENTS)
+
+
+def _ndarray(*args: Any, **kwargs: Any) -> Any:
+    array = np.ndarray(*args, **kwargs)
+    return holding(array) if array.base is None and is_recording() else array
+
+
+WHERE_CALLED: dict[Any, Any] = {np.ndarray: _ndarray}
+"""The same for types that are meant themselves wherever they aren't called."""

@@ -9,13 +9,16 @@ comes to see the stand-ins, and nobody else.
 
 from __future__ import annotations
 
+import dis
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from tapegrad.record import creation, lists, mathematics
+import numpy as np
+
+from tapegrad.record import creation, lists, mathematics, results
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
 
@@ -24,7 +27,7 @@ from tapegrad.record.nesting import THREAD, is_recording
 
 def _switch(original: Any, replacement: Any) -> Any:
     """Return a function that is `replacement` in a recording thread, and `original` in others."""
-    if isinstance(original, type) or not callable(original):
+    if isinstance(original, type | np.ufunc) or not callable(original):
         return replacement
 
     @functools.wraps(original)
@@ -49,6 +52,7 @@ def _add_switches(replacements: Mapping[Any, Any]) -> None:
 _add_switches(creation.REPLACEMENTS)
 _add_switches(mathematics.REPLACEMENTS)
 _add_switches(lists.REPLACEMENTS)
+_add_switches(results.REPLACEMENTS)
 
 
 @functools.cache
@@ -56,7 +60,7 @@ def _add_switches_of_scipy(module: ModuleType) -> None:
     _add_switches(scipy_special.replacements(module))
 
 
-_VIEWED = ("numpy", "numpy.linalg", "math", "scipy", "scipy.special")
+_VIEWED = ("numpy", "numpy.linalg", "numpy.fft", "math", "scipy", "scipy.special")
 
 
 def is_interceptable(thing: Any) -> bool:
@@ -73,6 +77,28 @@ def is_interceptable(thing: Any) -> bool:
 def switch_of(thing: Any) -> Any:
     """Return the stand-in of a library's function or type."""
     return _switches[thing]
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_of_call(code: CodeType, offset: int) -> bool:
+    """Whether the instruction there reads an attribute in order to call it.
+
+    A null accompanies what is called, before it or after it, by Python's version.
+    """
+    steps = list(dis.get_instructions(code))
+    k = next(k for k, step in enumerate(steps) if step.offset == offset)
+    step, following = steps[k], steps[k + 1].opname
+    if step.opname == "LOAD_METHOD":
+        return True
+    if sys.version_info >= (3, 12) and (step.arg or 0) & 1:  # read as a method
+        return True
+    if sys.version_info >= (3, 13):
+        return following == "PUSH_NULL"
+    owner, before = steps[k - 1], steps[k - 2].opname
+    has_null = before == "PUSH_NULL" or (
+        owner.opname == "LOAD_GLOBAL" and bool((owner.arg or 0) & 1)
+    )
+    return has_null and following not in ("LOAD_ATTR", "LOAD_METHOD")
 
 
 # --- modules ----------------------------------------------------------------------------------
@@ -104,7 +130,12 @@ class ModuleView(ModuleType):
                    _ModuleView__stand_in=stand_in, _ModuleView__keeps=keeps)  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
-        thing = self.__stand_in(getattr(self.__viewed, name))
+        thing = getattr(self.__viewed, name)
+        if type(thing) is type and thing in creation.WHERE_CALLED:
+            frame = sys._getframe(1)
+            is_called = _is_of_call(frame.f_code, frame.f_lasti)
+            return creation.WHERE_CALLED[thing] if is_called else thing
+        thing = self.__stand_in(thing)
         if self.__keeps:
             _own_names(self)[name] = thing
         return thing

@@ -7,6 +7,7 @@ user's code a list or tuple that holds some becomes an active array first.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,31 +17,33 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record import creation
 from tapegrad.record.array import tapes_in
 from tapegrad.record.functions import RULES
+from tapegrad.record.results import holds_actives, storable
 
 _OF_SEQUENCES = {
     np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block,
     np.select, np.choose, np.piecewise, np.lexsort, np.shape, np.ndim, np.size,
+    np.linalg.multi_dot,
 }  # fmt: skip
 
 REPLACEMENTS: dict[Any, Any] = {}
 
 
-def _holds_actives(thing: Any) -> bool:
-    return type(thing) in (list, tuple) and any(True for _ in tapes_in(thing))
-
-
-def _of_lists(original: Callable[..., Any]) -> Callable[..., Any]:
+def _of_lists(original: Callable[..., Any], takes_arrays: bool) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        arrays = [creation.as_array(thing) if _holds_actives(thing) else thing for thing in args]
-        return original(*arrays, **kwargs)
+        arrays = [
+            creation.as_array(thing) if takes_arrays and holds_actives(thing) else thing
+            for thing in args
+        ]
+        caller = sys._getframe(2).f_code  # of the function that chooses between the two
+        return storable(original(*arrays, **kwargs), args, kwargs, caller)
 
     return call
 
 
 for _function in RULES:
-    if not isinstance(_function, np.ufunc) and _function not in _OF_SEQUENCES:
-        REPLACEMENTS[_function] = _of_lists(_function)
+    if not isinstance(_function, np.ufunc):
+        REPLACEMENTS[_function] = _of_lists(_function, _function not in _OF_SEQUENCES)
 for _function in creation.REPLACEMENTS:
     REPLACEMENTS.pop(_function, None)
 

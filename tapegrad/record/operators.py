@@ -6,13 +6,17 @@ Between two numbers of one tape, or a number and a float, an operator appends it
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
 from tapegrad import generated
 from tapegrad.ops import BY_NAME, CODE, OPS, Op
-from tapegrad.record.active import Active, ActiveBool, binary, evaluate, product, unary
+from tapegrad.record.active import Active, ActiveBool, binary, evaluate, make, product, unary
+from tapegrad.record.arithmetic import BITS, any_operands, bits_operator
+
+_POWER, _POWI = CODE["power"], CODE["powi"]
 
 _OPERATOR = """
 def {dunder}(self, other):
@@ -69,16 +73,20 @@ def _operator(dunder: str, op: Op, reflected: bool) -> str:
         compute_float=compute(""),
         a="b" if reflected else "a",
         b="a" if reflected else "b",
-        otherwise=f"product({x}, {y})" if op.symbol == "*" else f"binary({op.code}, {x}, {y})",
+        otherwise=_OTHERWISE.get(op.symbol, "any_operands({code}, {x}, {y})").format(
+            code=op.code, x=x, y=y
+        ),
         result="ActiveBool" if op.boolean else "Active",
     )
 
 
+# A list is no factor, and equals no number.
+_OTHERWISE = {"*": "product({x}, {y})", "==": "binary({code}, {x}, {y})",
+              "!=": "binary({code}, {x}, {y})"}  # fmt: skip
 _STRAIGHT = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide"}
 _COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
                 "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_SLOW = {"floordiv": "floor_divide", "mod": "remainder",
-         "and": "logical_and", "or": "logical_or", "xor": "logical_xor"}  # fmt: skip
+_SLOW = {"floordiv": "floor_divide", "mod": "remainder"}
 
 
 def _source() -> str:
@@ -97,8 +105,21 @@ def _method(op: Op) -> Callable[..., Any]:
 
 def _slow_operator(code: int, reflected: bool) -> Callable[[Any, Any], Any]:
     if reflected:
-        return lambda self, other: binary(code, other, self)
-    return lambda self, other: binary(code, self, other)
+        return lambda self, other: any_operands(code, other, self)
+    return lambda self, other: any_operands(code, self, other)
+
+
+def _power(self: Active, other: Any, modulo: None = None) -> Any:
+    kind = type(other)
+    if kind is not int and kind is not float:
+        return any_operands(_POWER, self, other)
+    if other == 2:
+        return operator.mul(self, self)
+    code = _POWI if kind is int or other.is_integer() else _POWER
+    value = evaluate.run(code, self.primal, float(other))
+    tape = self.tape
+    slot = tape.append(code, self.slot, tape.constant(other), value)
+    return make(tape, slot, value)
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -112,6 +133,7 @@ def install() -> None:
     vars(module).update(
         Active=Active,
         ActiveBool=ActiveBool,
+        any_operands=any_operands,
         binary=binary,
         product=product,
         evaluate=_evaluate,
@@ -125,6 +147,11 @@ def install() -> None:
             if not hasattr(Active, name):
                 setattr(Active, name, _method(op))
     for short, op_name in _SLOW.items():
-        owner = ActiveBool if short in ("and", "or", "xor") else Active
-        setattr(owner, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
-        setattr(owner, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
+        setattr(Active, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
+        setattr(Active, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
+    powers = {"__pow__": _power, "__rpow__": _slow_operator(_POWER, reflected=True)}
+    for dunder, method in powers.items():
+        setattr(Active, dunder, method)
+    for short, ufunc in BITS.items():
+        setattr(ActiveBool, f"__{short}__", bits_operator(ufunc))
+        setattr(ActiveBool, f"__r{short}__", bits_operator(ufunc, reflected=True))

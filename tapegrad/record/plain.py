@@ -138,6 +138,18 @@ def _array(self: ActiveArray, dtype: Any = None, copy: Any = None) -> Any:
     return objects(self)
 
 
+def _bytes_of_array(self: ActiveArray, order: Any = "C") -> bytes:
+    """Return the bytes of the plain numbers, where none has a derivative."""
+    return np.asarray(_array(self, np.float64)).tobytes(order)
+
+
+def _reduced_array(self: ActiveArray, protocol: Any) -> Any:
+    """Pickle plain numbers, where none has a derivative."""
+    if has_derivative(self):
+        raise LostDerivativeError("an active array belongs to its recording and can't be pickled")
+    return np.array(_values(self)).__reduce_ex__(protocol)
+
+
 def _float_of_array(self: ActiveArray) -> float:
     if self.size == 1:
         return float(self.item())
@@ -181,7 +193,8 @@ def _install() -> None:
         },
         ActiveArray: {
             "value": property(_values), "__array__": _array, "__float__": _float_of_array,
-            "__str__": _text_of_array,
+            "__str__": _text_of_array, "tobytes": _bytes_of_array,
+            "__reduce_ex__": _reduced_array,
         },
     }  # fmt: skip
     for kind, named in methods.items():

@@ -148,9 +148,10 @@ def _advice(site: Site) -> str:
             "with functions that are recorded"
         )
     if site.is_element:
+        array = site.expression.rpartition("[")[0]
         return (
-            f"{site.expression} is an element of a plain array: make that array in the recorded "
-            "function, or with np.zeros_like of an active array"
+            f"{site.expression} is an element of a plain array: write y = np.array({array}, float) "
+            "in the recorded function, and store into y"
         )
     remedy = as_plain(site.things) or "write it with recorded functions"
     return f"{site.expression or 'it'} needs plain numbers; {remedy}"

@@ -209,6 +209,25 @@ def _cotangent_derivative(n: int, x: float) -> float:
     return value
 
 
+# The greatest number whose factorial is finite.
+_MOST_FACTORIAL = 170.0
+
+
+@jit
+def _polygamma_of_high_order(order: float, x: float) -> float:
+    """Return an infinite factorial times the zeta series, whose terms next to zero decide."""
+    if x <= 0.0 and x == np.floor(x):
+        nearest = math.inf
+    else:
+        nearest = (x if x > 0.0 else x - np.ceil(x)) ** (-order - 1.0)
+        if x < 0.0:
+            part = x - np.floor(x)  # between a half and itself nothing is left of the two
+            nearest += part ** (-order - 1.0)
+            nearest += (1.0 + part) ** (-order - 1.0)
+    is_odd = np.fmod(order + 1.0, 2.0) == 1.0
+    return -math.inf * nearest if is_odd else math.inf * nearest
+
+
 @jit
 def polygamma(order: float, x: float) -> float:
     """Return the derivative of a whole order of digamma (Abramowitz and Stegun, 6.4.10, 6.4.7)."""
@@ -216,6 +235,10 @@ def polygamma(order: float, x: float) -> float:
         return digamma(x)
     if x != x:
         return x
+    if not order > 0.0 or (order < math.inf and order != np.floor(order)):
+        return math.nan
+    if order > _MOST_FACTORIAL:
+        return _polygamma_of_high_order(order, x)
     n = int(order)
     if x <= 0.0 and x == np.floor(x):
         return math.inf if n % 2 else -math.inf

@@ -9,13 +9,16 @@ from tapegrad.record.functions import (
     moves,
     products,
     reductions,
+    scalar_methods,
     scipy_special,
+    shapes,
     sorting,
     statistics,
+    tables,
     ufunc_methods,
 )
 from tapegrad.record.functions.registry import RULES, rule, supported
 
 __all__ = ["RULES", "calculus", "choices", "compositions", "einsum", "linear_algebra", "moves",
-           "products", "reductions", "rule", "scipy_special", "sorting", "statistics", "supported",
-           "ufunc_methods"]  # fmt: skip
+           "products", "reductions", "rule", "scalar_methods", "scipy_special", "shapes", "sorting",
+           "statistics", "supported", "tables", "ufunc_methods"]  # fmt: skip

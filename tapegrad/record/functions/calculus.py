@@ -104,6 +104,23 @@ def _one_sided(y0: Any, y1: Any, y2: Any, h1: Any, h2: Any) -> Any:
     )
 
 
+@rule(np.unwrap)
+def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2.0 * np.pi) -> Any:
+    tape = tape_of(p, discont, period)
+    phases = array_on(tape, p)
+    axis = normalize_axis_index(axis, phases.ndim)
+    rises = np.diff(phases, axis=axis)
+    half = period / 2
+    wrapped = np.mod(rises + half, period) - half
+    wrapped = np.where(np.logical_and(wrapped == -half, rises > 0.0), half, wrapped)
+    is_step = abs(rises) < (half if discont is None else discont)
+    corrections = np.cumsum(np.where(is_step, 0.0, wrapped - rises), axis=axis)
+    unwrapped = phases.copy()
+    later = _slices(phases.ndim, axis, 1, None)
+    unwrapped[later] = phases[later] + corrections
+    return unwrapped
+
+
 @rule(np.trapezoid)
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     tape = tape_of(y, x, dx)
@@ -149,6 +166,8 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
 def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
     tape = tape_of(a, v)
     a, v = (np.atleast_1d(array_on(tape, part)) for part in (a, v))
+    if a.ndim > 1 or v.ndim > 1:
+        raise ValueError("object too deep for desired array: a and v must be 1-d")
     if not len(a) or not len(v):
         raise ValueError("a and v cannot be empty")
     if len(v) > len(a):
@@ -169,7 +188,10 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 @rule(np.correlate)
 def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    first, flipped = np.atleast_1d(a), np.atleast_1d(v)[::-1]
+    if np.ndim(a) == 0 or np.ndim(v) == 0:
+        raise ValueError("object of too small depth for desired array: a and v must be 1-d")
+    tape = tape_of(a, v)
+    first, flipped = array_on(tape, a), array_on(tape, v)[::-1]
     if mode == "same" and len(flipped) > len(first):  # NumPy swaps them, and turns the result
         start = len(first) // 2
         return _convolve(first, flipped)[start : start + len(flipped)]

@@ -45,3 +45,9 @@ def _imag(val: Any) -> Any:
 @rule(np.i0)
 def _i0(x: Any) -> Any:
     return record(CODE["i0"], x)
+
+
+@rule(np.angle)
+def _angle(z: Any, deg: bool = False) -> Any:
+    angles = np.arctan2(0.0, z)
+    return angles * (180.0 / math.pi) if deg else angles

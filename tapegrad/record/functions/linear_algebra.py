@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.record.functions.operands import array_on, axes_of, tape_of
+from tapegrad.record.array import ActiveArray
+from tapegrad.record.functions.operands import array_on, axes_of, kept_shape, lanes, tape_of
 from tapegrad.record.functions.products import matmul
 from tapegrad.record.functions.reductions import maximum, minimum, total
-from tapegrad.record.functions.registry import rule
+from tapegrad.record.functions.registry import rule, store
+
+_SLOGDET = type(np.linalg.slogdet(np.eye(1)))
 
 
 @rule(np.linalg.norm)
@@ -29,6 +33,11 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     return _matrix_norm(array, ord, axes, keepdims)
 
 
+def _of_none(sizes: Any) -> Any:
+    """Return what the greatest size is to start from: the norm of no elements is zero."""
+    return None if sizes.size else 0.0
+
+
 def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
     if order is None or order == 2:
         return np.sqrt(total(np.square(x), axis, keepdims=keepdims))
@@ -36,7 +45,7 @@ def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
         raise ValueError(f"Invalid norm order {order!r} for vectors")
     size = abs(x)
     if order == np.inf:
-        return maximum(size, axis, keepdims=keepdims)
+        return maximum(size, axis, keepdims=keepdims, initial=_of_none(size))
     if order == -np.inf:
         return minimum(size, axis, keepdims=keepdims)
     if order == 0:
@@ -44,6 +53,19 @@ def _vector_norm(x: Any, order: Any, axis: int, keepdims: bool) -> Any:
     if order == 1:
         return total(size, axis, keepdims=keepdims)
     return total(size**order, axis, keepdims=keepdims) ** (1.0 / order)
+
+
+@rule(np.linalg.vector_norm)
+def _norm_of_vectors(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    array = array_on(tape_of(x), x)
+    axes = axes_of(array.ndim, axis)
+    norm = _vector_norm(ActiveArray(array.tape, lanes(array.data, axes)), ord, -1, False)
+    return np.reshape(norm, kept_shape(array.shape, axes)) if keepdims else norm
+
+
+@rule(np.linalg.matrix_norm)
+def _norm_of_matrices(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return _norm(x, ord, (-2, -1), keepdims)
 
 
 def _matrix_norm(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -59,7 +81,8 @@ def _matrix_norm(x: Any, order: Any, axes: tuple[int, ...], keepdims: bool) -> A
     summed, kept = axes if abs(order) == 1 else axes[::-1]
     extremum = maximum if order > 0 else minimum
     sums = total(abs(x), summed, keepdims=True)
-    norms = extremum(sums, axes_of(sums.ndim, kept), keepdims=True)
+    initial = _of_none(sums) if order > 0 else None
+    norms = extremum(sums, axes_of(sums.ndim, kept), keepdims=True, initial=initial)
     return norms if keepdims else np.squeeze(norms, axes)
 
 
@@ -123,6 +146,88 @@ def _inv(a: Any) -> Any:
     tape = tape_of(a)
     a = _square(array_on(tape, a))
     return _each(lambda matrix: _solved(matrix, array_on(tape, np.eye(len(matrix)))), a)
+
+
+@rule(np.linalg.slogdet)
+def _slogdet(a: Any) -> Any:
+    tape = tape_of(a)
+    array = _square(array_on(tape, a))
+
+    def parts(matrix: Any) -> Any:
+        upper, _, sign = _eliminated(matrix, array_on(tape, np.zeros((len(matrix), 0))))
+        pivots = np.diagonal(upper)
+        return np.stack([np.prod(np.sign(pivots)) * sign, total(np.log(abs(pivots)))])
+
+    found = _each(parts, array)
+    return _SLOGDET(found[..., 0], found[..., 1])
+
+
+@rule(np.linalg.matrix_power)
+def _matrix_power(a: Any, n: Any) -> Any:
+    tape = tape_of(a)
+    matrix, n = _square(array_on(tape, a)), operator.index(n)
+    if n == 0:
+        return np.broadcast_to(array_on(tape, np.eye(matrix.shape[-1])), matrix.shape).copy()
+    base = _inv(matrix) if n < 0 else matrix
+    result, n = None, abs(n)
+    while True:
+        if n & 1:
+            result = base if result is None else matmul(result, base)
+        n >>= 1
+        if not n:
+            return result
+        base = matmul(base, base)
+
+
+@rule(np.linalg.multi_dot)
+def _multi_dot(arrays: Any, *, out: Any = None) -> Any:
+    if len(arrays) < 2:
+        raise ValueError("Expecting at least two arrays.")
+    if len(arrays) == 2:
+        return np.dot(arrays[0], arrays[1], out=out)
+    tape = tape_of(list(arrays))
+    factors = [array_on(tape, part) for part in arrays]
+    is_row, is_column = factors[0].ndim == 1, factors[-1].ndim == 1
+    factors[0] = np.atleast_2d(factors[0])
+    factors[-1] = factors[-1][:, np.newaxis] if is_column else factors[-1]
+    if any(part.ndim != 2 for part in factors):
+        raise np.linalg.LinAlgError("all factors but the first and the last must be matrices")
+    product = _product_of(
+        factors, _cheapest_order([len(factors[0]), *(f.shape[1] for f in factors)])
+    )
+    product = product[0] if is_row else product
+    product = product[..., 0] if is_column else product
+    return store(out, product, "multi_dot")
+
+
+def _cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """Return where to split each run of factors (Cormen et al., Introduction to Algorithms, 14.2).
+
+    `sizes` are the numbers of rows of all matrices, and of columns of the last.
+    """
+    count = len(sizes) - 1
+    cost: dict[tuple[int, int], int] = {(i, i): 0 for i in range(count)}
+    split: dict[tuple[int, int], int] = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            costs = [
+                cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1]
+                for k in range(i, j)
+            ]
+            cost[i, j] = min(costs)
+            split[i, j] = i + costs.index(cost[i, j])
+    return split
+
+
+def _product_of(factors: list[Any], split: dict[tuple[int, int], int]) -> Any:
+    def product(i: int, j: int) -> Any:
+        if i == j:
+            return factors[i]
+        k = split[i, j]
+        return matmul(product(i, k), product(k + 1, j))
+
+    return product(0, len(factors) - 1)
 
 
 @rule(np.linalg.det)

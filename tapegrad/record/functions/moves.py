@@ -1,4 +1,4 @@
-"""Functions that only move elements, make arrays, or ask for a shape.
+"""Functions that only move elements, or make arrays.
 
 A function that moves elements needs no more than its name in a table here: NumPy moves the
 elements of the structured array that holds them.
@@ -18,7 +18,6 @@ from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.functions.operands import (
     array_on,
     integers,
-    is_active,
     is_boolean,
     tape_of,
     truth,
@@ -48,6 +47,8 @@ _OF_ONE_ARRAY: tuple[Function, ...] = (
     np.swapaxes, np.moveaxis, np.rollaxis, np.flip, np.fliplr, np.flipud, np.rot90, np.roll,
     np.tile, np.diagonal, np.diag, np.diagflat, np.tril, np.triu, np.delete, np.resize,
     np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit,
+    np.fft.fftshift, np.fft.ifftshift, np.lib.stride_tricks.sliding_window_view,
+    np.matrix_transpose, np.linalg.matrix_transpose, np.linalg.diagonal,
 )  # fmt: skip
 _OF_A_SEQUENCE: tuple[Function, ...] = (
     np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block,
@@ -96,6 +97,8 @@ for _function in _OF_A_SEQUENCE:
     RULES[_function] = _mover(_function, of_sequence=True)
 for _function in _OF_ALL:
     RULES[_function] = _mover(_function, of_all=True)
+if hasattr(np, "unstack"):  # since NumPy 2.1
+    RULES[np.unstack] = _mover(np.unstack)
 rule(method="diagonal")(RULES[np.diagonal])
 
 
@@ -180,8 +183,9 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     places = np.take(places, integers(ind), mode=mode)  # type: ignore[call-overload]
     values = as_active_data(a.tape, v).reshape(-1)
     if len(values):
-        index = np.unravel_index(places.reshape(-1), a.shape)
-        a[index] = ActiveArray(a.tape, np.resize(values, places.size), is_boolean(v))
+        index = np.unravel_index(places.reshape(-1), np.atleast_1d(a.data).shape)
+        target = ActiveArray(a.tape, np.atleast_1d(a.data), a.is_bool)
+        target[index] = ActiveArray(a.tape, np.resize(values, places.size), is_boolean(v))
 
 
 @rule(np.put_along_axis)
@@ -240,37 +244,7 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", sub
     return full
 
 
-@rule(np.shape)
-def _shape(a: Any) -> tuple[int, ...]:
-    return a.shape  # type: ignore[no-any-return]
-
-
-@rule(np.ndim)
-def _ndim(a: Any) -> int:
-    return len(a.shape)
-
-
-@rule(np.size)
-def _size(a: Any, axis: int | None = None) -> int:
-    return int(np.prod(a.shape)) if axis is None else int(a.shape[axis])
-
-
 @rule(np.may_share_memory, np.shares_memory)
 def _share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     a, b = (x.data if isinstance(x, ActiveArray) else x for x in (a, b))
     return np.may_share_memory(a, b)
-
-
-@rule(np.iscomplexobj)
-def _is_complex(x: Any) -> bool:
-    return False
-
-
-@rule(np.isrealobj)
-def _is_real(x: Any) -> bool:
-    return True
-
-
-@rule(np.result_type)
-def _result_type(*operands: Any) -> Any:
-    return np.result_type(*(x.dtype if is_active(x) else x for x in operands))

@@ -130,6 +130,33 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any =
     return total(np.diagonal(a, offset, axis1, axis2), -1, dtype, out)
 
 
+# --- by the names of the array standard -------------------------------------------------------
+
+RULES[np.linalg.matmul] = matmul
+
+
+@rule(np.linalg.tensordot)
+def _tensordot_of(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
+    return _tensordot(x1, x2, axes)
+
+
+@rule(np.linalg.outer)
+def _outer_of(x1: Any, x2: Any, /) -> Any:
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError("linalg.outer needs vectors: arrays of one dimension")
+    return _outer(x1, x2)
+
+
+@rule(np.linalg.cross)
+def _cross_of(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    return _cross(x1, x2, axis=axis)
+
+
+@rule(np.linalg.trace)
+def _trace_of(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
+    return _trace(x, offset, -2, -1, dtype)
+
+
 def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     if np.ndim(x1) == 0 or np.ndim(x2) == 0:
         raise ValueError("vecdot needs arrays of one dimension at least, not numbers")

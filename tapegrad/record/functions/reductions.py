@@ -219,8 +219,7 @@ def _cumulative(name: str) -> Callable[..., Any]:
                    include_initial: bool = False) -> Any:  # fmt: skip
         tape = tape_of(x, out)
         data = as_active_data(tape, x)
-        if data.ndim == 0:
-            raise ValueError("a cumulative sum or product needs an array of at least one axis")
+        data = np.atleast_1d(data)
         if axis is None and data.ndim > 1:
             raise ValueError("for an array of several axes, `axis` must be given")
         if include_initial:

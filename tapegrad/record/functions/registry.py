@@ -17,7 +17,7 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE, OPS
 from tapegrad.record import operators
 from tapegrad.record.active import Active, binary, power, unary
-from tapegrad.record.arithmetic import apply
+from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
@@ -77,11 +77,16 @@ def _learn(ufunc: np.ufunc) -> None:
             RULES[ufunc] = SPECIAL_RULES[name]
 
 
-def code_of(ufunc: np.ufunc) -> int:
-    """Return the operation that a ufunc is."""
+def known_code(ufunc: np.ufunc) -> int | None:
+    """Return the operation that a ufunc is, or None."""
     if ufunc not in _codes:
         _learn(ufunc)
-    code = _codes[ufunc]
+    return _codes[ufunc]
+
+
+def code_of(ufunc: np.ufunc) -> int:
+    """Return the operation that a ufunc is."""
+    code = known_code(ufunc)
     if code is None:
         raise _no_rule(ufunc.__name__)
     return code
@@ -104,6 +109,8 @@ def ufunc_method(name: str) -> Callable[[F], F]:
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
     try:
+        if method != "__call__" and is_bitwise(ufunc):
+            check_bits(ufunc, *inputs[::2])  # without the indices
         if method == "__call__" and not kwargs:
             return call_ufunc(ufunc, inputs)
         return UFUNC_METHODS[method](ufunc, *inputs, **kwargs)
@@ -121,6 +128,8 @@ def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     recorder = RULES.get(ufunc)
     if recorder is not None:
         return recorder(*inputs)
+    if is_bitwise(ufunc):
+        return of_bits(ufunc, *inputs)
     return record(code_of(ufunc), *inputs)
 
 
@@ -158,7 +167,7 @@ def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
     if isinstance(result, Active) or (isinstance(result, ActiveArray) and not result.is_passive):
         raise UnsupportedFunctionError(
             f"{name} can't store active numbers in a plain array (`out=` or an in-place operator): "
-            "make that array with np.zeros_like of an active one, or write x = x + y for x += y"
+            "write y = np.array(y, float) for that array first, or y = y + x for y += x"
         )
     np.copyto(out, np.asarray(result), where=where)
     return out

@@ -42,8 +42,10 @@ def _recorded_if_active(original: Any, recorded: Callable[..., Any]) -> Callable
 
 
 def _of_order(code: int, name: str) -> Callable[..., Any]:
+    takes_any = name == "polygamma"  # which is NaN of all others
+
     def recorder(order: Any, x: Any) -> Any:
-        if is_active(order) or np.any(np.asarray(order) % 1 != 0):
+        if is_active(order) or not (takes_any or np.all(np.asarray(order) % 1 == 0)):
             raise UnsupportedFunctionError(
                 f"scipy.special.{name} of active numbers has a rule for constant whole orders only"
             )

@@ -119,6 +119,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
              keepdims: Any = False) -> Any:  # fmt: skip
     tape = tape_of(a, weights)
     array = array_on(tape, a)
+    axis = None if axis is None else normalize_axis_tuple(axis, array.ndim)
     if weights is None:
         average = mean(array, axis, keepdims=keepdims)
         scale: Any = np.float64(array.size / np.size(average))
