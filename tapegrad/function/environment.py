@@ -110,6 +110,11 @@ class Environment:
         """Functions that the code reaches through objects and containers, not by their names."""
         return list(self._walk.methods)
 
+    @property
+    def roots(self) -> list[Any]:
+        """Functions and objects that the code reaches, if it may leave something in them."""
+        return self._walk.kept if self._walk.stores else []
+
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:
             attribute = name.rpartition(".")[2]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tapegrad.errors import RecordingLimitWarning
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment, is_watched
+from tapegrad.function.places import Places
 from tapegrad.function.recording import Recording, Workspace, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
@@ -176,7 +177,9 @@ class RecordedFunction:
                         if environment is not None]  # fmt: skip
         methods = [method for environment in environments for method in environment.methods]
         before = shared_states()
-        recording = record(self.function, call, methods, self.options)
+        roots = [root for environment in environments for root in environment.roots]
+        places = Places(roots) if roots else None
+        recording = record(self.function, call, methods, self.options, places)
         reason = self._reason_not_to_replay(environments, before)
         if reason is None:
             self._keep(signature, recording, failure, outdated)

@@ -176,4 +176,6 @@ def attributes_in(code: CodeType) -> Attributes:
 @functools.lru_cache(maxsize=4096)
 def stores(code: CodeType) -> bool:
     """Whether a code object writes to anything but its own variables."""
-    return any(i.opname in _STORES for i in dis.get_instructions(code))
+    return any(i.opname in _STORES for i in dis.get_instructions(code)) or any(
+        stores(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )

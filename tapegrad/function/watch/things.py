@@ -25,7 +25,7 @@ from tapegrad.function.watch.conditions import (
 )  # fmt: skip
 from tapegrad.function.watch.draws import GENERATORS
 from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
-from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads
+from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
 from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
@@ -138,6 +138,7 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         _follow_class(walk, kind, instance)
     names = names_in(code)
     walk.mention(names)
+    walk.stores |= stores(code) or not names.isdisjoint(BLIND) or walk.is_by_string
     walk.read |= attributes_in(code).read
     walk.written |= attributes_in(code).written
     if not names.isdisjoint(_MODULES_BY_STRING):

@@ -46,6 +46,10 @@ class Walk:
         The name of something called that gives numbers which no seed decides.
     methods : dict of function
         What code reaches through objects and containers, not by a name.
+    kept : list
+        The functions, objects and classes found.
+    stores : bool
+        Whether code stores anything but in its own variables.
     """
 
     def __init__(self) -> None:
@@ -57,10 +61,11 @@ class Walk:
         self.unwatchable: list[tuple[str, type]] = []
         self.unpredictable: str | None = None
         self.methods: dict[FunctionType, None] = {}
+        self.stores = False
         self.things: collections.deque[tuple[str, Any, bool, bool]] = collections.deque()
         self.calls: collections.deque[tuple[FunctionType, Any]] = collections.deque()
         self._seen: set[Key] = set()
-        self._keep: list[Any] = []  # so that identities stay what they are
+        self.kept: list[Any] = []  # so that identities stay what they are
         self._waiting: dict[str, list[tuple[FunctionType, Any]]] = {}
 
     def is_new(self, *things: Any) -> bool:
@@ -74,7 +79,7 @@ class Walk:
 
     def keep(self, *things: Any) -> None:
         """Keep things alive."""
-        self._keep.extend(things)
+        self.kept.extend(things)
 
     def follow(self, name: str, thing: Any, is_called: bool = False,
                is_named: bool = False) -> None:  # fmt: skip
