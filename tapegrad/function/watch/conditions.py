@@ -152,17 +152,31 @@ class Names(Still):
     """The dictionary of attributes that an object or a module has, and the names in it."""
 
     def __init__(self, name: str, thing: Any) -> None:
-        self.name, self._thing = name, thing
+        self.name, self.thing = name, thing
         self._namespace, self._names = vars(thing), list(vars(thing))
+        self._own: set[str] = set()
+
+    def leave_out(self, own: set[str]) -> None:
+        """Let these names come and go: what they mean is never read before it's written."""
+        self._own = own
 
     def holds(self) -> bool:
         """Whether what was remembered is still so."""
-        return vars(self._thing) is self._namespace and list(self._namespace) == self._names
+        if vars(self.thing) is not self._namespace:
+            return False
+        now = list(self._namespace)
+        if now != self._names:
+            if [n for n in now if n not in self._own] != [
+                n for n in self._names if n not in self._own
+            ]:
+                return False
+            self._names[:] = now
+        return True
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that is true only where it holds."""
         namespace = bind(self._namespace)
-        same = f"{bind(self._thing)}.__dict__ is {namespace}"
+        same = f"{bind(self.thing)}.__dict__ is {namespace}"
         return f"{same} and list({namespace}) == {bind(self._names)}"
 
 

@@ -139,17 +139,21 @@ def names_in(code: CodeType) -> frozenset[str]:
 
 
 class Attributes(NamedTuple):
-    """The attributes that code reads, and those that it writes or puts something into."""
+    """The attributes that code reads, and those that it writes or puts something into.
+
+    `texts` are strings in the code, which may be names of attributes; they count as read.
+    """
 
     read: frozenset[str]
     written: frozenset[str]
+    texts: frozenset[str]
 
 
 @functools.lru_cache(maxsize=4096)
 def attributes_in(code: CodeType) -> Attributes:
     """Return what a code object, and those inside it, do with attributes, tallies being writes."""
     instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
-    read, written = set[str](), set[str]()
+    read, written, texts = set[str](), set[str](), set[str]()
     for at, instruction in enumerate(instructions):
         name = str(instruction.argval)
         if instruction.opname == "STORE_ATTR":
@@ -166,11 +170,12 @@ def attributes_in(code: CodeType) -> Attributes:
             inner = attributes_in(constant)
             read |= inner.read
             written |= inner.written
+            texts |= inner.texts
         elif isinstance(constant, str):
-            read.add(constant)
+            texts.add(constant)
         elif isinstance(constant, tuple):  # a pattern's
-            read.update(item for item in constant if isinstance(item, str))
-    return Attributes(frozenset(read), frozenset(written))
+            texts.update(item for item in constant if isinstance(item, str))
+    return Attributes(frozenset(read | texts), frozenset(written), frozenset(texts))
 
 
 @functools.lru_cache(maxsize=4096)

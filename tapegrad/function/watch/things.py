@@ -26,13 +26,12 @@ from tapegrad.function.watch.conditions import (
 from tapegrad.function.watch.draws import GENERATORS
 from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
 from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
+from tapegrad.function.watch.order import is_library_function
 from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
-    in_library,
     is_library_module,
     is_library_object,
-    is_of_this_package,
     module_of,
 )  # fmt: skip
 from tapegrad.record.trampolines import code_of
@@ -92,7 +91,7 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
     elif isinstance(function, MethodType):
         if isinstance(function.__func__, FunctionType):
             walk.call(function.__func__, function.__self__)
-        if not isinstance(function.__func__, FunctionType) or _is_library(function.__func__):
+        if not isinstance(function.__func__, FunctionType) or is_library_function(function.__func__):
             walk.follow(name, function.__func__, True)
             walk.follow(name, function.__self__)
     elif isinstance(function, FunctionType):
@@ -129,7 +128,8 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         walk.follow(function.__name__, wrapped, True, is_named=True)
     code = code_of(function)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    if _is_library(function):  # a decorator's: what it calls is the user's
+    walk.followed.append((function, instance))
+    if is_library_function(function):  # a decorator's: what it calls is the user's
         _follow_cells(walk, function, cells)
         return
     _watch_attributes(walk, function, "__code__", "__defaults__", "__kwdefaults__")
@@ -161,10 +161,6 @@ def _follow_cells(walk: Walk, function: FunctionType, cells: dict[str, Any]) -> 
             walk.follow(name, content, True, is_named=True)
         elif isinstance(content, dict | list) and any(map(callable, children(content))):
             walk.watch(f"{name} of {function.__name__}", path, (CLOSURE, id(cell), name))
-
-
-def _is_library(function: FunctionType) -> bool:
-    return is_of_this_package(function.__module__) or in_library(code_of(function).co_filename)
 
 
 # --- objects, classes and modules -----------------------------------------------------------------

@@ -48,6 +48,8 @@ class Walk:
         What code reaches through objects and containers, not by a name.
     kept : list
         The functions, objects and classes found.
+    followed : list of (function, object or None)
+        The functions that were followed, with what their first argument is.
     stores : bool
         Whether code stores anything but in its own variables.
     """
@@ -62,6 +64,7 @@ class Walk:
         self.unpredictable: str | None = None
         self.methods: dict[FunctionType, None] = {}
         self.stores = False
+        self.followed: list[tuple[FunctionType, Any]] = []
         self.things: collections.deque[tuple[str, Any, bool, bool]] = collections.deque()
         self.calls: collections.deque[tuple[FunctionType, Any]] = collections.deque()
         self._seen: set[Key] = set()
@@ -117,15 +120,6 @@ class Walk:
             self.watch(name, path, key)
         else:
             self.follow(name, path.get())
-
-    def inputs(self) -> list[Condition]:
-        """Return the conditions, but for attributes that code only writes."""
-        outputs = set() if self.is_by_string else self.written - self.read
-        return [
-            condition
-            for key, condition in self.conditions.items()
-            if key[0] != ATTRIBUTE or key[2] not in outputs
-        ]
 
     # --- methods ------------------------------------------------------------------------------
 
