@@ -21,6 +21,7 @@ from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, effect
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import CELL, Path
+from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.reads import names_in
 from tapegrad.function.watch.states import slots_of
 from tapegrad.libraries import is_library_module, is_library_object
@@ -68,7 +69,7 @@ def _is_searched(thing: Any) -> bool:
     if isinstance(thing, ModuleType):
         return not is_library_module(thing)
     if isinstance(thing, np.ndarray):
-        return thing.dtype == np.object_
+        return bool(thing.dtype == np.object_)
     return not is_active(thing) and not is_library_object(thing)
 
 
@@ -105,7 +106,7 @@ def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
 
 
 def _attributes(thing: Any) -> Iterator[tuple[Put, Any]]:
-    names = getattr(thing, "__dict__", None) or {}
+    names = vars(thing) if isinstance(thing, SimpleNamespace) else own_attributes(thing)
     is_code = isinstance(thing, type | ModuleType)
     for name, value in list(names.items()):
         if isinstance(thing, type):

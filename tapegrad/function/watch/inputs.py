@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from tapegrad.function.watch.conditions import MISSING, Condition, Names, Path, State, Watch
+from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.order import Order, Place, TooMuchCodeError
 from tapegrad.function.watch.reads import CLOSURE, GLOBAL, SELF
 from tapegrad.function.watch.walk import ATTRIBUTE, Key, Walk
@@ -58,5 +59,4 @@ def _places(key: Key, condition: Condition) -> Iterator[Place]:
         thing = Path(path.kind, path.holder, path.key).get()
         for name in path.attributes:
             yield id(thing), name
-            own = getattr(thing, "__dict__", None)
-            thing = MISSING if own is None else own.get(name, MISSING)
+            thing = own_attributes(thing).get(name, MISSING)

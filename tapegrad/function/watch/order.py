@@ -28,7 +28,7 @@ from tapegrad.function.watch.flow import (
     assigned,
     steps,
 )
-from tapegrad.function.watch.kinds import functions_of, wrapped_by
+from tapegrad.function.watch.kinds import functions_of, own_attributes, wrapped_by
 from tapegrad.function.watch.reads import attributes_in
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk, items
 from tapegrad.libraries import in_library, is_library_object, is_of_this_package
@@ -89,8 +89,8 @@ def called_in(value: Any) -> Iterator[Called]:
         elif isinstance(item, functools.partial):
             yield from called_in(item.func)
             yield from called_in((item.args, item.keywords))
-        elif (wrapped := wrapped_by(item)) is not None and not isinstance(item, type):
-            yield from called_in(wrapped)
+        elif callable(item) and not isinstance(item, type):
+            yield from called_in(wrapped_by(item))
 
 
 class Order:
@@ -199,9 +199,9 @@ class Order:
         if thing is _SOME:
             own = {name for holder, name in written if holder == id(_SOME)}
             self._read_somewhere |= self._attributes_written - own
-        elif not isinstance(thing, _CODE) and isinstance(getattr(thing, "__dict__", None), dict):
+        elif not isinstance(thing, _CODE):
             self._kept.append(thing)
-            self._read.update(place for name in vars(thing)
+            self._read.update(place for name in own_attributes(thing)
                               if (place := (id(thing), name)) not in written)  # fmt: skip
 
     def _visit_chain(self, scope: _Scope, step: Step, written: Places) -> Any:
@@ -230,11 +230,14 @@ class Order:
         if thing is _UNKNOWN:
             self._read_somewhere.add(name)
         elif thing is not _SOME:
-            static = inspect.getattr_static(thing, name, MISSING)
-            is_bound = isinstance(static, _BOUND) and not isinstance(thing, type | ModuleType)
+            is_code = isinstance(thing, type | ModuleType)
+            # Of the class: a library's object may make a dictionary when it's asked for one.
+            static = inspect.getattr_static(thing if is_code else type(thing), name, MISSING)
+            is_bound = isinstance(static, _BOUND) and not is_code
             for function in functions_of(static):
                 self._visit_function(function, thing if is_bound else None, written)
             self._visit_all(called_in(self._value(thing, name)), written)
+            static = own_attributes(thing).get(name, static)
         if static is MISSING or name in self._attributes_written:
             if thing is not _SOME:  # another object than the one whose places are known as some's
                 written = frozenset(place for place in written if place[0] != id(_SOME))
@@ -263,8 +266,7 @@ class Order:
         """Return what an attribute of a thing is, if no code here can change that."""
         if thing is _UNKNOWN or thing is _SOME or name in self._attributes_written:
             return _UNKNOWN
-        own = getattr(thing, "__dict__", None)
-        return own.get(name, _UNKNOWN) if own is not None else _UNKNOWN
+        return own_attributes(thing).get(name, _UNKNOWN)
 
     def _holder(self, scope: _Scope, step: Step) -> Any:
         """Return the object whose attribute is stored after a chain of reads."""
@@ -324,13 +326,12 @@ class Order:
         return _NOTHING
 
     def _adds_of_call(self, scope: _Scope, load: Step) -> Places:
-        thing, place = self._root(scope, load)
-        called: Any = thing
+        thing = called = self._root(scope, load)[0]
         for name in load.chain:
             thing, called = called, self._value(called, name)
             if thing is not _UNKNOWN and thing is not _SOME and called is _UNKNOWN:
                 static = inspect.getattr_static(type(thing), name, None)
-                is_own = name in self._attributes_written or name in getattr(thing, "__dict__", {})
+                is_own = name in self._attributes_written or name in own_attributes(thing)
                 if isinstance(static, FunctionType) and not is_own:
                     called = MethodType(static, thing)
         if isinstance(called, MethodType) and isinstance(called.__func__, FunctionType):
@@ -383,4 +384,5 @@ def _is_stored_plainly(thing: Any, name: str) -> bool:
     if isinstance(thing, type | ModuleType) or is_library_object(kind):
         return isinstance(thing, ModuleType)
     static = inspect.getattr_static(kind, name, None)
-    return kind.__setattr__ is object.__setattr__ and not inspect.isdatadescriptor(static)
+    setter = inspect.getattr_static(kind, "__setattr__")
+    return setter is object.__dict__["__setattr__"] and not inspect.isdatadescriptor(static)

@@ -25,8 +25,8 @@ from tapegrad.function.watch.conditions import (
 )  # fmt: skip
 from tapegrad.function.watch.draws import GENERATORS
 from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
-from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
 from tapegrad.function.watch.order import is_library_function
+from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
 from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
@@ -91,8 +91,9 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
     elif isinstance(function, MethodType):
         if isinstance(function.__func__, FunctionType):
             walk.call(function.__func__, function.__self__)
-        if not isinstance(function.__func__, FunctionType) or is_library_function(function.__func__):
-            walk.follow(name, function.__func__, True)
+        called = function.__func__
+        if not isinstance(called, FunctionType) or is_library_function(called):
+            walk.follow(name, called, True)
             walk.follow(name, function.__self__)
     elif isinstance(function, FunctionType):
         walk.call(function, None, is_named)
