@@ -13,6 +13,7 @@ import numpy as np
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
 from tapegrad.function.arguments import sort_arguments
+from tapegrad.function.effects import silence
 from tapegrad.function.points import at
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
@@ -138,7 +139,8 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     seconds = {"record": time.perf_counter() - begin}
     tape = point.recording.tape
     inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
-    seconds["function"] = _best(lambda: function(*args, **kwargs))
+    with silence():
+        seconds["function"] = _best(lambda: function(*args, **kwargs))
     seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
     native, code, obstacle = None, None, ""
     try:

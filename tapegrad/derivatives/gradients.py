@@ -127,7 +127,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             changed[argnum] = x
             return ValueAndGrad._call(self, *changed, **kwargs)
 
-        return MachineGradient(code, call.inputs(), start, stop, shape, otherwise)
+        recording, inputs = point.recording, call.inputs()
+        return MachineGradient(recording, code, inputs, start, stop, shape, otherwise)
 
     @functools.cached_property
     def cfunc(self) -> Any:

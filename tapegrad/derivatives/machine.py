@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import InputTypeError
+from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.points import leaf
+from tapegrad.function.recording import Recording
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -26,7 +27,9 @@ class MachineGradient:
 
     Parameters
     ----------
+    recording : Recording
     code : Code
+        Compiled of it.
     inputs : ndarray
         The recording's inputs; those that aren't differentiated stay as they are here.
     start, stop : int
@@ -47,9 +50,9 @@ class MachineGradient:
         for, it holds as long as the process lives.
     """
 
-    def __init__(self, code: Code, inputs: Vector, start: int, stop: int,
+    def __init__(self, recording: Recording, code: Code, inputs: Vector, start: int, stop: int,
                  shape: tuple[int, ...], otherwise: Callable[[Any], Any]) -> None:  # fmt: skip
-        self._code, self._inputs = code, inputs
+        self._recording, self._code, self._inputs = recording, code, inputs
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
         self._otherwise = otherwise
@@ -59,6 +62,7 @@ class MachineGradient:
     @property
     def address(self) -> int:
         """The machine code's address, for C."""
+        self._refuse_taps("address")
         _given_away.add(self._code)
         return self._code.address
 
@@ -84,6 +88,8 @@ class MachineGradient:
         status, value = code.gradient(inputs, products)
         if status:
             return self._otherwise(x)
+        if self._recording.effects:
+            self._recording.run_effects_at(inputs)
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
         return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
@@ -96,6 +102,7 @@ class MachineGradient:
         won't do it raises ValueError: the function must then be recorded again, in Python.
         Several threads may call it at once, as long as the process lives.
         """
+        self._refuse_taps("njit")
         address, length = self.address, self.memory_length
         start, stop, size = self._start, self._stop, len(self._inputs)
         template, constants = self._inputs, np.append(self.constants, 0.0)
@@ -121,6 +128,15 @@ class MachineGradient:
             return value
 
         return value_and_gradient
+
+    def _refuse_taps(self, form: str) -> None:
+        """Raise if the function taps values, which only a call from Python gives away."""
+        if self._recording.has_taps:
+            raise NoCompiledFormError(
+                f"the function taps values with tapegrad.tap, which machine code can't call: "
+                f"without Python in between there is no .{form}; call this from Python, or take "
+                "the taps out of the function"
+            )
 
     def ir(self) -> str:
         """Return the LLVM IR of the code, optimised, for reading."""

@@ -5,7 +5,9 @@ These are outputs of its tape, after its own: trees that are made anew at every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +22,23 @@ from tapegrad.function.watch.walk import items
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import current, is_recording
 from tapegrad.tape import Tape
+
+
+class _Silence(threading.local):
+    is_on = False
+
+
+_silence = _Silence()
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Call no tapped function in this thread: what runs is looked at, not used."""
+    before, _silence.is_on = _silence.is_on, True
+    try:
+        yield
+    finally:
+        _silence.is_on = before
 
 
 class Effect(NamedTuple):
@@ -83,7 +102,8 @@ def tap(function: Callable[..., Any], *values: Any) -> None:
             f"tap takes a function and what it's called with, not {type(function).__name__} first"
         )
     if not is_recording():
-        function(*values)
+        if not _silence.is_on:
+            function(*values)
         return
     function = original_of(function)
     for cell in getattr(function, "__closure__", None) or ():

@@ -7,8 +7,9 @@ of them all: where the expression is true the condition holds; where it's false,
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, Protocol
 
 from tapegrad.function.content import Unknown, can_change, children, freeze
@@ -133,6 +134,31 @@ class Watch:
         if self.value is MISSING or not self.is_fixed:
             return f"{bind(self.holds)}()"
         return f"{path.expression(bind)} is {bind(self.value)}"
+
+
+class Same(Still):
+    """A place, and the very function that was there, whatever it reads."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self._path = name, path
+        self._identity = _identity(path.get())
+
+    def holds(self) -> bool:
+        """Whether what was remembered is still so."""
+        return all(map(operator.is_, _identity(self._path.get()), self._identity))
+
+    def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
+        return f"{bind(self.holds)}()"
+
+
+def _identity(function: Any) -> tuple[Any, ...]:
+    """Return what tells a function from others: a method is a new object at every access."""
+    if isinstance(function, MethodType):
+        return function.__func__, function.__self__
+    if isinstance(function, BuiltinMethodType):
+        return sys.intern(function.__name__), function.__self__
+    return function, None
 
 
 def _fixed_items(value: Any) -> tuple[Any, ...] | None:

@@ -9,6 +9,7 @@ from tapegrad.function.watch.conditions import MISSING, Condition, Names, Path, 
 from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.order import Order, Place, TooMuchCodeError
 from tapegrad.function.watch.reads import CLOSURE, GLOBAL, SELF
+from tapegrad.function.watch.states import slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Key, Walk
 
 
@@ -26,14 +27,14 @@ def inputs(walk: Walk, things: Iterable[Any], mentioned: Set[str]) -> list[Condi
     """
     if walk.is_by_string:
         return list(walk.conditions.values())
-    only_written = walk.written - walk.read
+    only_written = (walk.written | walk.tapped) - walk.read
     try:
         order = Order(walk, things, mentioned)
     except TooMuchCodeError:
         order = None
     found = []
     for key, condition in walk.conditions.items():
-        if key[0] == ATTRIBUTE and key[2] in only_written:
+        if _is_attribute(key, condition) and key[2] in only_written:
             continue
         if order is not None and order.are_own(_places(key, condition)):
             continue
@@ -45,12 +46,19 @@ def inputs(walk: Walk, things: Iterable[Any], mentioned: Set[str]) -> list[Condi
     return found
 
 
+def _is_attribute(key: Key, condition: Condition) -> bool:
+    """Whether a condition is about an attribute of an object, in its dictionary or a slot."""
+    if key[0] == "of" and isinstance(condition, Watch):
+        return key[2] in slots_of(type(condition.path.holder))
+    return bool(key[0] == ATTRIBUTE)
+
+
 def _places(key: Key, condition: Condition) -> Iterator[Place]:
     """Yield the places that a condition's value is read from, one after another."""
     if not isinstance(condition, Watch | State):
         return
     kind, *rest = key[1:] if key[0] == "before" else key
-    if kind in (ATTRIBUTE, "of"):
+    if _is_attribute(key, condition):
         yield rest[0], rest[1]
     elif kind in (GLOBAL, CLOSURE, SELF):
         if kind != SELF:

@@ -10,7 +10,7 @@ from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tapegrad.function.content import children, is_active, is_data
-from tapegrad.function.watch.chains import follow_read, note_members
+from tapegrad.function.watch.chains import follow_read, note_members, unread_in
 from tapegrad.function.watch.conditions import (
     CALL,
     CELL,
@@ -137,11 +137,13 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
     if "__class__" in cells and instance is not None:  # `super()` reads it unseen
         kind = instance if isinstance(instance, type) else type(instance)
         _follow_class(walk, kind, instance)
-    names = names_in(code)
+    unread = unread_in(walk, function, cells, instance)
+    names = names_in(code, unread)
     walk.mention(names)
     walk.stores |= stores(code) or not names.isdisjoint(BLIND) or walk.is_by_string
-    walk.read |= attributes_in(code).read
-    walk.written |= attributes_in(code).written
+    attributes = attributes_in(code, unread)
+    walk.read |= attributes.read
+    walk.written |= attributes.written
     if not names.isdisjoint(_MODULES_BY_STRING):
         for name in sorted(names & sys.modules.keys()):
             _follow_module(walk, sys.modules[name])
@@ -149,7 +151,7 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         module = sys.modules.get(function.__globals__.get("__name__", ""))
         if module is not None and vars(module) is function.__globals__:
             _follow_module(walk, module)
-    for read in reads(code):
+    for read in reads(code, unread):
         follow_read(walk, read, function, cells, instance)
 
 

@@ -38,6 +38,8 @@ class Walk:
         The names and strings that code mentions.
     read, written : set of str
         The attributes that code reads, and those it writes.
+    tapped : set of str
+        The attributes that functions given to `tapegrad.tap` mention.
     generators : list of State
         Of random numbers.
     unwatchable : list of (str, type)
@@ -59,6 +61,7 @@ class Walk:
         self.names: set[str] = set()
         self.read: set[str] = set()
         self.written: set[str] = set()
+        self.tapped: set[str] = set()
         self.generators: list[State] = []
         self.unwatchable: list[tuple[str, type]] = []
         self.unpredictable: str | None = None
