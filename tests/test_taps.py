@@ -32,6 +32,10 @@ def expected(*points):
             for item in (("square", float(np.sum(x**2))), ("first", float(x[0])))]  # fmt: skip
 
 
+def times_ones(product):
+    return lambda x: product(x, np.ones(2))
+
+
 WAYS = {
     "grad": lambda f: tg.grad(f),
     "value_and_grad": lambda f: tg.value_and_grad(f),
@@ -40,8 +44,8 @@ WAYS = {
     "jacobian_reverse": lambda f: tg.jacobian(f, mode="reverse"),
     "hessian": lambda f: tg.hessian(f),
     "gradient_of_gradient": lambda f: tg.jacobian(tg.jacobian(f)),
-    "hvp": lambda f: lambda x, g=tg.hvp(f): g(x, np.ones(2)),
-    "hvp_compiled": lambda f: lambda x, g=tg.hvp(f, compile="now"): g(x, np.ones(2)),
+    "hvp": lambda f: times_ones(tg.hvp(f)),
+    "hvp_compiled": lambda f: times_ones(tg.hvp(f, compile="now")),
     "jvp": lambda f: lambda x: tg.jvp(f, x, np.ones(2)),
     "vjp": lambda f: lambda x: tg.vjp(f, x)[1](1.0),
     "compiled": lambda f: tg.value_and_grad(f, compile="now"),
