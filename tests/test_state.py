@@ -137,7 +137,7 @@ class Reading:
         try:
             self.p = self.fails(x)
         except ValueError:
-            pass
+            x = x * 1.0
         return x * self.p
 
     def fails(self, x):

@@ -180,14 +180,14 @@ class Order:
         self._kept.append(scope)
         self._read_somewhere |= attributes_in(scope.code).texts
         body = steps(scope.code)
-        stored = {step.root for step in body if step.kind == STORE}
+        known = {step.root for step in body if step.kind == STORE} | {step.calls for step in body}
         for at, (step, own) in enumerate(zip(body, self._flow(scope)[0], strict=True)):
             written = before | own
             for code in step.codes:
                 self._visit(_inside(scope, code), written)
             if step.kind in (FAST, DEREF, GLOBAL):
                 thing = self._visit_chain(scope, step, written)
-                if at not in stored:
+                if at not in known:
                     self._visit_whole(thing, written)
             elif step.kind == OF_SOMETHING:
                 self._visit_attribute(_UNKNOWN, step.name, written)
