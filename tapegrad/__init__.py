@@ -14,8 +14,7 @@ from tapegrad.derivatives import (
 )
 from tapegrad.drawing import draw
 from tapegrad.explained import explain
-from tapegrad.function import compiled_taps as _compiled_taps
-from tapegrad.function.effects import tap
+from tapegrad.function.compiled_taps import tap
 from tapegrad.record.functions import supported
 from tapegrad.tape import Tape
 

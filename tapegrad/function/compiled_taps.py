@@ -21,6 +21,8 @@ from tapegrad.record.kinds import ACTIVE, active, is_active, kind_in
 from tapegrad.record.native import as_active
 from tapegrad.record.nesting import current, is_recording
 
+__all__ = ["tap"]
+
 _tapped: dict[int, Any] = {}
 """Compiled functions that are tapped in compiled code, by identity; they are kept."""
 
