@@ -33,6 +33,7 @@ Put = Callable[[Any], None]
 """Puts a thing in a place."""
 
 _MOST = 100_000  # things searched
+_PLAIN = frozenset([float, int, bool, str, bytes, type(None), np.float64])
 _SHRINKING = frozenset(["clear", "pop", "popleft", "remove"])
 _SEQUENCES = (list, deque)
 _TREES = (tuple, dict, *_SEQUENCES)
@@ -85,10 +86,12 @@ def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
             yield _put_nowhere, value
     elif isinstance(thing, dict):
         for key, value in list(thing.items()):
-            yield partial(dict.__setitem__, thing, key), value
+            if type(value) not in _PLAIN:
+                yield partial(dict.__setitem__, thing, key), value
     elif isinstance(thing, _SEQUENCES):
         for index, value in enumerate(list(thing)):
-            yield partial(_put_at, thing, index), value
+            if type(value) not in _PLAIN:
+                yield partial(_put_at, thing, index), value
     elif isinstance(thing, np.ndarray):
         for index, value in enumerate(thing.flat):
             yield partial(thing.flat.__setitem__, index), value
