@@ -77,6 +77,18 @@ def test_a_list_that_grows_at_a_call_grows_at_every_call():
     assert list(model.recent) == [8.0, 1.0]
 
 
+def test_a_list_or_dictionary_in_anothers_place_is_the_one_that_is_filled():
+    model = Leaving()
+    derivative = tg.grad(model.f)
+    derivative(X)
+    old_history, old_table = model.history, model.table
+    model.history, model.table = [], {}
+    for x in (Y, X):
+        derivative(x)
+    assert (model.history, model.table) == ([8.0, 1.0], {"value": 1.0})
+    assert (old_history, old_table) == ([1.0], {"value": 1.0})
+
+
 def test_a_list_that_is_cleared_holds_the_last_call_only():
     trace = []
 

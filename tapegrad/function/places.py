@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType, MethodType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, effect
 from tapegrad.function.results import LEFT
-from tapegrad.function.watch.conditions import CELL, Path
+from tapegrad.function.watch.conditions import CELL, ITEM, THING, Path
 from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.reads import names_in
 from tapegrad.function.watch.states import slots_of
@@ -146,6 +146,34 @@ class _Appended:
             self._sequence.append(thing)
 
 
+class Route(NamedTuple):
+    """Where a thing was found that holds places: they are its own while it's there."""
+
+    path: Path
+    thing: Any
+
+    def holds(self) -> bool:
+        """Whether it's still there."""
+        return self.path.get() is self.thing
+
+
+class _Waiting(NamedTuple):
+    thing: Any
+    links: tuple[Effect, ...]
+    routes: tuple[Route, ...]
+
+
+def _path(put: Any) -> Path:
+    """Return where a place is that something can be put in."""
+    function, rest = put.func, put.args
+    if function is _put_in_cell:
+        return Path(CELL, rest[0])
+    if function is _put_in_slot:
+        return Path(THING, rest[0], None, (rest[1],))
+    holder, key = rest if len(rest) == 2 else (function.__self__, rest[0])
+    return Path(ITEM, holder, key)
+
+
 class Places:
     """The places that a function can reach, as they are before it's recorded.
 
@@ -169,13 +197,17 @@ class Places:
                 self._shrinks |= not _SHRINKING.isdisjoint(names_in(code_of(thing)))
             waiting.extend(value for _, value in _places(thing) if _is_searched(value))
 
-    def left(self, tape: Tape) -> list[Effect]:
-        """Return what gives plain numbers to the places where there are a tape's."""
+    def left(self, tape: Tape) -> tuple[list[Effect], list[Route]]:
+        """Return what gives plain numbers to the places where there are a tape's.
+
+        And where what holds these places was found.
+        """
         found: list[Effect] = []
+        ways: dict[int, Route] = {}
         seen: set[int] = set()
-        waiting: list[tuple[Any, tuple[Effect, ...]]] = [(root, ()) for root in self._roots]
+        waiting: list[_Waiting] = [_Waiting(root, (), ()) for root in self._roots]
         while waiting and len(seen) < _MOST:
-            thing, links = waiting.pop()
+            thing, links, routes = waiting.pop()
             if id(thing) in seen:
                 continue
             seen.add(id(thing))
@@ -184,12 +216,16 @@ class Places:
                 if put is not _put_nowhere and not is_known and _holds_open(value):
                     found.extend(link for link in links if link not in found)
                     found.append(effect(tape, value, LEFT, self._putting(thing, put)))
-                elif _is_searched(value):
-                    above = links
-                    if put is not _put_nowhere and not is_known:  # an object made meanwhile
-                        above = (*links, effect(tape, None, LEFT, partial(_put_again, put, value)))
-                    waiting.append((value, above))
-        return found
+                    ways.update((id(route.thing), route) for route in routes)
+                elif _is_searched(value) and put is _put_nowhere:
+                    waiting.append(_Waiting(value, links, routes))
+                elif _is_searched(value) and is_known:
+                    way = Route(_path(put), value)
+                    waiting.append(_Waiting(value, links, (*routes, way)))
+                elif _is_searched(value):  # an object made meanwhile
+                    link = effect(tape, None, LEFT, partial(_put_again, put, value))
+                    waiting.append(_Waiting(value, (*links, link), routes))
+        return found, list(ways.values())
 
     def _putting(self, thing: Any, put: Put) -> Put:
         if isinstance(put, partial) and put.func is _put_at and not self._shrinks:

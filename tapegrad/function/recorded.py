@@ -60,6 +60,7 @@ class _Signature:
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = False
+        self.has_routes = False
         self.is_passing = False
 
     @property
@@ -77,6 +78,14 @@ class _Signature:
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
 
+    def drop_moved(self) -> None:
+        """Forget recordings that leave numbers in objects which are no longer in their places."""
+        moved = [r for r in self.recordings if not all(route.holds() for route in r.routes)]
+        if moved:
+            self.drop(moved)
+            if self.latest in moved:
+                self.latest = self.recordings[-1] if self.recordings else None
+
     def drop(self, outdated: Sequence[Recording]) -> None:
         """Forget recordings."""
         self.recordings = [r for r in self.recordings if r not in outdated]
@@ -90,6 +99,7 @@ class _Signature:
         for recording in self.recordings:
             recording.link(new)
         self.recordings.append(new)
+        self.has_routes = self.has_routes or bool(new.routes)
         self.latest = new
 
     def keep_for_this_call(self, new: Recording) -> None:
@@ -243,6 +253,9 @@ class RecordedFunction:
         if signature is not None and signature.has_changed():
             self._signatures.pop(call.key, None)
             signature = None
+        if signature is not None and signature.has_routes:
+            with self._lock:
+                signature.drop_moved()
         if signature is None:
             with self._lock:
                 signature = self._signatures.setdefault(call.key, _Signature(call, environment))

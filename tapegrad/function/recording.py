@@ -15,7 +15,7 @@ from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import Call, Fixed, Spec
 from tapegrad.function.effects import Effect
-from tapegrad.function.places import Places, searching
+from tapegrad.function.places import Places, Route, searching
 from tapegrad.function.results import Result, append_result
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
@@ -50,6 +50,8 @@ class Recording:
         How to make the function's result of the tape's outputs.
     effects : list of Effect
         What else is done at each call.
+    routes : sequence of Route
+        Where the objects are that its effects change.
     captured : list of Active
         Numbers of outer recordings the function used; they are the tape's last inputs.
     branches : dict
@@ -64,6 +66,7 @@ class Recording:
                  captured: list[Active], options: Options = NEVER) -> None:  # fmt: skip
         self.tape, self.result, self.effects = tape, result, effects
         self.captured = captured
+        self.routes: Sequence[Route] = ()
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options)
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
@@ -183,11 +186,12 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
         raise
     operands: list[int] = []
     made = append_result(tape, result, operands)
-    left = [] if places is None else places.left(tape)
+    left, routes = ([], []) if places is None else places.left(tape)
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
     tape.end(operands)
     recording = Recording(tape, made, effects, captured, options)
+    recording.routes = routes
     for effect in left:  # at once, for whoever looks at places while an outer function runs
         effect.run(effect.result.plain(recording.values()[len(tape.constants) + effect.operands]))
     return recording
