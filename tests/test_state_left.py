@@ -196,3 +196,17 @@ def test_a_branch_fills_its_own_places():
     for x in (1.0, -2.0, 3.0, -4.0):
         derivative(x)
     assert (model.positive, model.negative) == (3.0, -4.0)
+
+
+def test_a_function_that_raises_leaves_plain_numbers_too():
+    model = SimpleNamespace()
+
+    def f(x):
+        model.square = x * x
+        if x > 1.0:
+            raise ValueError("too large")
+        return x
+
+    with pytest.raises(ValueError, match="too large"):
+        tg.grad(f)(2.0)
+    assert (type(model.square), model.square) == (float, 4.0)

@@ -25,9 +25,11 @@ from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.reads import names_in
 from tapegrad.function.watch.states import slots_of
 from tapegrad.libraries import is_library_module, is_library_object
+from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.trampolines import code_of
 from tapegrad.tape import Tape
-from tapegrad.tree import flatten
+from tapegrad.tree import flatten, map_leaves
 
 Put = Callable[[Any], None]
 """Puts a thing in a place."""
@@ -157,9 +159,14 @@ class Route(NamedTuple):
         return self.path.get() is self.thing
 
 
+class _Link(NamedTuple):
+    put: Put
+    thing: Any
+
+
 class _Waiting(NamedTuple):
     thing: Any
-    links: tuple[Effect, ...]
+    links: tuple[_Link, ...]
     routes: tuple[Route, ...]
 
 
@@ -203,29 +210,44 @@ class Places:
         And where what holds these places was found.
         """
         found: list[Effect] = []
+        made: dict[int, Any] = {}
         ways: dict[int, Route] = {}
+        for put, value, (thing, links, routes) in self._holding(tape):
+            for link in links:
+                if id(link.thing) not in made:
+                    made[id(link.thing)] = link.thing
+                    found.append(effect(tape, None, LEFT, partial(_put_again, *link)))
+            found.append(effect(tape, value, LEFT, self._putting(thing, put)))
+            ways.update((id(route.thing), route) for route in routes)
+        return found, list(ways.values())
+
+    def clear(self, tape: Tape) -> None:
+        """Give plain numbers to the places where there are a tape's, which came to nothing."""
+        for put, value, _ in self._holding(tape):
+            put(map_leaves(primal_of, value))
+
+    def _holding(self, tape: Tape) -> Iterator[tuple[Put, Any, _Waiting]]:
+        """Yield the places where there are numbers of a tape, and how they were reached."""
         seen: set[int] = set()
         waiting: list[_Waiting] = [_Waiting(root, (), ()) for root in self._roots]
         while waiting and len(seen) < _MOST:
-            thing, links, routes = waiting.pop()
+            here = waiting.pop()
+            thing, links, routes = here
             if id(thing) in seen:
                 continue
             seen.add(id(thing))
             for put, value in list(_places(thing)):
                 is_known = id(value) in self._known
-                if put is not _put_nowhere and not is_known and _holds_open(value):
-                    found.extend(link for link in links if link not in found)
-                    found.append(effect(tape, value, LEFT, self._putting(thing, put)))
-                    ways.update((id(route.thing), route) for route in routes)
-                elif _is_searched(value) and put is _put_nowhere:
+                if put is not _put_nowhere and not is_known and _holds(value, tape):
+                    yield put, value, here
+                elif not _is_searched(value):
+                    continue
+                elif put is _put_nowhere:
                     waiting.append(_Waiting(value, links, routes))
-                elif _is_searched(value) and is_known:
-                    way = Route(_path(put), value)
-                    waiting.append(_Waiting(value, links, (*routes, way)))
-                elif _is_searched(value):  # an object made meanwhile
-                    link = effect(tape, None, LEFT, partial(_put_again, put, value))
-                    waiting.append(_Waiting(value, (*links, link), routes))
-        return found, list(ways.values())
+                elif is_known:
+                    waiting.append(_Waiting(value, links, (*routes, Route(_path(put), value))))
+                else:  # an object made meanwhile
+                    waiting.append(_Waiting(value, (*links, _Link(put, value)), routes))
 
     def _putting(self, thing: Any, put: Put) -> Put:
         if isinstance(put, partial) and put.func is _put_at and not self._shrinks:
@@ -240,13 +262,22 @@ def _put_again(put: Put, thing: Any, _: Any) -> None:
     put(thing)
 
 
-def _holds_open(value: Any) -> bool:
-    """Whether a tree holds active numbers whose recording goes on."""
+def _holds(value: Any, tape: Tape) -> bool:
+    """Whether a tree holds active numbers of a tape."""
     if not is_active(value) and not isinstance(value, _TREES) and not _is_tree(value):
         return False
     leaves: list[Any] = []
     flatten(value, leaves)
-    return any(is_active(leaf) and leaf.tape.is_open for leaf in leaves)
+    return any(is_active(leaf) and leaf.tape is tape for leaf in leaves)
+
+
+def primal_of(leaf: Any) -> Any:
+    """Return the plain value of an active number or array, or what else it is."""
+    if isinstance(leaf, Active):
+        return leaf.primal
+    if isinstance(leaf, ActiveArray):
+        return leaf.data["value"] != 0.0 if leaf.is_bool else leaf.data["value"].copy()
+    return leaf
 
 
 def _is_tree(value: Any) -> bool:

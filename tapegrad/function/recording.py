@@ -15,7 +15,7 @@ from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.function.arguments import Call, Fixed, Spec
 from tapegrad.function.effects import Effect
-from tapegrad.function.places import Places, Route, searching
+from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.results import Result, append_result
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
@@ -176,7 +176,16 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
     ]
     args, kwargs = unflatten_all(call.structure, leaves)
     try:
-        result = taking_active(twins.of(function))(*args, **kwargs)
+        return _ended(tape, _call(twins.of(function), args, kwargs), options, places)
+    except BaseException:
+        if places is not None:
+            places.clear(tape)
+        raise
+
+
+def _call(function: Any, args: Any, kwargs: Any) -> Any:
+    try:
+        return taking_active(function)(*args, **kwargs)
     except (NumbaError, TypeError) as error:
         if is_about_active_numbers(error):
             raise explained(error) from error
@@ -184,6 +193,10 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
         if masked is not None:
             raise masked from error
         raise
+
+
+def _ended(tape: Tape, result: Any, options: Options, places: Places | None) -> Recording:
+    """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
     made = append_result(tape, result, operands)
     left, routes = ([], []) if places is None else places.left(tape)
@@ -192,15 +205,15 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
     tape.end(operands)
     recording = Recording(tape, made, effects, captured, options)
     recording.routes = routes
-    for effect in left:  # at once, for whoever looks at places while an outer function runs
-        effect.run(effect.result.plain(recording.values()[len(tape.constants) + effect.operands]))
+    if left:  # at once, for whoever looks at places while an outer function runs
+        values, first = recording.values(), len(tape.constants)
+        for effect in left:
+            effect.run(effect.result.plain(values[first + effect.operands]))
     return recording
 
 
 def _primal(leaf: Any) -> Any:
-    if isinstance(leaf, Active):
-        return leaf.primal
-    return leaf.data["value"] if isinstance(leaf, ActiveArray) else leaf
+    return leaf.data["value"] if isinstance(leaf, ActiveArray) else primal_of(leaf)
 
 
 def _activate(tape: Tape, leaf: Any) -> Any:
