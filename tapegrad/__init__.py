@@ -14,6 +14,7 @@ from tapegrad.derivatives import (
 )
 from tapegrad.drawing import draw
 from tapegrad.explained import explain
+from tapegrad.function.compiled_taps import tap
 from tapegrad.record.functions import supported
 from tapegrad.tape import Tape
 
@@ -31,6 +32,7 @@ __all__ = [
     "jvp",
     "stop_gradient",
     "supported",
+    "tap",
     "testing",
     "value_and_grad",
     "vjp",

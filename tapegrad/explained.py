@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
+from numba.core.dispatcher import Dispatcher
 
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
 from tapegrad.function.arguments import sort_arguments
+from tapegrad.function.effects import silence
 from tapegrad.function.points import at
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
@@ -85,10 +87,12 @@ class Explanation:
             lines.append(("compiled", f"{_time(self.seconds['roll'])} to find the loops, "
                           f"{_time(self.seconds['compile'])} for machine code, "
                           f"{_bytes(self.native.memory_bytes)} kept in a call"))  # fmt: skip
-        unit = self.seconds["function"]
+        unit = self.seconds.get("function")
         for tier in ("function", "swept", "compiled"):
             if tier in self.seconds:
-                ratio = "" if tier == "function" else f", {self.seconds[tier] / unit:.3g} times it"
+                ratio = ""
+                if unit is not None and tier != "function":
+                    ratio = f", {self.seconds[tier] / unit:.3g} times it"
                 what = "the function itself" if tier == "function" else f"its gradient, {tier}"
                 lines.append((what, f"{_time(self.seconds[tier])} a call{ratio}"))
         return lines
@@ -138,7 +142,9 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     seconds = {"record": time.perf_counter() - begin}
     tape = point.recording.tape
     inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
-    seconds["function"] = _best(lambda: function(*args, **kwargs))
+    if not (point.recording.has_taps and isinstance(function, Dispatcher)):
+        with silence():  # which compiled code doesn't ask for
+            seconds["function"] = _best(lambda: function(*args, **kwargs))
     seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
     native, code, obstacle = None, None, ""
     try:

@@ -81,6 +81,7 @@ class Tape(Columns):
         self._site_code: list[CodeType] = []
         self._input_slots = array("i")
         self.captured: dict[tuple[int, int], tuple[Any, int]] = {}
+        self.taps: list[Any] = []
         can_grow(self)
         for group in range(len(PYTHON_COLUMNS)):
             self.reserve(group, 64)
@@ -157,8 +158,10 @@ class Tape(Columns):
         """Raise the error for a number used after its recording, or in another thread."""
         if not self.is_open:
             raise TapeEndedError(
-                "an active number was used after the recording it belongs to had ended; return it "
-                "from the function being differentiated instead of keeping it in a variable outside"
+                "an active number was used after the recording it belongs to had ended: it lasts "
+                "for one call; return it from the function, with has_aux=True beside the value, "
+                "or have its plain value given to a function of yours at every call, as in "
+                "`tapegrad.tap(values.append, x)`"
             )
         frame = sys._getframe(frames_to_user())
         # Kept, for the recording must fail even if nobody looks at what the thread raised.
@@ -269,7 +272,7 @@ class Tape(Columns):
     def abandon(self) -> None:
         """Refuse further records: their numbers outlived the recording."""
         self.is_open, self.thread = False, 0
-        self._site_index, self._site_code, self.captured = {}, [], {}
+        self._site_index, self._site_code, self.captured, self.taps = {}, [], {}, []
 
     # --- reading ------------------------------------------------------------------------------
 

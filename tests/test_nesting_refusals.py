@@ -9,24 +9,44 @@ import tapegrad as tg
 from tapegrad.errors import MixedTapesError, TapeEndedError
 
 
+class Leak(Exception):
+    """An exception that takes a number out of its recording."""
+
+
+def leaked(x):
+    """Return the number that a recording at `x` had."""
+
+    def leak(y):
+        raise Leak(y)
+
+    with pytest.raises(Leak) as caught:
+        tg.grad(leak)(x)
+    return caught.value.args[0]
+
+
 def test_an_inner_number_that_escapes_is_refused():
-    kept = []
-
-    def keep(y):
-        kept.append(y)
-        return y * y
-
     with pytest.raises(TapeEndedError):
-        tg.grad(lambda x: tg.grad(keep)(x) * kept[0])(2.0)
+        tg.grad(lambda x: x * leaked(x))(2.0)
     with pytest.raises(TapeEndedError):
-        kept[0] * 2.0
+        leaked(2.0) * 2.0
 
 
 def test_numbers_that_escaped_two_recordings_are_refused_in_a_third():
-    kept = []
-    tg.grad(lambda x: (kept.append(x), x * x)[1])(2.0)
+    first, second = leaked(2.0), leaked(3.0)
     with pytest.raises((TapeEndedError, MixedTapesError)):
-        tg.grad(lambda y: y * kept[0])(2.0)
+        tg.grad(lambda y: y * first * second)(2.0)
+
+
+def test_an_inner_number_that_is_kept_is_the_outer_one_it_is_bound_to():
+    kept = []
+
+    def keep(y):
+        kept.append(y * y)
+        return y * y
+
+    # 2x · x², where `kept` holds the inner function's value
+    assert tg.grad(lambda x: tg.grad(keep)(x) * kept[-1])(2.0) == 24.0
+    assert kept == [4.0]
 
 
 def test_an_inner_number_stored_in_an_outer_array_is_refused():

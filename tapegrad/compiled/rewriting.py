@@ -26,6 +26,7 @@ from tapegrad.record.kinds import active, kind_in
 
 _twins: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 _kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+_original_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
 def twin(dispatcher: Any, kind: Any) -> Any:
@@ -42,12 +43,18 @@ def twin(dispatcher: Any, kind: Any) -> Any:
         # Its name in Numba's cache.
         function.__qualname__ = f"{original.__qualname__}.{kind.name.rpartition(' ')[2]}"
         _kind_of_twin[function] = kind
+        _original_of_twin[function] = dispatcher
         options = {k: v for k, v in dispatcher.targetoptions.items() if k != "nopython"}
         copy = njit(**options)(function)
         if type(dispatcher._cache).__name__ != "NullCache":
             copy.enable_caching()
         twins[kind] = copy
     return twins[kind]
+
+
+def original_dispatcher(dispatcher: Any) -> Any:
+    """Return the compiled function of the user's that a compiled function is the twin of."""
+    return _original_of_twin.get(dispatcher.py_func, dispatcher)
 
 
 def taking_active(function: Any) -> Any:

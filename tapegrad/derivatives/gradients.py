@@ -90,6 +90,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             return failed  # type: ignore[no-any-return]
 
         recording, workspace = self.recorded.run_compiled(call, "reverse", run, attempt)
+        if recording.effects:
+            recording.run_effects_at(inputs, workspace)
         if workspace is not None:
             recording.give_back(workspace)
         return value, selection.split(gradient)
@@ -159,8 +161,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
         otherwise = _Otherwise(self, argnum, args, kwargs)
         options, name = self.recorded.options, name_of(self.recorded.function)
-        return MachineGradient(code, point.recording.tape, options, name, call.inputs(), start,
-                               stop, shape, otherwise)  # fmt: skip
+        return MachineGradient(point.recording, code, options, name, call.inputs(), start, stop,
+                               shape, otherwise)  # fmt: skip
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -189,6 +191,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         seeds = np.zeros(len(recording.tape.outputs))
         seeds[0] = 1.0
         adjoints = point.pullback(seeds)
+        point.run_effects()
         value, *aux = point.result() if self._has_aux else (point.result(),)
         value = value.item() if np.shape(value) else value
         return (value, *aux) if self._has_aux else value, selection.split(adjoints)

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import InputTypeError
+from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.points import leaf
+from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
-from tapegrad.tape import Tape
 
 Vector = npt.NDArray[np.float64]
 
@@ -43,9 +43,9 @@ class MachineGradient:
 
     Parameters
     ----------
+    recording : Recording
     code : Code
-    tape : Tape
-        What it was made of.
+        Compiled of it.
     options : Options
     name : str
         Of the function.
@@ -70,11 +70,13 @@ class MachineGradient:
         for, it holds as long as the process lives.
     """
 
-    def __init__(self, code: Code, tape: Tape, options: Options, name: str, inputs: Vector,
-                 start: int, stop: int, shape: tuple[int, ...],
+    def __init__(self, recording: Recording, code: Code, options: Options, name: str,
+                 inputs: Vector, start: int, stop: int, shape: tuple[int, ...],
                  otherwise: Otherwise) -> None:  # fmt: skip
+        self._recording: Recording | None = recording
         self._code = code
-        self._tape, self._options, self._name = tape, options, name
+        self._tape, self._options, self._name = recording.tape, options, name
+        self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
         self._inputs = inputs
         self._start, self._stop, self._shape = start, stop, shape
         self._is_whole = stop - start == len(inputs)
@@ -91,7 +93,8 @@ class MachineGradient:
         return self._otherwise.holding()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
+        kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
+        return {**kept, "_recording": None}  # its effects are on objects of this process
 
     @property
     def memory_length(self) -> int:
@@ -106,6 +109,7 @@ class MachineGradient:
     @property
     def address(self) -> int:
         """The machine code's address, for C."""
+        self._refuse_taps("address")
         _given_away.add(self._code)
         return self._code.address
 
@@ -120,7 +124,7 @@ class MachineGradient:
         inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
-        if not self._holds():
+        if not self._holds() or (self._has_effects and self._recording is None):
             return self._otherwise(x)
         inputs = np.ascontiguousarray(inputs)
         if len(self._shape) != 1:
@@ -133,6 +137,8 @@ class MachineGradient:
         status, value = code.gradient(inputs, products)
         if status:
             return self._otherwise(x)
+        if self._has_effects and self._recording is not None:
+            self._recording.run_effects_at(inputs)
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
         return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
@@ -146,6 +152,7 @@ class MachineGradient:
         isn't noticed there when what the function closes over changes.
         Several threads may call it at once, as long as the process lives.
         """
+        self._refuse_taps("njit")
         address, length = self.address, self.memory_length
         start, stop, size = self._start, self._stop, len(self._inputs)
         template, constants = self._inputs, np.append(self.constants, 0.0)
@@ -171,6 +178,15 @@ class MachineGradient:
             return value
 
         return value_and_gradient
+
+    def _refuse_taps(self, form: str) -> None:
+        """Raise if the function taps values, which only a call from Python gives away."""
+        if self._has_taps:
+            raise NoCompiledFormError(
+                f"the function taps values with tapegrad.tap, which machine code can't call: "
+                f"without Python in between there is no .{form}; call this from Python, or take "
+                "the taps out of the function"
+            )
 
     def ir(self) -> str:
         """Return the LLVM IR of the code, optimised, for reading."""

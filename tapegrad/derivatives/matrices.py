@@ -68,6 +68,8 @@ class Jacobian(Derivative, Generic[R]):
             rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
             matrix = join(rows).reshape(n_outputs, n_inputs)
 
+        point.run_effects()
+
         def part_of(part: slice, shape: tuple[int, ...]) -> Any:
             if self._has_columns:
                 return matrix[part, columns].reshape((*shape, -1))

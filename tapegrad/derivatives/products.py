@@ -79,7 +79,9 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     selection = Selection(call, range(len(primals)), is_single=False)
     point = at(RecordedFunction(function), call)
     directions = selection.join(_n_inputs(point), tuple(tangents), "tangent")
-    return point.result(), _output_tree(point, point.pushforward(directions))
+    tangents = point.pushforward(directions)
+    point.run_effects()
+    return point.result(), _output_tree(point, tangents)
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -119,6 +121,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     selection = Selection(call, range(len(primals)), is_single=False)
     point = at(RecordedFunction(function), call)
     value, *aux = point.result() if has_aux else (point.result(),)
+    point.run_effects()
 
     def pullback(cotangent: Any) -> Any:
         if has_aux:
@@ -165,7 +168,9 @@ class HessianProduct(Derivative, Generic[X, P]):
         if is_float:
             self._work += seconds_to_sweep(point.recording.tape)
         directions = selection.join(_n_inputs(point), vector, "vector")
-        return _output_tree(point, point.pushforward(directions))
+        product = point.pushforward(directions)
+        point.run_effects()
+        return _output_tree(point, product)
 
     if TYPE_CHECKING:
 
@@ -204,6 +209,8 @@ class HessianProduct(Derivative, Generic[X, P]):
         directions = selection.join(len(inputs), vector, "vector")
         products = np.empty(2 * len(inputs))
         if isinstance(directions, np.ndarray) and code.run(inputs, directions, products)[0]:
+            if recording.effects:
+                recording.run_effects_at(inputs)
             return selection.split(products[len(inputs) :])
         at(recorded, call)  # the way to go here, from now on
         return None

@@ -18,6 +18,7 @@ from typing import Any
 from tapegrad.function.watch.checks import Check, compiled
 from tapegrad.function.watch.conditions import Condition
 from tapegrad.function.watch.draws import NAMES
+from tapegrad.function.watch.inputs import inputs
 from tapegrad.function.watch.kinds import is_plain
 from tapegrad.function.watch.things import follow_all
 from tapegrad.function.watch.walk import Walk, items
@@ -45,6 +46,8 @@ class Environment:
     def __init__(self, *things: Any, are_called: bool = False,
                  names: Set[str] = frozenset()) -> None:  # fmt: skip
         self._walk = walk = Walk()
+        self._things = things
+        self._mentioned: set[str] = set()
         self._use(names)
         for thing in things:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
@@ -57,7 +60,7 @@ class Environment:
     def _finish(self) -> None:
         self._check = None
         if follow_all(self._walk):
-            self._conditions = self._walk.inputs()
+            self._conditions = inputs(self._walk, self._things, self._mentioned)
             self.unwatched = self._first_unwatched()
         else:
             self._conditions = []
@@ -77,6 +80,7 @@ class Environment:
     def _use(self, names: Set[str]) -> None:
         self._walk.mention(names)
         self._walk.read |= names
+        self._mentioned |= names
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
@@ -113,6 +117,11 @@ class Environment:
     def methods(self) -> list[FunctionType]:
         """Functions that the code reaches through objects and containers, not by their names."""
         return list(self._walk.methods)
+
+    @property
+    def roots(self) -> list[Any]:
+        """Functions and objects that the code reaches, if it may leave something in them."""
+        return self._walk.kept if self._walk.stores else []
 
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:

@@ -51,10 +51,22 @@ class Point:
         """Return the function's result."""
         outer = self._outer_tape()
         if outer is not None:
-            return self.recording.active_result(outer, self._sweep(outer).results())
+            return self.recording.result.active(outer, self._sweep(outer).results())
         out = np.empty(len(self._tape.outputs))
         floats.results.run(self._tape.head, self._value, out)
-        return self.recording.result(out)
+        return self.recording.result.plain(out)
+
+    def run_effects(self) -> None:
+        """Do what the function does beside its result; on an outer tape, have it done there."""
+        effects = self.recording.effects
+        outer = self._outer_tape() if effects else None
+        if outer is None:
+            self.recording.run_effects(self._value)
+            return
+        sweep = self._sweep(outer)
+        trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
+        for effect, tree in zip(effects, trees, strict=True):
+            effect.run(tree)
 
     def pullback(self, seeds: AnyVector) -> AnyVector:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""

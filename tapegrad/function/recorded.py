@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from tapegrad.errors import RecordingLimitWarning, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.environment import Environment, is_watched
+from tapegrad.function.places import Places
 from tapegrad.function.recording import Recording, Workspace, name_of, record
 from tapegrad.function.tiers import NEVER, Kind, Options
 from tapegrad.function.watch.draws import SharedStates, drawn_between, shared_states
@@ -74,6 +75,7 @@ class _Signature:
         self.recordings: list[Recording] = []
         self.latest: Recording | None = None
         self.is_full = self.is_told = False
+        self.has_routes = False
         self.is_passing = False
         self.reason = reason
 
@@ -92,6 +94,14 @@ class _Signature:
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
 
+    def drop_moved(self) -> None:
+        """Forget recordings that leave numbers in objects which are no longer in their places."""
+        moved = [r for r in self.recordings if not all(route.holds() for route in r.routes)]
+        if moved:
+            self.drop(moved)
+            if self.latest in moved:
+                self.latest = self.recordings[-1] if self.recordings else None
+
     def drop(self, outdated: Sequence[Recording]) -> None:
         """Forget recordings."""
         self.recordings = [r for r in self.recordings if r not in outdated]
@@ -105,6 +115,7 @@ class _Signature:
         for recording in self.recordings:
             recording.link(new)
         self.recordings.append(new)
+        self.has_routes = self.has_routes or bool(new.routes)
         self.latest = new
 
     def keep_for_this_call(self, new: Recording) -> None:
@@ -224,7 +235,9 @@ class RecordedFunction:
                         if environment is not None]  # fmt: skip
         methods = [method for environment in environments for method in environment.methods]
         before, begin = shared_states(), time.perf_counter()
-        recording = record(self.function, call, methods, self.options)
+        roots = [root for environment in environments for root in environment.roots]
+        places = Places(roots) if roots else None
+        recording = record(self.function, call, methods, self.options, places)
         name, tape = name_of(self.function), recording.tape
         reason = signature.reason
         if failure:
@@ -305,6 +318,9 @@ class RecordedFunction:
             self._forgotten[call.key] = f"{changed!r}, which an argument reads, has changed"
             self._signatures.pop(call.key, None)
             signature = None
+        if signature is not None and signature.has_routes:
+            with self._lock:
+                signature.drop_moved()
         if signature is None:
             with self._lock:
                 reason = self._forgotten.pop(call.key, "it's called with such arguments first")

@@ -13,24 +13,23 @@ from numba.core.errors import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
-from tapegrad.errors import TapegradError, UnsupportedFunctionError
-from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
-from tapegrad.function.content import duplicate, is_active
+from tapegrad.errors import TapegradError
+from tapegrad.function.arguments import Call, Fixed, Spec
+from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
-from tapegrad.function.inside import holds_actives
+from tapegrad.function.places import Places, Route, primal_of, searching
+from tapegrad.function.results import Result, append_result
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
-from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
-from tapegrad.record.elementwise import with_constants
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.nesting import slot_on
 from tapegrad.record.refusals import in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
-from tapegrad.replay.programs import float_workspace, workspace_length
+from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
-from tapegrad.tree import Structure, flatten, unflatten_all
+from tapegrad.tree import Structure, unflatten_all
 
 Vector = npt.NDArray[np.float64]
 
@@ -50,10 +49,12 @@ class Recording:
     Attributes
     ----------
     tape : Tape
-    structure : Structure
-        Of the result.
-    specs : list
-        One a leaf of the result: `FLOAT`, a shape, or a `Fixed` object.
+    result : Result
+        How to make the function's result of the tape's outputs.
+    effects : list of Effect
+        What else is done at each call.
+    routes : sequence of Route
+        Where the objects are that its effects change.
     captured : list of Active
         Numbers of outer recordings the function used; they are the tape's last inputs.
     branches : dict
@@ -64,17 +65,51 @@ class Recording:
         Whether it holds plain values or texts that were read of active numbers.
     """
 
-    def __init__(self, tape: Tape, structure: Structure, specs: list[Spec],
-                 kinds: list[type], captured: list[Active], options: Options = NEVER,
+    def __init__(self, tape: Tape, result: Result, effects: Sequence[Effect],
+                 captured: list[Active], options: Options = NEVER,
                  name: str = "a function") -> None:  # fmt: skip
-        self.tape, self.structure, self.specs = tape, structure, specs
-        self.kinds, self.captured = kinds, captured
+        self.tape, self.result, self.effects = tape, result, effects
+        self.captured = captured
+        self.routes: Sequence[Route] = ()
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options, name)
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
         self._workspaces: list[Workspace] = []
+
+    @property
+    def structure(self) -> Structure:
+        """The structure of the function's result."""
+        return self.result.structure
+
+    @property
+    def specs(self) -> list[Spec]:
+        """What the leaves of the function's result are."""
+        return self.result.specs
+
+    @property
+    def has_taps(self) -> bool:
+        """Whether the function taps values."""
+        return any(effect.is_tap for effect in self.effects)
+
+    def run_effects(self, value: Vector) -> None:
+        """Do what the function does beside its result, given the values of the tape's operands."""
+        first = len(self.tape.constants)
+        trees = [e.result.plain(value[first + e.operands]) for e in self.effects]
+        for effect, tree in zip(self.effects, trees, strict=True):
+            effect.run(tree)
+
+    def run_effects_at(self, inputs: Vector, workspace: Workspace | None = None) -> None:
+        """Do the same at a point where the recording is valid, filled in a workspace or not."""
+        if workspace is None:
+            workspace = self.take_workspace()
+            floats.replay.run(self.tape.head, inputs, workspace.value)
+            value = workspace.value.copy()
+            self.give_back(workspace)
+            self.run_effects(value)
+        else:
+            self.run_effects(workspace.value)
 
     def is_value(self, guard: int) -> bool:
         """Whether a guard is of a plain value or a text."""
@@ -83,6 +118,10 @@ class Recording:
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
         return self.tape.value[self.tape.inputs]
+
+    def values(self) -> Vector:
+        """Return the values of the tape's operands where it was recorded."""
+        return np.concatenate([self.tape.constants[::-1], self.tape.value])
 
     def take_workspace(self) -> Workspace:
         """Return a workspace that no other call is using."""
@@ -120,37 +159,6 @@ class Recording:
         """Forget that recordings part from this one anywhere."""
         self.branches = {way: r for way, r in self.branches.items() if r not in others}
 
-    def result(self, outputs: Vector) -> Any:
-        """Return the function's result from the values of the tape's outputs."""
-        leaves: list[Any] = []
-        start = 0
-        for spec, kind in zip(self.specs, self.kinds, strict=True):
-            if isinstance(spec, Fixed):
-                leaves.append(duplicate(spec.thing))
-            elif spec is FLOAT:
-                leaves.append(kind(outputs[start]))
-                start += 1
-            else:
-                stop = start + int(np.prod(spec))
-                part = outputs[start:stop].reshape(spec)
-                leaves.append(part != 0.0 if kind is bool else part.copy())
-                start = stop
-        return unflatten_all(self.structure, leaves)
-
-    def active_result(self, tape: Tape, outputs: npt.NDArray[Any]) -> Any:
-        """Return the function's result from the outputs as numbers of an outer tape."""
-        leaves: list[Any] = []
-        start = 0
-        for spec, kind in zip(self.specs, self.kinds, strict=True):
-            if isinstance(spec, Fixed):
-                leaves.append(duplicate(spec.thing))
-                continue
-            shape = () if spec is FLOAT else spec
-            stop = start + int(np.prod(shape))
-            leaves.append(wrap(tape, outputs[start:stop].reshape(shape), kind is bool))
-            start = stop
-        return unflatten_all(self.structure, leaves)
-
 
 def name_of(function: Callable[..., Any]) -> str:
     """Return what a function is called."""
@@ -159,17 +167,19 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionType] = (),
-           options: Options = NEVER) -> Recording:  # fmt: skip
+           options: Options = NEVER, places: Places | None = None) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
 
     `methods` are functions of the user's that it may reach through objects; `options` say
-    whether it may be compiled.
+    whether it may be compiled; `places` are those where it may leave numbers, or the outer
+    recording's.
     """
-    return while_recording(partial(_record, function, call, options), methods)
+    with searching(places) as searched:
+        return while_recording(partial(_record, function, call, options, searched), methods)
 
 
-def _record(function: Callable[..., Any], call: Call, options: Options, tape: Tape,
-            twins: Twins) -> Recording:  # fmt: skip
+def _record(function: Callable[..., Any], call: Call, options: Options, places: Places | None,
+            tape: Tape, twins: Twins) -> Recording:  # fmt: skip
     leaves = [
         leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
         for leaf, spec in zip(call.leaves, call.specs, strict=True)
@@ -177,8 +187,18 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
     args, kwargs = unflatten_all(call.structure, leaves)
     name = name_of(function)
     try:
+        result = _call(twins.of(function), args, kwargs, name, tape)
+        return _ended(tape, result, options, places, name)
+    except BaseException:
+        if places is not None:
+            places.clear(tape)
+        raise
+
+
+def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
+    try:
         with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
-            result = taking_active(twins.of(function))(*args, **kwargs)
+            return taking_active(function)(*args, **kwargs)
     except Exception as error:
         found = _ours(error, tape)
         if found is None:
@@ -187,21 +207,6 @@ def _record(function: Callable[..., Any], call: Call, options: Options, tape: Ta
         if found is not error:
             raise found.with_traceback(trace) from error
         raise error if trace is None else error.with_traceback(trace)  # noqa: B904
-    results: list[Any] = []
-    structure = flatten(result, results)
-    specs: list[Spec] = []
-    operands: list[int] = []
-    kinds: list[type] = []
-    for number, leaf in enumerate(results):
-        kind = _kind_of(leaf)
-        # The value of a branch that returns a penalty: a number as any other.
-        if number == 0 and kind is not float and not is_active(leaf) and np.ndim(leaf) == 0:
-            leaf = float(leaf)
-        specs.append(_append_operands(tape, leaf, operands))
-        kinds.append(kind)
-    captured = [number for number, _ in tape.captured.values()]
-    tape.end(operands)
-    return Recording(tape, structure, specs, kinds, captured, options, name)
 
 
 def _ours(error: Exception, tape: Tape) -> Exception | None:
@@ -214,18 +219,26 @@ def _ours(error: Exception, tape: Tape) -> Exception | None:
     return masked or foreign_error(error, tape)
 
 
-def _kind_of(leaf: Any) -> type:
-    """Return what a leaf of the result is made again as: a float, a truth value, an integer."""
-    if getattr(leaf, "dtype", None) == np.bool_ or isinstance(leaf, bool):
-        return bool
-    is_exact = isinstance(leaf, int | np.integer) and abs(int(leaf)) <= 2**53
-    return int if is_exact else float
+def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
+           name: str) -> Recording:  # fmt: skip
+    """End a tape, and return the recording of what a function did and returned."""
+    operands: list[int] = []
+    made = append_result(tape, result, operands)
+    left, routes = ([], []) if places is None else places.left(tape)
+    effects = [*left, *tape.taps]
+    captured = [number for number, _ in tape.captured.values()]
+    tape.end(operands)
+    recording = Recording(tape, made, effects, captured, options, name)
+    recording.routes = routes
+    if left:  # at once, for whoever looks at places while an outer function runs
+        values, first = recording.values(), len(tape.constants)
+        for effect in left:
+            effect.run(effect.result.plain(values[first + effect.operands]))
+    return recording
 
 
 def _primal(leaf: Any) -> Any:
-    if isinstance(leaf, Active):
-        return leaf.primal
-    return leaf.data["value"] if isinstance(leaf, ActiveArray) else leaf
+    return leaf.data["value"] if isinstance(leaf, ActiveArray) else primal_of(leaf)
 
 
 def _activate(tape: Tape, leaf: Any) -> Any:
@@ -237,29 +250,3 @@ def _activate(tape: Tape, leaf: Any) -> Any:
     flat["slot"] = tape.input_block(np.ravel(leaf))
     flat["tape"] = tape.address
     return ActiveArray(tape, data)
-
-
-def _append_operands(tape: Tape, leaf: Any, operands: list[int]) -> Spec:
-    """Append the operands that mean a leaf of the result, and return what it is."""
-    if isinstance(leaf, Active):
-        operands.append(slot_on(tape, leaf))
-        return FLOAT
-    if isinstance(leaf, ActiveArray):
-        data = with_constants(tape, as_active_data(tape, leaf))
-        operands.extend(data["slot"].reshape(-1).tolist())
-        return leaf.shape
-    if isinstance(leaf, float | np.floating):
-        operands.append(tape.constant(float(leaf)))
-        return FLOAT
-    if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
-        return _append_operands(tape, ActiveArray(tape, as_active_data(tape, leaf)), operands)
-    if type(leaf) is np.ndarray and leaf.dtype.kind == "f":
-        operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
-        return leaf.shape
-    if holds_actives(leaf, tape):
-        raise UnsupportedFunctionError(
-            f"the result holds an object of type {type(leaf).__name__} in which there are active "
-            "numbers: it can't be made again for another point; return its numbers themselves, "
-            "in a tuple, list, deque, dict or dataclass"
-        )
-    return Fixed(duplicate(leaf))

@@ -98,7 +98,11 @@ class ActiveSweep:
 
     def results(self) -> Data:
         """Return the outputs."""
-        return self._value[self._first + self.inner.outputs]
+        return self.values(self.inner.outputs)
+
+    def values(self, operands: npt.NDArray[Any]) -> Data:
+        """Return what operands of the inner tape are."""
+        return self._value[self._first + operands]
 
     def pullback(self, seeds: Data) -> Data:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""

@@ -23,12 +23,22 @@ from tapegrad.function.watch.conditions import (
     THING,
     Builtin,
     Path,
+    Same,
     State,
     Watch,
 )  # fmt: skip
 from tapegrad.function.watch.draws import is_unpredictable
 from tapegrad.function.watch.kinds import functions_of, is_plain, runs_code
-from tapegrad.function.watch.reads import BLIND, CLOSURE, GLOBAL, IMPORT, Read, stores
+from tapegrad.function.watch.reads import (
+    BLIND,
+    CLOSURE,
+    GLOBAL,
+    IMPORT,
+    Read,
+    attributes_in,
+    stores,
+)
+from tapegrad.function.watch.tapped import attributes_for, first_arguments, is_tap
 from tapegrad.function.watch.walk import Key, Walk, items
 from tapegrad.libraries import is_library_module, is_library_name, is_library_object
 from tapegrad.record.trampolines import code_of
@@ -38,27 +48,64 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
                 instance: Any) -> None:  # fmt: skip
     """Remember what a read of a function gives, and follow it."""
     namespace = function.__globals__
-    if read.kind == GLOBAL:
-        names = function.__builtins__  # type: ignore[attr-defined]
-        if read.name not in namespace and read.name in names:
-            walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
-            return
-        path, owner = Path(ITEM, namespace, read.name), namespace
-    elif read.kind == CLOSURE and read.name in cells:
-        path, owner = Path(CELL, cells[read.name]), cells[read.name]
-    elif read.kind == IMPORT:
-        name = _absolute(read.name, namespace)
-        if name not in sys.modules and is_library_name(name):
-            return
-        path, owner = Path(ITEM, sys.modules, name), sys.modules
-    elif read.name == _first_argument(code_of(function)) and instance is not None:
-        # A closure variable too, where an inner function reads it.
-        path, owner = Path(THING, instance), instance
-    else:
+    names = function.__builtins__
+    if read.kind == GLOBAL and read.name not in namespace and read.name in names:
+        walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
+        return
+    path, owner = root_of(read, function, cells, instance)
+    if path is None:
         return
     value = _chain(walk, read.name, path, read.attributes, (read.kind, id(owner), read.name))
     if is_unpredictable(value, read.is_called_empty):
         walk.unpredictable = ".".join((read.name, *read.attributes))
+
+
+def root_of(read: Read, function: FunctionType, cells: dict[str, Any],
+            instance: Any) -> tuple[Path | None, Any]:  # fmt: skip
+    """Return where the root of a read is found, and in what; no path if it's of no interest."""
+    namespace = function.__globals__
+    if read.kind == GLOBAL:
+        return Path(ITEM, namespace, read.name), namespace
+    if read.kind == CLOSURE and read.name in cells:
+        return Path(CELL, cells[read.name]), cells[read.name]
+    if read.kind == IMPORT:
+        name = _absolute(read.name, namespace)
+        if name in sys.modules or not is_library_name(name):
+            return Path(ITEM, sys.modules, name), sys.modules
+    elif read.name == _first_argument(code_of(function)) and instance is not None:
+        # A closure variable too, where an inner function reads it.
+        return Path(THING, instance), instance
+    return None, None
+
+
+def unread_in(walk: Walk, function: FunctionType, cells: dict[str, Any],
+              instance: Any) -> frozenset[int]:  # fmt: skip
+    """Return the offsets of instructions that load what is tapped; remember which functions."""
+    unread: frozenset[int] = frozenset()
+    for tapped in first_arguments(code_of(function)):
+        path, _ = root_of(tapped.callee, function, cells, instance)
+        if path is None or not is_tap(tapped.callee, path.get()):
+            continue
+        unread |= tapped.offsets
+        if tapped.code is not None:
+            names = attributes_in(tapped.code)
+            walk.tapped |= names.read | names.written
+        elif tapped.function is not None:
+            _remember_tapped(walk, tapped.function, *root_of(
+                tapped.function, function, cells, instance))  # fmt: skip
+    return unread
+
+
+def _remember_tapped(walk: Walk, read: Read, path: Path | None, owner: Any) -> None:
+    if path is None:
+        return
+    for attribute in read.attributes:
+        path = path / attribute
+    name = ".".join((read.name, *read.attributes))
+    walk.tapped.update(read.attributes)
+    walk.tapped |= attributes_for(path.get())
+    walk.keep(owner)
+    walk.add(("tapped", id(owner), read.name, *read.attributes), Same, name, path)
 
 
 def _chain(walk: Walk, name: str, path: Path, attributes: tuple[str, ...], key: Key) -> Any:

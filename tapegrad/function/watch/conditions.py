@@ -7,8 +7,9 @@ of them all: where the expression is true the condition holds; where it's false,
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, Protocol
 
 from tapegrad.function.content import Unknown, can_change, children, freeze
@@ -135,6 +136,31 @@ class Watch:
         return f"{path.expression(bind)} is {bind(self.value)}"
 
 
+class Same(Still):
+    """A place, and the very function that was there, whatever it reads."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self._path = name, path
+        self._identity = _identity(path.get())
+
+    def holds(self) -> bool:
+        """Whether what was remembered is still so."""
+        return all(map(operator.is_, _identity(self._path.get()), self._identity))
+
+    def expression(self, bind: Bind) -> str:
+        """Return Python text that is true only where it holds."""
+        return f"{bind(self.holds)}()"
+
+
+def _identity(function: Any) -> tuple[Any, ...]:
+    """Return what tells a function from others: a method is a new object at every access."""
+    if isinstance(function, MethodType):
+        return function.__func__, function.__self__
+    if isinstance(function, BuiltinMethodType):
+        return sys.intern(function.__name__), function.__self__
+    return function, None
+
+
 def _fixed_items(value: Any) -> tuple[Any, ...] | None:
     """Return what a container holds if it's all immutable."""
     if not isinstance(value, list | dict | tuple):
@@ -152,17 +178,31 @@ class Names(Still):
     """The dictionary of attributes that an object or a module has, and the names in it."""
 
     def __init__(self, name: str, thing: Any) -> None:
-        self.name, self._thing = name, thing
+        self.name, self.thing = name, thing
         self._namespace, self._names = vars(thing), list(vars(thing))
+        self._own: set[str] = set()
+
+    def leave_out(self, own: set[str]) -> None:
+        """Let these names come and go: what they mean is never read before it's written."""
+        self._own = own
 
     def holds(self) -> bool:
         """Whether what was remembered is still so."""
-        return vars(self._thing) is self._namespace and list(self._namespace) == self._names
+        if vars(self.thing) is not self._namespace:
+            return False
+        now = list(self._namespace)
+        if now != self._names:
+            if [n for n in now if n not in self._own] != [
+                n for n in self._names if n not in self._own
+            ]:
+                return False
+            self._names[:] = now
+        return True
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that is true only where it holds."""
         namespace = bind(self._namespace)
-        same = f"{bind(self._thing)}.__dict__ is {namespace}"
+        same = f"{bind(self.thing)}.__dict__ is {namespace}"
         return f"{same} and list({namespace}) == {bind(self._names)}"
 
 

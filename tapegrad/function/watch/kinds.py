@@ -61,6 +61,17 @@ def is_plain(thing: Any) -> bool:
     return is_data(thing) and is_library_object(thing)
 
 
+def own_attributes(thing: Any) -> dict[str, Any]:
+    """Return the dictionary of a module, a class or an object of the user's, else an empty one.
+
+    Of a library's object it isn't asked for: an exception, for one, would make it, and so change.
+    """
+    is_code = isinstance(thing, type | types.ModuleType)
+    if not is_code and is_library_object(thing):
+        return {}
+    return getattr(thing, "__dict__", None) or {}
+
+
 def wrapped_by(function: Any) -> Any:
     """Return what a callable wraps, as `functools.update_wrapper` says, or None."""
     return getattr(function, "__dict__", {}).get("__wrapped__")

@@ -11,15 +11,15 @@ import dis
 import functools
 from collections.abc import Iterator
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 GLOBAL, CLOSURE, SELF, IMPORT = "global", "closure", "self", "import"
 
-_ROOTS = {"LOAD_GLOBAL": GLOBAL, "LOAD_NAME": GLOBAL, "LOAD_DEREF": CLOSURE,
+ROOTS = {"LOAD_GLOBAL": GLOBAL, "LOAD_NAME": GLOBAL, "LOAD_DEREF": CLOSURE,
           "LOAD_CLASSDEREF": CLOSURE, "LOAD_FROM_DICT_OR_DEREF": CLOSURE,
           "LOAD_FAST": SELF, "LOAD_FAST_BORROW": SELF, "LOAD_FAST_CHECK": SELF}  # fmt: skip
 _ATTRIBUTES = {"LOAD_ATTR", "LOAD_METHOD"}
-_NOISE = {"CACHE", "RESUME", "EXTENDED_ARG", "NOP", "PUSH_NULL", "PRECALL", "NOT_TAKEN"}
+NOISE = {"CACHE", "RESUME", "EXTENDED_ARG", "NOP", "PUSH_NULL", "PRECALL", "NOT_TAKEN"}
 
 # After the root's load, the instructions of `n += 1`, `self.n += 1`, `d["n"] += 1` and
 # `self.d["n"] += 1`.
@@ -77,25 +77,50 @@ def _is_tally(instructions: list[dis.Instruction], at: int) -> bool:
     return False
 
 
-def _own(code: CodeType) -> Iterator[Read]:
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
+Unread = frozenset[int]
+"""The offsets of instructions that load what is no input."""
+_ALL: Unread = frozenset()
+
+
+def _instructions(code: CodeType, unread: Unread) -> list[dis.Instruction]:
+    return [i for i in dis.get_instructions(code)
+            if i.opname not in NOISE and i.offset not in unread]  # fmt: skip
+
+
+def _constants(code: CodeType, unread: Unread) -> list[Any]:
+    if not unread:
+        return list(code.co_consts)
+    without = {id(i.argval) for i in dis.get_instructions(code)
+               if i.offset in unread and isinstance(i.argval, CodeType)}  # fmt: skip
+    return [constant for constant in code.co_consts if id(constant) not in without]
+
+
+def chain_at(code: CodeType, instructions: list[dis.Instruction], at: int) -> Read | None:
+    """Return the read that begins at an instruction, if there is one."""
     first = code.co_varnames[0] if code.co_argcount else None
+    opname, name = instructions[at].opname, instructions[at].argval
+    kind = ROOTS.get(opname)
+    if opname.startswith("LOAD_FAST") and isinstance(name, tuple):
+        kind, name = (SELF, first) if first in name else (None, name)
+    if kind is None or (kind == SELF and name != first):
+        return None
+    attributes = []
+    for following in instructions[at + 1 :]:
+        if following.opname not in _ATTRIBUTES:
+            break
+        attributes.append(str(following.argval))
+    after = instructions[at + 1 + len(attributes) :]
+    return Read(kind, str(name), tuple(attributes), _is_empty_call(after))
+
+
+def _own(code: CodeType, unread: Unread) -> Iterator[Read]:
+    instructions = _instructions(code, unread)
     for at, instruction in enumerate(instructions):
-        name = instruction.argval
         if instruction.opname == "IMPORT_NAME":
             yield from _imports(code, instructions, at)
-        kind = _ROOTS.get(instruction.opname)
-        if instruction.opname.startswith("LOAD_FAST") and isinstance(name, tuple):
-            kind, name = (SELF, first) if first in name else (None, name)
-        if kind is None or (kind == SELF and name != first) or _is_tally(instructions, at):
-            continue
-        attributes = []
-        for following in instructions[at + 1 :]:
-            if following.opname not in _ATTRIBUTES:
-                break
-            attributes.append(str(following.argval))
-        after = instructions[at + 1 + len(attributes) :]
-        yield Read(kind, str(name), tuple(attributes), _is_empty_call(after))
+        read = chain_at(code, instructions, at)
+        if read is not None and not _is_tally(instructions, at):
+            yield read
 
 
 def _is_empty_call(instructions: list[dis.Instruction]) -> bool:
@@ -115,20 +140,25 @@ def _imports(code: CodeType, instructions: list[dis.Instruction], at: int) -> It
 
 
 @functools.lru_cache(maxsize=4096)
-def reads(code: CodeType) -> tuple[Read, ...]:
+def reads(code: CodeType, unread: Unread = _ALL) -> tuple[Read, ...]:
     """Return what a code object, and the functions defined inside it, read from outside."""
-    found = list(_own(code))
-    for constant in code.co_consts:
+    found = list(_own(code, unread))
+    for constant in _constants(code, unread):
         if isinstance(constant, CodeType):
             found.extend(read for read in reads(constant) if read.kind != SELF)
     return tuple(dict.fromkeys(found))
 
 
 @functools.lru_cache(maxsize=4096)
-def names_in(code: CodeType) -> frozenset[str]:
+def names_in(code: CodeType, unread: Unread = _ALL) -> frozenset[str]:
     """Return every name and every string that a code object, or one inside it, mentions."""
-    found = {*code.co_names, *code.co_freevars, *code.co_cellvars}
-    for constant in code.co_consts:
+    found = {*code.co_freevars, *code.co_cellvars}
+    if unread:
+        loaded = {i.argval for i in _instructions(code, unread) if isinstance(i.argval, str)}
+        found.update(loaded.intersection(code.co_names))
+    else:
+        found.update(code.co_names)
+    for constant in _constants(code, unread):
         if isinstance(constant, CodeType):
             found |= names_in(constant)
         elif isinstance(constant, str):
@@ -139,17 +169,21 @@ def names_in(code: CodeType) -> frozenset[str]:
 
 
 class Attributes(NamedTuple):
-    """The attributes that code reads, and those that it writes or puts something into."""
+    """The attributes that code reads, and those that it writes or puts something into.
+
+    `texts` are strings in the code, which may be names of attributes; they count as read.
+    """
 
     read: frozenset[str]
     written: frozenset[str]
+    texts: frozenset[str]
 
 
 @functools.lru_cache(maxsize=4096)
-def attributes_in(code: CodeType) -> Attributes:
+def attributes_in(code: CodeType, unread: Unread = _ALL) -> Attributes:
     """Return what a code object, and those inside it, do with attributes, tallies being writes."""
-    instructions = [i for i in dis.get_instructions(code) if i.opname not in _NOISE]
-    read, written = set[str](), set[str]()
+    instructions = _instructions(code, unread)
+    read, written, texts = set[str](), set[str](), set[str]()
     for at, instruction in enumerate(instructions):
         name = str(instruction.argval)
         if instruction.opname == "STORE_ATTR":
@@ -161,19 +195,22 @@ def attributes_in(code: CodeType) -> Attributes:
             (written if is_written else read).add(name)
         elif instruction.opname.startswith("LOAD_SUPER"):
             read.add(name)
-    for constant in code.co_consts:
+    for constant in _constants(code, unread):
         if isinstance(constant, CodeType):
             inner = attributes_in(constant)
             read |= inner.read
             written |= inner.written
+            texts |= inner.texts
         elif isinstance(constant, str):
-            read.add(constant)
+            texts.add(constant)
         elif isinstance(constant, tuple):  # a pattern's
-            read.update(item for item in constant if isinstance(item, str))
-    return Attributes(frozenset(read), frozenset(written))
+            texts.update(item for item in constant if isinstance(item, str))
+    return Attributes(frozenset(read | texts), frozenset(written), frozenset(texts))
 
 
 @functools.lru_cache(maxsize=4096)
 def stores(code: CodeType) -> bool:
     """Whether a code object writes to anything but its own variables."""
-    return any(i.opname in _STORES for i in dis.get_instructions(code))
+    return any(i.opname in _STORES for i in dis.get_instructions(code)) or any(
+        stores(constant) for constant in code.co_consts if isinstance(constant, CodeType)
+    )

@@ -10,7 +10,7 @@ from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tapegrad.function.content import children, is_active, is_data
-from tapegrad.function.watch.chains import follow_read, note_members
+from tapegrad.function.watch.chains import follow_read, note_members, unread_in
 from tapegrad.function.watch.conditions import (
     CALL,
     CELL,
@@ -25,14 +25,13 @@ from tapegrad.function.watch.conditions import (
 )  # fmt: skip
 from tapegrad.function.watch.draws import GENERATORS
 from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
-from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads
+from tapegrad.function.watch.order import is_library_function
+from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
 from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
-    in_library,
     is_library_module,
     is_library_object,
-    is_of_this_package,
     module_of,
 )  # fmt: skip
 from tapegrad.record.trampolines import code_of
@@ -92,8 +91,9 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
     elif isinstance(function, MethodType):
         if isinstance(function.__func__, FunctionType):
             walk.call(function.__func__, function.__self__)
-        if not isinstance(function.__func__, FunctionType) or _is_library(function.__func__):
-            walk.follow(name, function.__func__, True)
+        called = function.__func__
+        if not isinstance(called, FunctionType) or is_library_function(called):
+            walk.follow(name, called, True)
             walk.follow(name, function.__self__)
     elif isinstance(function, FunctionType):
         walk.call(function, None, is_named)
@@ -129,17 +129,21 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         walk.follow(function.__name__, wrapped, True, is_named=True)
     code = code_of(function)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    if _is_library(function):  # a decorator's: what it calls is the user's
+    walk.followed.append((function, instance))
+    if is_library_function(function):  # a decorator's: what it calls is the user's
         _follow_cells(walk, function, cells)
         return
     _watch_attributes(walk, function, "__code__", "__defaults__", "__kwdefaults__")
     if "__class__" in cells and instance is not None:  # `super()` reads it unseen
         kind = instance if isinstance(instance, type) else type(instance)
         _follow_class(walk, kind, instance)
-    names = names_in(code)
+    unread = unread_in(walk, function, cells, instance)
+    names = names_in(code, unread)
     walk.mention(names)
-    walk.read |= attributes_in(code).read
-    walk.written |= attributes_in(code).written
+    walk.stores |= stores(code) or not names.isdisjoint(BLIND) or walk.is_by_string
+    attributes = attributes_in(code, unread)
+    walk.read |= attributes.read
+    walk.written |= attributes.written
     if not names.isdisjoint(_MODULES_BY_STRING):
         for name in sorted(names & sys.modules.keys()):
             _follow_module(walk, sys.modules[name])
@@ -147,7 +151,7 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
         module = sys.modules.get(function.__globals__.get("__name__", ""))
         if module is not None and vars(module) is function.__globals__:
             _follow_module(walk, module)
-    for read in reads(code):
+    for read in reads(code, unread):
         follow_read(walk, read, function, cells, instance)
 
 
@@ -160,10 +164,6 @@ def _follow_cells(walk: Walk, function: FunctionType, cells: dict[str, Any]) -> 
             walk.follow(name, content, True, is_named=True)
         elif isinstance(content, dict | list) and any(map(callable, children(content))):
             walk.watch(f"{name} of {function.__name__}", path, (CLOSURE, id(cell), name))
-
-
-def _is_library(function: FunctionType) -> bool:
-    return is_of_this_package(function.__module__) or in_library(code_of(function).co_filename)
 
 
 # --- objects, classes and modules -----------------------------------------------------------------

@@ -38,6 +38,8 @@ class Walk:
         The names and strings that code mentions.
     read, written : set of str
         The attributes that code reads, and those it writes.
+    tapped : set of str
+        The attributes that functions given to `tapegrad.tap` mention.
     generators : list of State
         Of random numbers.
     unwatchable : list of (str, type)
@@ -46,6 +48,12 @@ class Walk:
         The name of something called that gives numbers which no seed decides.
     methods : dict of function
         What code reaches through objects and containers, not by a name.
+    kept : list
+        The functions, objects and classes found.
+    followed : list of (function, object or None)
+        The functions that were followed, with what their first argument is.
+    stores : bool
+        Whether code stores anything but in its own variables.
     """
 
     def __init__(self) -> None:
@@ -53,14 +61,17 @@ class Walk:
         self.names: set[str] = set()
         self.read: set[str] = set()
         self.written: set[str] = set()
+        self.tapped: set[str] = set()
         self.generators: list[State] = []
         self.unwatchable: list[tuple[str, type]] = []
         self.unpredictable: str | None = None
         self.methods: dict[FunctionType, None] = {}
+        self.stores = False
+        self.followed: list[tuple[FunctionType, Any]] = []
         self.things: collections.deque[tuple[str, Any, bool, bool]] = collections.deque()
         self.calls: collections.deque[tuple[FunctionType, Any]] = collections.deque()
         self._seen: set[Key] = set()
-        self._keep: list[Any] = []  # so that identities stay what they are
+        self.kept: list[Any] = []  # so that identities stay what they are
         self._waiting: dict[str, list[tuple[FunctionType, Any]]] = {}
 
     def is_new(self, *things: Any) -> bool:
@@ -74,7 +85,7 @@ class Walk:
 
     def keep(self, *things: Any) -> None:
         """Keep things alive."""
-        self._keep.extend(things)
+        self.kept.extend(things)
 
     def follow(self, name: str, thing: Any, is_called: bool = False,
                is_named: bool = False) -> None:  # fmt: skip
@@ -112,15 +123,6 @@ class Walk:
             self.watch(name, path, key)
         else:
             self.follow(name, path.get())
-
-    def inputs(self) -> list[Condition]:
-        """Return the conditions, but for attributes that code only writes."""
-        outputs = set() if self.is_by_string else self.written - self.read
-        return [
-            condition
-            for key, condition in self.conditions.items()
-            if key[0] != ATTRIBUTE or key[2] not in outputs
-        ]
 
     # --- methods ------------------------------------------------------------------------------
 

@@ -1,0 +1,124 @@
+"""`tapegrad.tap` in compiled functions, where the tapped function is compiled too.
+
+With plain numbers, and in the forms of derivatives that record afresh, it's called at once. While
+a function is recorded from Python, what is tapped is noted on its tape, by Python.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import objmode, types
+from numba.core.errors import TypingError
+from numba.extending import overload
+
+from tapegrad.compiled.rewriting import original_dispatcher
+from tapegrad.function.effects import tap
+from tapegrad.record.active import make
+from tapegrad.record.array import ActiveArray
+from tapegrad.record.kinds import ACTIVE, active, is_active, kind_in
+from tapegrad.record.native import as_active
+from tapegrad.record.nesting import current, is_recording
+
+__all__ = ["tap"]
+
+_tapped: dict[int, Any] = {}
+"""Compiled functions that are tapped in compiled code, by identity; they are kept."""
+
+
+def _each(function: str, n: int) -> Any:
+    """Return a function for compiled code that applies another to each item of a tuple."""
+    items = "".join(f"{function}(x[{k}])," for k in range(n))
+    names: dict[str, Any] = {"_plain": _plain, "_slots": _slots}
+    return eval(f"lambda x: ({items})", names)
+
+
+def _plain(x: Any) -> Any:
+    """Return a value with plain numbers in place of active ones; for compiled code."""
+
+
+@overload(_plain, strict=False)
+def _(x: Any) -> Any:
+    if isinstance(x, types.BaseTuple):
+        return _each("_plain", len(x))
+    if is_active(x):
+        return lambda x: as_active(x).value
+    if isinstance(x, types.Array) and kind_in(x) is not None:
+
+        def of_array(x: Any) -> Any:
+            out = np.empty(x.shape, np.float64)
+            for i in range(x.size):
+                out.flat[i] = x.flat[i].value
+            return out
+
+        return of_array
+    if kind_in(x) is not None:
+        raise TypingError(f"tap takes numbers, arrays and tuples in compiled code, not {x}")
+    return lambda x: x
+
+
+def _slots(x: Any) -> Any:
+    """Return the slots of active numbers, where they are in a value; for compiled code."""
+
+
+@overload(_slots, strict=False)
+def _(x: Any) -> Any:
+    if isinstance(x, types.BaseTuple):
+        return _each("_slots", len(x))
+    if is_active(x):
+        return lambda x: as_active(x).slot
+    if isinstance(x, types.Array) and kind_in(x) is not None:
+
+        def of_array(x: Any) -> Any:
+            out = np.empty(x.shape, np.int64)
+            for i in range(x.size):
+                out.flat[i] = x.flat[i].slot
+            return out
+
+        return of_array
+    return lambda x: -1
+
+
+@overload(tap, strict=False)
+def _(function: Any, *values: Any) -> Any:
+    if not isinstance(function, types.Dispatcher):
+        raise TypingError(
+            "in a compiled function tap takes a compiled function: decorate it with numba.njit"
+        )
+    called = original_dispatcher(function.dispatcher)
+    if kind_in(*values) is not active:
+
+        def at_once(function: Any, *values: Any) -> None:
+            called(*_plain(values))
+
+        return at_once
+    number = id(called)
+    _tapped[number] = called
+
+    def by_python(function: Any, *values: Any) -> None:
+        plain, slots = _plain(values), _slots(values)
+        with objmode():
+            note(number, plain, slots)
+
+    return by_python
+
+
+def note(number: int, plain: tuple[Any, ...], slots: tuple[Any, ...]) -> None:
+    """Tap active numbers of the tape being recorded, given as values and slots."""
+    function = _tapped[number]
+    if is_recording():
+        tap(function, *map(_active, plain, slots))
+    else:  # a form of a derivative, which records afresh
+        function(*plain)
+
+
+def _active(plain: Any, slots: Any) -> Any:
+    if isinstance(plain, tuple):
+        return tuple(map(_active, plain, slots))
+    tape = current()
+    if isinstance(slots, np.ndarray):
+        data = np.empty(plain.shape, ACTIVE)
+        data["value"], data["slot"], data["tape"] = plain, slots, tape.address
+        return ActiveArray(tape, data)
+    return make(tape, slots, plain) if slots > 0 else plain

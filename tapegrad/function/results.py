@@ -1,0 +1,134 @@
+"""A tree that a recorded function made, as operands of its tape: how to make it again.
+
+Its result, what it taps and what it leaves in places are such trees. Floats, arrays and active
+numbers in them are values of the tape; the rest is kept as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.function.arguments import FLOAT, Fixed, Spec
+from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.inside import holds_actives
+from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
+from tapegrad.record.elementwise import with_constants
+from tapegrad.record.nesting import slot_on
+from tapegrad.tape import Tape
+from tapegrad.tree import Structure, flatten, unflatten_all
+
+Vector = npt.NDArray[np.float64]
+
+
+class Result(NamedTuple):
+    """A tree without its numbers.
+
+    Attributes
+    ----------
+    structure : Structure
+    specs : list
+        One a leaf: `FLOAT`, a shape, or a `Fixed` object.
+    kinds : list of type
+        What numbers are made again as: float, bool or int.
+    """
+
+    structure: Structure
+    specs: list[Spec]
+    kinds: list[type]
+
+    def plain(self, values: Vector) -> Any:
+        """Return the tree from the values of its operands."""
+        leaves: list[Any] = []
+        start = 0
+        for spec, kind in zip(self.specs, self.kinds, strict=True):
+            if isinstance(spec, Fixed):
+                leaves.append(duplicate(spec.thing))
+            elif spec is FLOAT:
+                leaves.append(kind(values[start]))
+                start += 1
+            else:
+                stop = start + int(np.prod(spec))
+                part = values[start:stop].reshape(spec)
+                leaves.append(part != 0.0 if kind is bool else part.copy())
+                start = stop
+        return unflatten_all(self.structure, leaves)
+
+    def active(self, tape: Tape, values: npt.NDArray[Any]) -> Any:
+        """Return the tree from its operands as numbers of an outer tape."""
+        leaves: list[Any] = []
+        start = 0
+        for spec, kind in zip(self.specs, self.kinds, strict=True):
+            if isinstance(spec, Fixed):
+                leaves.append(duplicate(spec.thing))
+                continue
+            shape = () if spec is FLOAT else spec
+            stop = start + int(np.prod(shape))
+            leaves.append(wrap(tape, values[start:stop].reshape(shape), kind is bool))
+            start = stop
+        return unflatten_all(self.structure, leaves)
+
+
+RESULT, TAPPED, LEFT = "the result", "what is tapped", "what is left in an object"
+_VERBS = {RESULT: "return", TAPPED: "tap", LEFT: "keep"}
+
+
+def append_result(tape: Tape, tree: Any, operands: list[int], what: str = RESULT) -> Result:
+    """Append the operands that mean a tree, and return how to make it again.
+
+    Of what isn't the function's result, plain numbers and arrays are kept as they are.
+    """
+    leaves: list[Any] = []
+    structure = flatten(tree, leaves)
+    specs: list[Spec] = []
+    kinds: list[type] = []
+    for number, leaf in enumerate(leaves):
+        kind = _kind_of(leaf)
+        # The value of a branch that returns a penalty: a number as any other.
+        if what is RESULT and number == 0 and kind is not float and not is_active(leaf):
+            leaf = float(leaf) if np.ndim(leaf) == 0 else leaf
+        specs.append(_append_operands(tape, leaf, operands, what))
+        kinds.append(kind)
+    return Result(structure, specs, kinds)
+
+
+def _kind_of(leaf: Any) -> type:
+    """Return what a leaf of the result is made again as: a float, a truth value, an integer."""
+    if getattr(leaf, "dtype", None) == np.bool_ or isinstance(leaf, bool):
+        return bool
+    is_exact = isinstance(leaf, int | np.integer) and abs(int(leaf)) <= 2**53
+    return int if is_exact else float
+
+
+def _append_operands(tape: Tape, leaf: Any, operands: list[int], what: str) -> Spec:
+    """Append the operands that mean a leaf of a tree, and return what it is."""
+    if is_active(leaf):
+        leaf.tape.enter()  # its recording may have ended
+    if isinstance(leaf, Active):
+        operands.append(slot_on(tape, leaf))
+        return FLOAT
+    if isinstance(leaf, ActiveArray):
+        data = with_constants(tape, as_active_data(tape, leaf))
+        operands.extend(data["slot"].reshape(-1).tolist())
+        return leaf.shape
+    is_constant = what is RESULT
+    if is_constant and isinstance(leaf, float | np.floating):
+        operands.append(tape.constant(float(leaf)))
+        return FLOAT
+    if isinstance(leaf, np.ndarray) and leaf.dtype == object and any(tapes_in(leaf)):
+        data = as_active_data(tape, leaf)
+        return _append_operands(tape, ActiveArray(tape, data), operands, what)
+    if is_constant and type(leaf) is np.ndarray and leaf.dtype.kind == "f":
+        operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
+        return leaf.shape
+    if holds_actives(leaf, tape):
+        raise UnsupportedFunctionError(
+            f"{what} holds an object of type {type(leaf).__name__} in which there are active "
+            f"numbers: it can't be made again for another point; {_VERBS[what]} its numbers "
+            "themselves, in a tuple, list, deque, dict or dataclass"
+        )
+    return Fixed(duplicate(leaf))
