@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from types import SimpleNamespace
 
@@ -210,3 +211,39 @@ def test_a_function_that_raises_leaves_plain_numbers_too():
     with pytest.raises(ValueError, match="too large"):
         tg.grad(f)(2.0)
     assert (type(model.square), model.square) == (float, 4.0)
+
+
+class Lazy:
+    @functools.cached_property
+    def weights(self):
+        return np.linspace(1.0, 2.0, 3)
+
+
+KEPT_LIST, KEPT_TABLE, LAZY = [], {}, Lazy()
+
+
+def by_cached_property(x):
+    return np.sum(x * LAZY.weights)
+
+
+def by_list(x):
+    if not KEPT_LIST:
+        KEPT_LIST.append(np.linspace(1.0, 2.0, 3))
+    return np.sum(x * KEPT_LIST[0])
+
+
+def by_table(x):
+    if len(x) not in KEPT_TABLE:
+        KEPT_TABLE[len(x)] = np.linspace(1.0, 2.0, 3)
+    return np.sum(x * KEPT_TABLE[len(x)])
+
+
+@pytest.mark.parametrize("function", [by_cached_property, by_list, by_table])
+def test_an_array_made_once_and_kept_is_a_plain_one_afterwards(function):
+    derivative = tg.grad(function)
+    x = np.array([0.3, -0.7, 1.2])
+    for point in (x, 2.0 * x):
+        np.testing.assert_array_equal(derivative(point), [1.0, 1.5, 2.0])
+    assert function(x) == np.sum(x * [1.0, 1.5, 2.0])
+    for kept in (*KEPT_LIST, *KEPT_TABLE.values(), *vars(LAZY).values()):
+        assert type(kept) is np.ndarray

@@ -48,7 +48,7 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
                 instance: Any) -> None:  # fmt: skip
     """Remember what a read of a function gives, and follow it."""
     namespace = function.__globals__
-    names = function.__builtins__
+    names = function.__builtins__  # type: ignore[attr-defined]
     if read.kind == GLOBAL and read.name not in namespace and read.name in names:
         walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
         return
@@ -131,6 +131,7 @@ def _chain(walk: Walk, name: str, path: Path, attributes: tuple[str, ...], key: 
         elif (code := _code_between(owner, attribute)) is not None:
             walk.add(("before", *key), Watch, name, path)
             if isinstance(code, functools.cached_property):
+                walk.stores = True
                 walk.call(code.func, owner)  # type: ignore[arg-type]
                 path, name = Path(ITEM, vars(owner), attribute), f"{name}.{attribute}"
                 walk.watch(name, path, (*key, attribute))
