@@ -225,8 +225,8 @@ def _compiled_by_numba(program: Program, points: list[Vector]) -> None:
     compiled, plain = program.function(compiled=True), program.function()
     try:
         points = [x for x in points if _runs(compiled, x)]
-    except NumbaError:
-        return  # Numba can't
+    except (NumbaError, RuntimeError):
+        return  # Numba can't, or leaves a symbol unresolved, as it does in some recursions
     if not points:
         return
     swept = _asked("recording a Numba function", executors.replayed, compiled)
