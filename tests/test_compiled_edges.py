@@ -207,9 +207,9 @@ def test_unit_matrices_of_every_form():
 def test_a_failure_inside_a_library_names_the_users_line():
     @njit
     def upper(x):
-        return np.sum(np.triu(x.reshape(2, 2)))
+        return np.sum(np.vander(x))
 
-    with pytest.raises(UnsupportedFunctionError, match=r"np\.triu") as caught:
+    with pytest.raises(UnsupportedFunctionError, match="vander") as caught:
         tg.grad(upper)(np.ones(4))
     assert f"{__file__}:" in str(caught.value)
 

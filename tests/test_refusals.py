@@ -15,7 +15,7 @@ import pytest
 import tapegrad as tg
 from tapegrad.errors import InputTypeError, LostDerivativeError, UnsupportedFunctionError
 
-TABLE = {"sin": math.sin, "exp": math.exp}
+TABLE = {"sin": math.sin, "exp": math.exp, "erf": math.erf, "zeros": np.zeros}
 POWERS = {"two": functools.partial(math.pow, 2.0)}
 PLAIN = np.zeros(3)
 
@@ -29,30 +29,29 @@ def stored(x):
     return PLAIN.sum()
 
 
-def by_default(x, zeros=np.zeros):
-    y = zeros(3)
+def made(x):
+    y = TABLE["zeros"](3)
     y[0] = x
     return y.sum()
 
 
-def on_several_lines(x, sin=math.sin):
-    return 1.0 + sin(
+def on_several_lines(x):
+    return 1.0 + TABLE["sin"](
         x
         * 2.0
     )  # fmt: skip
 
 
 BOUND = {
-    "default": (lambda x, f=math.sin: f(x), "math.sin, called as 'f(x)'", "write np.sin"),
-    "lines": (on_several_lines, "math.sin, called as 'sin(", "write np.sin"),
+    "lines": (on_several_lines, "math.sin, called as 'TABLE[", "write np.sin"),
     "partial": (lambda x: POWERS["two"](x), "math.pow, called as 'POWERS[", "np.power"),
     "dictionary": (lambda x: TABLE["exp"](x), "math.exp, called as 'TABLE[", "write np.exp"),
     "loop": (looked_up, "math.sin, called as 'function(x)'", "write np.sin"),
-    "map": (lambda x, f=math.exp: sum(map(f, [x])), "math.exp", "write np.exp"),
-    "erf": (lambda x, f=math.erf: f(x), "math.erf", "scipy.special.erf"),
+    "map": (lambda x: sum(map(TABLE["exp"], [x])), "math.exp", "write np.exp"),
+    "erf": (lambda x: TABLE["erf"](x), "math.erf", "scipy.special.erf"),
     "float": (lambda x: float(x), "leave float() out", "stop_gradient"),
     "element": (stored, "PLAIN[1]", "write y = np.array(PLAIN, float) in the recorded"),
-    "maker": (by_default, "y[0]", "write y = np.array(y, float) in the recorded"),
+    "maker": (made, "y[0]", "write y = np.array(y, float) in the recorded"),
     "mean": (lambda x: statistics.mean([x, x]), "statistics.mean", "stop_gradient"),
     "stdev": (lambda x: statistics.stdev([x, 2 * x]), "statistics.stdev", "stop_gradient"),
     "text": (lambda x: "%f" % x, "needs plain numbers", "stop_gradient"),  # noqa: UP031

@@ -280,7 +280,7 @@ def _takes_over(kind: Any) -> bool:
     """Whether a class of somebody's has operators of its own, which a float would leave it to."""
     own = itertools.takewhile(lambda base: base not in (*_NUMBERS, object), kind.__mro__)
     return any(not _REFLECTED.isdisjoint(vars(base)) for base in own) and not issubclass(
-        kind, Active | np.generic | numbers.Rational
+        kind, Active | np.generic | numbers.Rational | complex
     )
 
 

@@ -154,6 +154,8 @@ def _resolve(node: ast.expr, frame: FrameType) -> Any:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None
         if type(owner) is dict:
             return _unwrapped(owner.get(key))
+        if type(owner) in (list, tuple) and type(key) is int and key < len(owner):
+            return _unwrapped(owner[key])
     return None
 
 
