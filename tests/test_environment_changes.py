@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import math
@@ -137,3 +138,13 @@ def test_what_an_untouched_branch_reads_is_watched_too_and_never_harms():
     unused = 3.0
     assert derivative(1.0) == 2.0
     assert derivative(-1.0) == 3.0
+
+
+def test_a_pointer_whose_class_a_compiler_made_first_is_watched():
+    numba.cfunc(numba.float64(numba.types.CPointer(numba.float64)))(lambda p: p[0]).ctypes
+    base = ctypes.c_double(0.1)
+    held = ctypes.pointer(base)
+    derivative = tg.grad(lambda x: x * x * held.contents.value)
+    for value in (0.1, 0.2, 0.3):
+        base.value = value
+        assert derivative(3.0) == 6.0 * value
