@@ -8,6 +8,7 @@ import importlib
 import math
 import sys
 
+import numba
 import pytest
 from places_of_objects import Model, Plain, times_lam_of
 
@@ -141,7 +142,7 @@ def test_what_an_untouched_branch_reads_is_watched_too_and_never_harms():
 
 
 def test_a_pointer_whose_class_a_compiler_made_first_is_watched():
-    numba.cfunc(numba.float64(numba.types.CPointer(numba.float64)))(lambda p: p[0]).ctypes
+    _ = numba.cfunc(numba.float64(numba.types.CPointer(numba.float64)))(lambda p: p[0]).ctypes
     base = ctypes.c_double(0.1)
     held = ctypes.pointer(base)
     derivative = tg.grad(lambda x: x * x * held.contents.value)

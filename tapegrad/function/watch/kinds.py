@@ -39,14 +39,16 @@ _LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multip
 _FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
 
 
-C_DATA = ctypes._SimpleCData | ctypes.Structure | ctypes.Union | ctypes.Array | ctypes._Pointer
+C_DATA: tuple[type, ...] = (
+    ctypes._SimpleCData, ctypes.Structure, ctypes.Union, ctypes.Array, ctypes._Pointer
+)  # fmt: skip
 
 
 def is_fixed(thing: Any) -> bool:
     """Whether a thing is immutable, or counts as unchanged."""
     kind = type(thing)
     # A pointer's class is of the module that had one first, be it a compiler's.
-    if isinstance(thing, io.StringIO | io.BytesIO | C_DATA):
+    if isinstance(thing, (io.StringIO, io.BytesIO, *C_DATA)):
         return False
     if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *_SILENT)):
         return is_library_object(kind)
