@@ -2,6 +2,8 @@
 
 import functools
 import math
+import operator
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -177,3 +179,35 @@ def test_machine_code_of_a_function_that_draws_numbers_is_refused():
     ):
         random.compiled(X)
     assert random(X)[0] != random(X)[0]
+
+
+NUMBERS = {
+    "above": Fraction(13, 10) + Fraction(1, 10**30),
+    "below": Fraction(13, 10) - Fraction(1, 10**30),
+    "decimal": Decimal("1.3"),
+    "half": Decimal("0.5"),
+    "integer": 2**53 + 1,
+    "next integer": 2**53 + 3,
+    "huge": 10**400,
+    "low": -(10**400),
+}
+COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_comparisons_with_numbers_that_are_no_floats_are_exact(name):
+    number = NUMBERS[name]
+    near = min(max(float(number) if abs(number) < 10**300 else math.inf * float(number > 0) - (
+        math.inf * float(number < 0)), -1e308), 1e308)  # fmt: skip
+
+    def outcomes(x):
+        found = [bool(compare(x, number)) for compare in COMPARISONS]
+        if not isinstance(number, Fraction):  # which asks the other side first
+            found += [bool(compare(number, x)) for compare in COMPARISONS]
+        return found
+
+    points = [near, math.nextafter(near, math.inf), math.nextafter(near, -math.inf), 0.0, math.inf]
+    for point in points:
+        found = []
+        tg.grad(lambda x, found=found: found.extend(outcomes(x)) or x)(point)
+        assert found == outcomes(point)

@@ -37,7 +37,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames", "intervals", "dependence", "templates"],
+    ["kinds", "nesting", "frames", "intervals", "dependence", "templates", "exact"],
     ["emission", "trampolines"],
     ["expressions", "refusals"],
     ["native"],

@@ -20,6 +20,7 @@ from tapegrad import rules
 from tapegrad.errors import LostDerivativeError, UnhashableError
 from tapegrad.jit import Kernel
 from tapegrad.ops import CODE
+from tapegrad.record import exact
 from tapegrad.record.frames import calling_frame
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
@@ -249,6 +250,10 @@ def binary(code: int, x: Any, y: Any) -> Any:
         if isinstance(number, Active):
             operands.append(slot_on(tape, number))
             values.append(number.primal)
+        elif code in exact.COMPARISONS and isinstance(number, exact.Exact):
+            code, value = exact.as_float(code, number, number is x)
+            values.append(value)
+            operands.append(tape.constant(value))
         elif _is_scalar(number):
             values.append(float(number))
             operands.append(tape.constant(values[-1]))

@@ -27,7 +27,7 @@ def {dunder}(self, other):
     if kind is Active and other.tape is tape:
         {compute_active}
         {b} = other.slot
-    elif kind is float or kind is int:
+    elif {is_number}:
         {compute_float}
         tape.new_constants.append(other)
         {b} = tape.next_constant
@@ -69,6 +69,8 @@ def _operator(dunder: str, op: Op, reflected: bool) -> str:
     return _OPERATOR.format(
         dunder=dunder,
         code=op.code,
+        # Python compares integers as what they are, not as floats.
+        is_number=f"kind is float or kind is int{' and -LARGE <= other <= LARGE' * op.boolean}",
         compute_active=compute("primal"),
         compute_float=compute(""),
         a="b" if reflected else "a",
@@ -134,6 +136,7 @@ def install() -> None:
         Active=Active,
         ActiveBool=ActiveBool,
         any_operands=any_operands,
+        LARGE=2**53,
         binary=binary,
         product=product,
         evaluate=_evaluate,
