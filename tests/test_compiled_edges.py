@@ -201,6 +201,19 @@ def test_unit_matrices_of_every_form():
     same(function, (1.5, 2.5))
 
 
+def test_a_contiguous_copy_is_another_array_and_a_contiguous_array_the_same():
+    def function(p):
+        a = np.zeros((2, 3))
+        a[:, 0] = p
+        c = np.ascontiguousarray(a.T)
+        c[0, 0] = 5.0
+        d = np.ascontiguousarray(a)
+        d[1, 1] = p[0]
+        return a.sum() * c.sum()
+
+    same(function, [np.array([0.3, 0.2])])
+
+
 # --- what is refused ---------------------------------------------------------------------------
 
 

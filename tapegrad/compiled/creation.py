@@ -283,11 +283,14 @@ def _array(kind: Any) -> Any:
     return choose
 
 
-@maker(np.asarray, np.ascontiguousarray)
-def _asarray(kind: Any) -> Any:
+def _as_array(kind: Any, layouts: str) -> Any:
+    """Return what converts to an array, and returns one of these layouts as it is."""
+
     def choose(a: Any, dtype: Any = None) -> Any:
         if isinstance(a, types.Array) and is_active(a.dtype):
-            return lambda a, dtype=None: a
+            if a.layout in layouts:
+                return lambda a, dtype=None: a
+            return lambda a, dtype=None: a.copy()
         if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
             return lambda a, dtype=None: _filled_from(np.zeros(_shape_of(a), kind), a)
         if is_omitted(dtype):
@@ -295,6 +298,16 @@ def _asarray(kind: Any) -> Any:
         return lambda a, dtype=None: np.asarray(a, dtype)
 
     return choose
+
+
+@maker(np.asarray)
+def _asarray(kind: Any) -> Any:
+    return _as_array(kind, "CFA")
+
+
+@maker(np.ascontiguousarray)
+def _ascontiguousarray(kind: Any) -> Any:
+    return _as_array(kind, "C")
 
 
 @stand_in(np.float64, only_called=True)
