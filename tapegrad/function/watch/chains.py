@@ -13,7 +13,7 @@ import inspect
 import sys
 from collections.abc import MutableMapping
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from tapegrad.function.content import is_active
 from tapegrad.function.watch.conditions import (
@@ -48,7 +48,7 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
                 instance: Any) -> None:  # fmt: skip
     """Remember what a read of a function gives, and follow it."""
     namespace = function.__globals__
-    names = function.__builtins__  # type: ignore[attr-defined]
+        names = cast("Any", function).__builtins__
     if read.kind == GLOBAL and read.name not in namespace and read.name in names:
         walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
         return
