@@ -48,7 +48,7 @@ def follow_read(walk: Walk, read: Read, function: FunctionType, cells: dict[str,
                 instance: Any) -> None:  # fmt: skip
     """Remember what a read of a function gives, and follow it."""
     namespace = function.__globals__
-        names = cast("Any", function).__builtins__
+    names = cast("Any", function).__builtins__
     if read.kind == GLOBAL and read.name not in namespace and read.name in names:
         walk.add(("builtin", id(namespace), read.name), Builtin, read.name, namespace, names)
         return
