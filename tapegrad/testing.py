@@ -115,8 +115,6 @@ def _flattened(
     """Return the point, and the function, as one vector to another."""
     leaves: list[Any] = []
     structure = flatten(args, leaves)
-    for leaf in leaves:
-        check_real(leaf, "argument")
     numbers = [k for k, leaf in enumerate(leaves) if _is_number(leaf)]
     sizes = [np.size(leaves[k]) for k in numbers]
     stops = np.cumsum(sizes)
