@@ -236,7 +236,8 @@ _row("log_ratio",
      "math.log1p((x - y) / y) if abs(x - y) < 0.5 * abs(y) else math.log(x / y)",
      "1.0 / x", "-1.0 / y", ufuncs="", on=POSITIVE)
 _row("huber",     "special.huber(x, y)", "absolute(y) - minimum(absolute(y), x)",
-     "keep(y, sign(y) * minimum(absolute(y), x)) + drop(y, y)", ufuncs="", special="huber", on=(POSITIVE, REAL))
+     "keep(y, sign(y) * minimum(absolute(y), x)) + drop(y, y)", ufuncs="", special="huber",
+     on=(POSITIVE, REAL))
 _row("pseudo_huber", "special.pseudo_huber(x, y)", "keep(h, r * (r / h))",
      "keep(h, x * (y / h))", ufuncs="", special="pseudo_huber", on=(POSITIVE, REAL),
      h="hypot(x, y)", r="y * (y / (h + x))")

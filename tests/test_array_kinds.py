@@ -35,7 +35,7 @@ def test_a_masked_array_is_refused_and_the_ways_out_work():
         lambda: tg.grad(lambda p: np.sum(np.multiply(MASKED, p)))(1.0),
         lambda: tg.grad(lambda p: np.dot(p, MASKED))(np.ones(3)),
     ):
-        with pytest.raises(InputTypeError, match="MaskedArray .* its mask would be lost"):
+        with pytest.raises(InputTypeError, match=r"MaskedArray .* its mask would be lost"):
             call()
     assert tg.value_and_grad(mean_square)(1.0, MASKED.compressed()) == (plain, -2.0)
     weights = 1.0 - np.ma.getmaskarray(MASKED)
@@ -59,7 +59,7 @@ def test_a_matrix_is_refused_and_the_way_out_works():
         lambda: tg.grad(lambda p: np.asmatrix(p)[0, 0])(COLUMN),
         lambda: tg.grad(lambda p: p.view(np.matrix)[0, 0])(COLUMN),
     ):
-        with pytest.raises(InputTypeError, match="matrix .* write @ for its products"):
+        with pytest.raises(InputTypeError, match=r"matrix .* write @ for its products"):
             call()
     value, gradient = tg.value_and_grad(lambda p, a: (a @ p)[0, 0])(COLUMN, np.asarray(MATRIX))
     assert (value, gradient.tolist()) == ((MATRIX * COLUMN)[0, 0], [[1.0], [2.0]])

@@ -288,7 +288,11 @@ def test_a_rounding_tells_the_zeros_apart():
 
 @pytest.mark.parametrize("sequence", [[1.0, 2.0], (1.0,), "a", b"a", bytearray(b"a")], ids=repr)
 def test_a_whole_float_repeats_no_sequence(sequence):
-    for function in (lambda x: x * sequence, lambda x: sequence * x, lambda x: (x > 1.0) * sequence):
+    for function in (
+        lambda x: x * sequence,
+        lambda x: sequence * x,
+        lambda x: (x > 1.0) * sequence,
+    ):
         with pytest.raises(TypeError, match="can't multiply"):
             function(np.float64(2.0))
         with pytest.raises(TypeError, match="can't multiply a"):

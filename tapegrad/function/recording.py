@@ -11,11 +11,11 @@ from numba.core.errors import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
+from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Call, Fixed, Spec
 from tapegrad.function.content import duplicate
 from tapegrad.function.inside import holds_actives
 from tapegrad.function.tiers import NEVER, Options, Tiers
-from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap

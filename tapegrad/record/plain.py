@@ -163,12 +163,8 @@ def plain_arguments(tree: Any) -> Any:
     active = [isinstance(leaf, Active | ActiveArray) for leaf in leaves]
     if any(is_one and has_derivative(leaf) for is_one, leaf in zip(active, leaves, strict=True)):
         return None
-    plain = [
-        leaf.value if is_one else leaf for is_one, leaf in zip(active, leaves, strict=True)
-    ]
+    plain = [leaf.value if is_one else leaf for is_one, leaf in zip(active, leaves, strict=True)]
     return unflatten_all(structure, plain)
-
-
 
 
 def _install() -> None:

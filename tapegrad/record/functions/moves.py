@@ -42,6 +42,7 @@ def _view(self: ActiveArray, dtype: Any = None, type: Any = None) -> ActiveArray
         raise UnsupportedFunctionError("the bytes of active numbers can't be viewed as others")
     return ActiveArray(self.tape, self.data, self.is_bool)
 
+
 _OF_ONE_ARRAY: tuple[Function, ...] = (
     np.reshape, np.ravel, np.transpose, np.squeeze, np.expand_dims, np.broadcast_to, np.copy,
     np.swapaxes, np.moveaxis, np.rollaxis, np.flip, np.fliplr, np.flipud, np.rot90, np.roll,
