@@ -3,8 +3,9 @@
 A call replays a recording made for the same kinds of arguments, if everything the function
 closes over is unchanged and every guard holds. A guard that fails names the recording that
 took the other way there, if there is one; otherwise the function is recorded again at the new
-point. A recording that holds a plain value, which changed, is replaced by the new one. What can't be seen is what the function reads from files, clocks and random number
-generators: `clear` forgets every recording.
+point. A recording that holds a plain value, which changed, is replaced by the new one. What can't
+be seen is what the function reads from files, clocks and random number generators: `clear`
+forgets every recording.
 """
 
 from __future__ import annotations
