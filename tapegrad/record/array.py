@@ -59,7 +59,6 @@ class ActiveArray:
         return np.ndarray
 
     __array_priority__ = 1000.0
-
     value: Any
 
     def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
@@ -260,10 +259,7 @@ class ActiveArray:
         return ActiveArray(self.tape, self.data.swapaxes(first, second), self.is_bool)
 
     def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return a float64 copy; whole numbers and truth values are read, under guards.
-
-        Any other type would drop the derivative, and is for arrays that have none.
-        """
+        """Return a float64 copy; what is cut to another type is read, or has no derivative."""
         if np.dtype(dtype) == np.float64:
             return ActiveArray(self.tape, self.data.copy())
         if np.dtype(dtype) == np.bool_:
