@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.derivatives import grad, jvp, vjp
-from tapegrad.derivatives.selection import check_real
 from tapegrad.errors import TapegradError
 from tapegrad.tree import flatten, unflatten_all
 
@@ -116,8 +115,6 @@ def _flattened(
     """Return the point, and the function, as one vector to another."""
     leaves: list[Any] = []
     structure = flatten(args, leaves)
-    for leaf in leaves:
-        check_real(leaf, "argument")
     numbers = [k for k, leaf in enumerate(leaves) if _is_number(leaf)]
     sizes = [np.size(leaves[k]) for k in numbers]
     stops = np.cumsum(sizes)

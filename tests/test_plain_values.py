@@ -7,6 +7,7 @@ import math
 import statistics
 import warnings
 
+import numba
 import numpy as np
 import pytest
 import scipy.linalg
@@ -296,3 +297,14 @@ def test_a_whole_float_repeats_no_sequence(sequence):
         with pytest.raises(TypeError, match="can't multiply a"):
             tg.grad(lambda x, f=function: f(x))(2.0)
     assert tg.grad(lambda x: x * len(sequence * int(x)))(2.0) == 2.0 * len(sequence)
+
+
+@numba.njit
+def rounded_in_numba(x):
+    return math.copysign(1.0, round(x, 1)) + x
+
+
+def test_a_compiled_rounding_tells_the_zeros_apart_too():
+    derivative = tg.value_and_grad(rounded_in_numba)
+    for x in (0.01, -0.01, 0.0, -0.0, 0.02, -3.14):
+        assert derivative(x) == (math.copysign(1.0, x) + x, 1.0)

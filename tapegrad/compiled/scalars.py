@@ -225,6 +225,8 @@ def _round_to(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         lowest, highest = cgutils.unpack_tuple(builder, interval, 2)
         read(context, builder, "greater_equal", [x, emission.Number(lowest)])
         read(context, builder, "less_equal", [x, emission.Number(highest)])
+        one = emission.Number(context.get_constant(types.float64, 1.0))
+        read(context, builder, "copysign", [one, x])
     kind = signature(types.float64, *operands)
     return context.compile_internal(builder, _rounded, kind, [x.value, args[1]])
 

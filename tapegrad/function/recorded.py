@@ -3,9 +3,10 @@
 A call replays a recording made for the same kinds of arguments, if everything the function
 closes over is unchanged and every guard holds. A guard that fails names the recording that
 took the other way there, if there is one; otherwise the function is recorded again at the new
-point. Where it can't be told whether something changed, and where random numbers are drawn, it's
-recorded at each call. What can't be seen is what the function reads from files and clocks:
-`clear` forgets every recording.
+point. A recording that holds a plain value, which changed, is replaced by the new one. Where it
+can't be told whether something changed, and where random numbers are drawn, it's recorded at each
+call. What can't be seen is what the function reads from files and clocks: `clear` forgets every
+recording.
 """
 
 from __future__ import annotations

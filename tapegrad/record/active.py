@@ -106,11 +106,10 @@ class Active:
         if digits is None:
             return self._guarded("rint")
         if math.isfinite(self.primal):
-            lowest, highest = interval_of(self.primal, lambda x: repr(round(x, digits)))
+            lowest, highest = interval_of(self.primal, lambda x: round(x, digits))
             guard(binary(CODE["greater_equal"], self, lowest))
             guard(binary(CODE["less_equal"], self, highest))
-            if lowest == 0.0 or highest == 0.0:  # which is -0.0, or isn't
-                guard(binary(CODE["copysign"], 1.0, self))
+            guard(binary(CODE["copysign"], 1.0, self))  # what is rounded to -0.0 isn't to 0.0
         else:
             guard(unary(CODE["isnan"], self))
             guard(binary(CODE["equal"], self, self.primal))

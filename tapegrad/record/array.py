@@ -58,7 +58,6 @@ class ActiveArray:
         return np.ndarray
 
     __array_priority__ = 1000.0
-
     value: Any
 
     def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
@@ -256,10 +255,7 @@ class ActiveArray:
         return ActiveArray(self.tape, self.data.swapaxes(first, second), self.is_bool)
 
     def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return a float64 copy; whole numbers and truth values are read, under guards.
-
-        Any other type would drop the derivative, and is for arrays that have none.
-        """
+        """Return a float64 copy; what is cut to another type is read, or has no derivative."""
         if np.dtype(dtype) == np.float64:
             if not kwargs.get("copy", True) and not self.is_bool:
                 return self

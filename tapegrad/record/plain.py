@@ -57,10 +57,7 @@ def _guard_bits(tape: Tape, data: Data) -> None:
 
 def _value(self: Active) -> float:
     """The number at the point, as a plain float, under a guard."""
-    if marks_of(self.tape)[self.slot] == DISCRETE:
-        guard_exactly(self.tape, as_data(self.tape, self).reshape(1))
-    else:
-        guard(binary(_SAME, self, self.primal))
+    guard(binary(_SAME, self, self.primal))
     return self.primal
 
 
@@ -71,16 +68,27 @@ def _truth_value(self: ActiveBool) -> bool:
 
 def _float(self: Active) -> float:
     """Return the number where it has no derivative; raise where that would be dropped."""
-    if has_derivative(self):
+    mark = marks_of(self.tape)[self.slot]
+    if mark == DIFFERENTIABLE:
         raise lost_number()
-    return float(self.value)
+    if mark != DISCRETE:
+        return _value(self)
+    guard_exactly(self.tape, as_data(self.tape, self).reshape(1))
+    return self.primal
 
 
 def _complex(self: Active) -> complex:
     """Return the number where it has no derivative."""
     if has_derivative(self):
         raise no_complex()
-    return complex(self.value)
+    return complex(_float(self))
+
+
+def _plain(thing: Any) -> Any:
+    """Return what has no derivative as a plain truth value, number or array."""
+    if isinstance(thing, ActiveArray):
+        return _values(thing)
+    return bool(thing) if isinstance(thing, ActiveBool) else _float(thing)
 
 
 def _as_integer_ratio(self: Active) -> tuple[int, int]:
@@ -112,7 +120,7 @@ def _format_truth(self: ActiveBool, spec: str) -> str:
 def _array_of_number(self: Active, dtype: Any = None, copy: Any = None) -> Any:
     """Return a plain array of no dimensions, or one that holds the active number."""
     if not has_derivative(self):
-        return np.array(self.value, dtype)
+        return np.array(_plain(self), dtype)
     if dtype is not None and dtype != np.object_:
         raise lost_number()
     return objects(self)
@@ -175,7 +183,7 @@ def plain_arguments(tree: Any) -> Any:
     active = [isinstance(leaf, Active | ActiveArray) for leaf in leaves]
     if any(is_one and has_derivative(leaf) for is_one, leaf in zip(active, leaves, strict=True)):
         return None
-    plain = [leaf.value if is_one else leaf for is_one, leaf in zip(active, leaves, strict=True)]
+    plain = [_plain(leaf) if is_one else leaf for is_one, leaf in zip(active, leaves, strict=True)]
     return unflatten_all(structure, plain)
 
 

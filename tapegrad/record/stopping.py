@@ -14,7 +14,9 @@ from tapegrad.tree import map_leaves
 def stop_gradient(x: Any) -> Any:
     """Return `x` with a derivative of zero, to every order.
 
-    Its value is still that of the point: a replay computes it anew.
+    Its value is still that of the point: a replay computes it anew. What is made of such numbers
+    alone gives its plain value to whatever asks for one, as `float` does and functions that know
+    no active numbers: the recording then holds for that value, and is replaced where it's another.
 
     Parameters
     ----------
