@@ -18,6 +18,7 @@ from tapegrad.function.inside import holds_actives
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
+from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import slot_on
 from tapegrad.tape import Tape
 from tapegrad.tree import Structure, flatten, unflatten_all
@@ -131,4 +132,4 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int], what: str) -> S
             f"numbers: it can't be made again for another point; {_VERBS[what]} its numbers "
             "themselves, in a tuple, list, deque, dict or dataclass"
         )
-    return Fixed(duplicate(leaf))
+    return Fixed(duplicate(original_of(leaf)))
