@@ -319,12 +319,19 @@ class _Stores:
 
     def spans(self) -> list[Span]:
         """Return the instructions that make what is stored into, each as straight code."""
-        makers = {end for end in self._ends_of_kept() if end and self._steps[end - 1].makes}
+        ends = (self._end_of_maker(end) for end in self._ends_of_kept())
+        makers = {end for end in ends if end and self._steps[end - 1].makes}
         spans: list[Span] = []
         for span in sorted(filter(None, map(self._span, makers))):
             if not spans or span[0] >= spans[-1][1]:
                 spans.append(span)
         return spans
+
+    def _end_of_maker(self, end: int) -> int:
+        """Return where the steps end that make what was given a name within an expression."""
+        while end and (self._steps[end - 1].name == "COPY" or self._steps[end - 1].stored):
+            end -= 1
+        return end
 
     def _span(self, end: int) -> Span | None:
         steps, first = self._steps, end - 1
