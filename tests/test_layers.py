@@ -37,7 +37,17 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames", "intervals", "dependence", "templates", "exact", "detours"],
+    [
+        "kinds",
+        "nesting",
+        "frames",
+        "intervals",
+        "dependence",
+        "templates",
+        "exact",
+        "detours",
+        "steps",
+    ],
     ["emission", "trampolines", "stores"],
     ["expressions", "refusals"],
     ["native"],

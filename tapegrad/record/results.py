@@ -21,6 +21,7 @@ from tapegrad.record.functions.registry import RULES, known_code, record
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.stores import may_store
 
+
 def _shares(array: Any, thing: Any) -> bool:
     if isinstance(thing, list | tuple):
         return any(_shares(array, part) for part in thing)

@@ -15,6 +15,16 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from tapegrad.record.detours import LEAST, Span
+from tapegrad.record.steps import (
+    BUILDING,
+    CALLS,
+    ELEMENT_STORES,
+    KEYS,
+    PASSING,
+    UNPACKING,
+    VARIABLES,
+    steps_of,
+)
 
 BY_NAME = frozenset(
     ["copyto", "fill", "fill_diagonal", "flat", "partition", "place", "put", "put_along_axis",
@@ -33,85 +43,6 @@ _VIEWING = frozenset(
 
 # What is defined beside these is not for the interpreter.
 _COMPILERS = frozenset(["cfunc", "guvectorize", "jit", "njit", "stencil", "vectorize"])
-
-_PAIRS = {
-    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
-    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST", "LOAD_FAST"),
-    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
-    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
-}
-_EFFECTS = {"LOAD_FAST": 1, "STORE_FAST": -1}
-_VARIABLES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME")
-_ASSIGNMENTS = ("STORE_FAST", "STORE_DEREF", "STORE_GLOBAL", "STORE_NAME")
-_CALLS = ("CALL", "CALL_KW", "CALL_FUNCTION_EX")
-_MAKING = (*_CALLS, "UNARY_NEGATIVE", "UNARY_POSITIVE", "CALL_INTRINSIC_1", "LOAD_ATTR")
-_PASSING = ("COPY", "SWAP")
-_ELEMENT_STORES = ("STORE_SUBSCR", "STORE_SLICE")
-_BUILDING = ("BUILD_LIST", "BUILD_TUPLE")
-_UNPACKING = ("UNPACK_SEQUENCE", "UNPACK_EX")
-_KEYS = {"BINARY_SUBSCR": 1, "STORE_SUBSCR": 1, "BINARY_SLICE": 2, "STORE_SLICE": 2}
-
-
-class _Step(NamedTuple):
-    """An instruction, or one of the two that an instruction does."""
-
-    name: str
-    what: Any
-    effect: int
-    start: int
-    is_target: bool
-    goal: int  # of a jump, or -1
-    line: int | None
-
-    @property
-    def stored(self) -> str:
-        """The variable or attribute that is assigned, or ""."""
-        if self.name == "STORE_ATTR":
-            return f".{self.what}"
-        return self.what if self.name in _ASSIGNMENTS else ""
-
-    @property
-    def keys(self) -> int:
-        """By how many values an element or a slice is read or assigned to, or 0."""
-        return 1 if self.what == "[]" else _KEYS.get(self.name, 0)
-
-    @property
-    def is_in_place(self) -> bool:
-        """Whether it is an operator that assigns."""
-        return self.name == "BINARY_OP" and self.what.endswith("=")
-
-    @property
-    def makes(self) -> bool:
-        """Whether what it leaves may be a fresh array."""
-        is_element = self.keys > 0 and not self.name.startswith("STORE")
-        is_operator = self.name == "BINARY_OP" and not self.is_in_place
-        return is_element or is_operator or self.name in _MAKING
-
-
-def _steps_of(code: CodeType) -> Iterator[_Step]:
-    start, is_target = -1, False
-    for step in dis.get_instructions(code):
-        start = step.offset if start < 0 else start
-        is_target = is_target or step.is_jump_target
-        if step.opname == "EXTENDED_ARG":
-            continue
-        argument = step.arg if step.opcode >= dis.HAVE_ARGUMENT else None
-        goal = step.argval if step.opcode in _JUMPS else -1
-        line = step.positions.lineno if step.positions else None
-        if step.opname in _PAIRS:
-            for name, what in zip(_PAIRS[step.opname], step.argval, strict=True):
-                yield _Step(name, what, _EFFECTS[name], start, is_target, goal, line)
-                is_target = False
-        else:
-            what = step.argrepr if step.opname == "BINARY_OP" else step.argval
-            if step.opname == "KW_NAMES" and argument is not None:  # which Python 3.11 doesn't say
-                what = code.co_consts[argument]
-            effect = dis.stack_effect(step.opcode, argument, jump=False)
-            yield _Step(step.opname, what, effect, start, is_target, goal, line)
-        start, is_target = -1, False
-
-
-_JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 
 class _Call(NamedTuple):
@@ -139,7 +70,7 @@ class _Stores:
 
     def __init__(self, code: CodeType, functions: frozenset[str], names: set[str],
                  holders: set[str]) -> None:  # fmt: skip
-        self._steps = list(_steps_of(code))
+        self._steps = list(steps_of(code))
         self._storing = functions | BY_NAME
         self._names, self._holders = names, holders
 
@@ -161,23 +92,23 @@ class _Stores:
 
     def _on_line(self, k: int) -> set[str]:
         line = self._steps[k].line
-        return {s.what for s in self._steps if s.line == line and s.name.startswith(_VARIABLES)}
+        return {s.what for s in self._steps if s.line == line and s.name.startswith(VARIABLES)}
 
     def _roots(self, end: int) -> set[str]:
         """Return the names that lead to what the steps before one leave, not what is computed."""
-        while self._steps[end - 1].name in (*_PASSING, "GET_ITER", "FOR_ITER"):
+        while self._steps[end - 1].name in (*PASSING, "GET_ITER", "FOR_ITER"):
             end -= 1
         step = self._steps[end - 1]
-        if step.name.startswith(_VARIABLES):
+        if step.name.startswith(VARIABLES):
             return {step.what}
         if step.name in ("LOAD_ATTR", "LOAD_METHOD"):
             return {f".{step.what}"} | self._roots(end - 1)
         if step.keys:
             start = self._start(end - 1, step.keys)
             return self._on_line(end - 1) if start is None else self._roots(start)
-        if step.name in _BUILDING:
+        if step.name in BUILDING:
             return self._of_values(end - 1, step.what)
-        if step.name in _CALLS:
+        if step.name in CALLS:
             call = self._call(end - 1)
             if call is not None and call.name in _VIEWING:
                 return self._of_call(call)
@@ -192,7 +123,7 @@ class _Stores:
 
     def _ends(self, end: int, count: int) -> list[int]:
         """Return where the steps of the last values end, as far as they're straight."""
-        ends = []
+        ends: list[int] = []
         at: int | None = end
         while at is not None and len(ends) < count:
             ends.append(at)
@@ -226,11 +157,11 @@ class _Stores:
         """Add what is found, given what is known; return whether there was anything new."""
         before = len(self._names), len(self._holders)
         for k, step in enumerate(self._steps):
-            if step.name in _ELEMENT_STORES:
+            if step.name in ELEMENT_STORES:
                 self._add_owner(k)
             elif step.is_in_place:
                 self._names.add(self._steps[self._after(k)].stored)
-            elif step.name in _CALLS:
+            elif step.name in CALLS:
                 call = self._call(k)
                 if call is not None and self._stores(call):
                     self._names |= self._of_call(call)
@@ -243,7 +174,7 @@ class _Stores:
         return call.name in self._storing or "out" in (call.keywords or ())
 
     def _after(self, k: int) -> int:
-        while self._steps[k + 1].name in _PASSING:
+        while self._steps[k + 1].name in PASSING:
             k += 1
         return k + 1
 
@@ -254,7 +185,7 @@ class _Stores:
             end -= 1
         if end is not None and end < k:  # an operator in place: its result lies above
             end = self._start(end)
-        return None if end is None else self._start(end, _KEYS[self._steps[k].name])
+        return None if end is None else self._start(end, KEYS[self._steps[k].name])
 
     def _add_owner(self, k: int) -> None:
         end = self._owner(k)
@@ -267,51 +198,53 @@ class _Stores:
         for end in self._sources(k):
             found = self._roots(end)
             self._names |= found
-            if self._steps[end - 1].name == "FOR_ITER" or self._steps[end].name in _UNPACKING:
+            if self._steps[end - 1].name == "FOR_ITER" or self._steps[end].name in UNPACKING:
                 self._holders |= found
 
     # --- where what is assigned is made -------------------------------------------------------
 
     def _sources(self, k: int) -> list[int]:
         """Return where the steps end of the values that may be what a step assigns."""
-        steps, end, count, swapped = self._steps, k, 1, 1
+        steps, end, above, swapped = self._steps, k, 0, 0
         goals = {steps[k].start}
         if steps[k].name == "STORE_ATTR":
             end = self._start(end) or 0
-        while end and (steps[end - 1].name in _PASSING or steps[end - 1].stored):
+        while end and (steps[end - 1].name in PASSING or steps[end - 1].stored):
             end -= 1
             step = steps[end]
             goals.add(step.start)
             if step.name == "STORE_ATTR":
                 end = self._start(end) or 0
-            count += bool(step.stored) - (step.name == "COPY")
-            swapped = max(swapped, step.what if step.name == "SWAP" else 1)
+            above += bool(step.stored) - (step.name == "COPY")
+            swapped = step.what if step.name == "SWAP" else swapped
         if not end:
             return []
-        if steps[end - 1].name in _UNPACKING:
+        if steps[end - 1].name in UNPACKING:
             return [end - 1]
+        # Of several values the last lies on top; where they were swapped, the first.
+        above = swapped - 1 - above if swapped else max(above, 0)
         branches = [j for j, step in enumerate(steps) if step.goal in goals]
-        return self._ends(end, max(count, swapped)) + branches
+        return self._ends(end, above + 1)[above:] + branches
 
     def _ends_of_kept(self) -> Iterator[int]:
         """Yield where the steps end of what is stored into, or held by what is."""
         for k, step in enumerate(self._steps):
             if step.stored in self._names:
                 yield from self._sources(k)
-            elif step.name in _CALLS:
+            elif step.name in CALLS:
                 call = self._call(k)
                 if call is not None and (self._stores(call) or self._appends(call)):
                     yield from call.arguments
             elif not self._holders:
                 continue
-            elif step.name in _ELEMENT_STORES:
+            elif step.name in ELEMENT_STORES:
                 owner = self._owner(k)
                 value = None if owner is None else self._start(owner)
                 if owner is not None and value and self._roots(owner) & self._holders:
                     yield value
             elif step.name == "LIST_APPEND":
                 yield k
-            elif step.name in _BUILDING:
+            elif step.name in BUILDING:
                 yield from self._ends(k, step.what)
 
     def _appends(self, call: _Call) -> bool:
@@ -355,7 +288,7 @@ def inner(code: CodeType) -> list[CodeType]:
     return [constant for constant in code.co_consts if isinstance(constant, CodeType)]
 
 
-_STORING_OPERATIONS = frozenset(dis.opmap[name] for name in _ELEMENT_STORES if name in dis.opmap)
+_STORING_OPERATIONS = frozenset(dis.opmap[name] for name in ELEMENT_STORES if name in dis.opmap)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -377,7 +310,7 @@ def any_may_store(code: CodeType) -> bool:
 
 
 def _operators_in_place() -> Iterator[int]:
-    for sign in "+ - * / // % ** @ & | ^ << >>".split():
+    for sign in ("+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"):
         steps = dis.get_instructions(compile(f"a {sign}= b", "", "exec"))
         yield from (step.arg for step in steps if step.opname == "BINARY_OP" and step.arg)
 
@@ -419,7 +352,7 @@ def find(code: CodeType, file: str, functions: frozenset[str],
     names, holders = set(attributes), set[str]()
     codes = list(_with_inner(code))
     found = [_Stores(one, functions, names, holders) for one in codes]
-    while any([one.find() for one in found]):
+    while any(one.find() for one in found):
         pass
     spans = {one: stores.spans() for one, stores in zip(codes, found, strict=True)}
     return Found(frozenset(names), spans)

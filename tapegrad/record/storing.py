@@ -28,17 +28,14 @@ from tapegrad.record.trampolines import code_of
 # --- what is kept -------------------------------------------------------------------------------
 
 
+_KEPT = frozenset([dict, list, np.ndarray, tuple])
+
+
 class _Keeper:
     """Has `(value,) @ keeper`, which is the value as one that can be stored into."""
 
     def __rmatmul__(self, held: tuple[Any]) -> Any:
-        kind = type(held[0])
-        if kind is np.ndarray:
-            return _kept(held, 0) if is_recording() else held[0]
-        if (kind is tuple or kind is list) and np.ndarray in map(type, held[0]):
-            if is_recording() and _is_alone(held, 0):
-                return kind([_kept(held[0], k) for k in range(len(held[0]))])
-        return held[0]
+        return _kept(held, 0) if type(held[0]) in _KEPT and is_recording() else held[0]
 
     def __reduce__(self) -> str:
         return "KEEPER"
@@ -47,24 +44,29 @@ class _Keeper:
 KEEPER = _Keeper()
 
 
-def _references(holder: Any, k: int) -> int:
+def _references(holder: Any, k: Any) -> int:
     return sys.getrefcount(holder[k])
 
 
 _ALONE = _references((object(),), 0)
 
 
-def _is_alone(holder: Any, k: int, others: int = 0) -> bool:
-    """Whether nothing refers to what a tuple or a list holds but this, and so many others."""
+def _is_alone(holder: Any, k: Any, others: int = 0) -> bool:
+    """Whether nothing refers to what a container holds but this, and so many others."""
     is_known = _references(holder, k) == _ALONE + others
     return is_known and not weakref.getweakrefcount(holder[k])
 
 
-def _kept(holder: Any, k: int) -> Any:
-    """Return what is held, a fresh array as one that can hold active numbers."""
-    if type(holder[k]) is not np.ndarray or not _is_alone(holder, k) or not _is_fresh(holder[k]):
+def _kept(holder: Any, k: Any) -> Any:
+    """Return what is held, fresh arrays as ones that can hold active numbers."""
+    kind = type(holder[k])
+    if kind not in _KEPT or not _is_alone(holder, k):
         return holder[k]
-    return creation.holding(holder[k])
+    if kind is dict:
+        return {key: _kept(holder[k], key) for key in holder[k]}
+    if kind is not np.ndarray:
+        return kind([_kept(holder[k], j) for j in range(len(holder[k]))])
+    return creation.holding(holder[k], of_single=True) if _is_fresh(holder[k]) else holder[k]
 
 
 def _is_fresh(array: Any) -> bool:
@@ -93,7 +95,9 @@ def _meant(function: FunctionType, names: Iterable[str]) -> Iterator[tuple[str, 
     known = function.__globals__
     things = {name: known[name] for name in names if name in known}
     cells = function.__closure__ or ()
-    things |= {name: contents_of(c) for name, c in zip(function.__code__.co_freevars, cells)}
+    things |= {
+        name: contents_of(c) for name, c in zip(function.__code__.co_freevars, cells, strict=True)
+    }
     yield from things.items()
     for thing in things.values():
         module = original_of(thing)

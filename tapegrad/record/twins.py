@@ -34,6 +34,7 @@ from tapegrad.tape import Tape
 
 Result = TypeVar("Result")
 
+
 class _Cell:
     """A closure variable, and the cell that twins have in its place."""
 
