@@ -21,7 +21,7 @@ _EFFECTS = {"LOAD_FAST": 1, "STORE_FAST": -1}
 VARIABLES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME")
 _ASSIGNMENTS = ("STORE_FAST", "STORE_DEREF", "STORE_GLOBAL", "STORE_NAME")
 CALLS = ("CALL", "CALL_KW", "CALL_FUNCTION_EX")
-_MAKING = (*CALLS, "UNARY_NEGATIVE", "UNARY_POSITIVE", "CALL_INTRINSIC_1", "LOAD_ATTR")
+_MAKING = (*CALLS, "UNARY_NEGATIVE", "UNARY_POSITIVE", "CALL_INTRINSIC_1")
 PASSING = ("COPY", "SWAP")
 ELEMENT_STORES = ("STORE_SUBSCR", "STORE_SLICE")
 BUILDING = ("BUILD_LIST", "BUILD_TUPLE")
@@ -63,7 +63,8 @@ class Step(NamedTuple):
         """Whether what it leaves may be a fresh array."""
         is_element = self.keys > 0 and not self.name.startswith("STORE")
         is_operator = self.name == "BINARY_OP" and not self.is_in_place
-        return is_element or is_operator or self.name in _MAKING
+        is_attribute = self.name == "LOAD_ATTR" and not self.effect  # no method, to be called
+        return is_element or is_operator or is_attribute or self.name in _MAKING
 
 
 def steps_of(code: CodeType) -> Iterator[Step]:
