@@ -9,6 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.special
 from numpy import ndarray
 
@@ -238,6 +239,14 @@ def chosen_later(x):
     return y[0] * y[2]
 
 
+def by_a_choice(x):
+    y, z, w = T.copy(), T * 1, T * 2
+    y[0] = x[0] if x[0] < 9.0 else 0.0
+    z[1] += x[1] if x[0] < 9.0 else 1.0
+    w += x if x[0] < 9.0 else 1.0
+    return y[0] * z[1] * w[2]
+
+
 def of_no_dimensions(x):
     y = ndarray.copy(T[1:2].reshape(()))
     z = ndarray.copy(M[:1, :1].reshape(()))
@@ -281,6 +290,8 @@ HOW = [
     (in_a_loop, lambda x: [0.0, 1.0, 2.0]),
     (in_a_condition, lambda x: [1.0, 0.0, 0.0]),
     (chosen_later, lambda x: [1.8 * x[0], 0.0, 0.0]),
+    (by_a_choice, lambda x: [
+        (0.5 + x[1]) * (1.8 + x[2]), x[0] * (1.8 + x[2]), x[0] * (0.5 + x[1])]),
     (of_no_dimensions, lambda x: [0.5 * x[1], 0.5 * x[0], 0.0]),
     (of_four_dimensions, lambda x: [6 * x[0], 2 * x[1], 2 * x[2]]),
     (of_nothing, lambda x: [0.0, 0.0, 2 * x[2]]),
@@ -520,16 +531,34 @@ def test_integers_and_truth_values_are_stored_as_ever():
     assert tg.grad(function)(np.ones(3)).tolist() == [8.0, 3.0, 4.0]
 
 
-def test_what_is_not_stored_into_stays_plain():
+def test_what_is_not_stored_into_or_by_constants_only_stays_plain():
     def function(x):
-        y, z = T * 2, T.copy()
+        y, z, smooth = T * 2, T.copy(), T * 1
         y[0] = x[0]
+        z[z > 0.7] = 0.0
+        z[0] += 1.0
+        z *= 2.0
+        z.sort()
         w = z + T
-        assert type(z) is type(w) is np.ndarray
-        assert memoryview(w).nbytes == 24
-        return np.sum(y * w)
+        assert type(z) is type(w) is type(smooth) is np.ndarray
+        assert memoryview(z).nbytes == 24
+        scipy.ndimage.uniform_filter1d(T, 3, output=smooth)
+        return np.sum(y * w * smooth)
 
-    assert_gradient(function, lambda x: [0.4, 0.0, 0.0])
+    assert_gradient(function, lambda x: [0.2 * (0.2 + 0.2 + 0.5) / 3, 0.0, 0.0])
+
+
+def test_foreign_code_that_would_write_into_an_array_that_may_be_active_raises():
+    def function(x):
+        y = T * 2
+        y[0] = x[0]
+        made = np.zeros(3)
+        for array in (y[1:], made):
+            with pytest.raises(ValueError, match="read-only"):
+                np.lib.stride_tricks.as_strided(array, (2,))[:] = 7.0
+        return np.sum(y * x)
+
+    np.testing.assert_allclose(tg.grad(function)(POINTS[0]), [0.8, 1.0, 1.8], rtol=1e-15)
 
 
 def test_a_function_that_stores_nothing_runs_the_code_it_was_written_in():

@@ -18,6 +18,7 @@ from tapegrad.record.detours import LEAST, Span
 from tapegrad.record.steps import (
     BUILDING,
     CALLS,
+    CONSTANTS,
     ELEMENT_STORES,
     KEYS,
     PASSING,
@@ -31,6 +32,9 @@ BY_NAME = frozenset(
      "putmask", "sort"]
 )  # fmt: skip
 """What NumPy's functions and methods that store into an array are called."""
+
+# These store nothing new.
+_REORDERING = frozenset(["partition", "sort"])
 
 # The results of these are views of their arguments, or hold them.
 _VIEWING = frozenset(
@@ -71,7 +75,8 @@ class _Stores:
     def __init__(self, code: CodeType, functions: frozenset[str], names: set[str],
                  holders: set[str]) -> None:  # fmt: skip
         self._steps = list(steps_of(code))
-        self._storing = functions | BY_NAME
+        self._jumps = [k for k, step in enumerate(self._steps) if step.goal >= 0]
+        self._storing = functions | BY_NAME - _REORDERING
         self._names, self._holders = names, holders
 
     # --- expressions --------------------------------------------------------------------------
@@ -159,7 +164,7 @@ class _Stores:
         for k, step in enumerate(self._steps):
             if step.name in ELEMENT_STORES:
                 self._add_owner(k)
-            elif step.is_in_place:
+            elif step.is_in_place and not self._is_constant(k):
                 self._names.add(self._steps[self._after(k)].stored)
             elif step.name in CALLS:
                 call = self._call(k)
@@ -173,22 +178,33 @@ class _Stores:
     def _stores(self, call: _Call) -> bool:
         return call.name in self._storing or "out" in (call.keywords or ())
 
+    def _is_constant(self, k: int) -> bool:
+        """Whether what is on top before a step is a constant, which is no active number."""
+        return self._steps[k - 1].name in CONSTANTS and not self._steps[k].is_target
+
     def _after(self, k: int) -> int:
         while self._steps[k + 1].name in PASSING:
             k += 1
         return k + 1
 
+    def _before_swaps(self, k: int) -> int:
+        while self._steps[k - 1].name == "SWAP":
+            k -= 1
+        return k
+
     def _owner(self, k: int) -> int | None:
         """Return where the steps end of the array that a step assigns elements of."""
-        end: int | None = k
-        while end is not None and self._steps[end - 1].name == "SWAP":
-            end -= 1
+        end: int | None = self._before_swaps(k)
         if end is not None and end < k:  # an operator in place: its result lies above
             end = self._start(end)
         return None if end is None else self._start(end, KEYS[self._steps[k].name])
 
     def _add_owner(self, k: int) -> None:
         end = self._owner(k)
+        operator = self._before_swaps(k)
+        above = operator - 1 if operator < k else None if end is None else self._start(end)
+        if above is not None and self._is_constant(above):
+            return
         found = self._on_line(k) if end is None else self._roots(end)
         self._names |= found
         if end is None or self._steps[end - 1].keys:
@@ -223,7 +239,7 @@ class _Stores:
             return [end - 1]
         # Of several values the last lies on top; where they were swapped, the first.
         above = swapped - 1 - above if swapped else max(above, 0)
-        branches = [j for j, step in enumerate(steps) if step.goal in goals]
+        branches = [j for j in self._jumps if steps[j].goal in goals]
         return self._ends(end, above + 1)[above:] + branches
 
     def _ends_of_kept(self) -> Iterator[int]:
