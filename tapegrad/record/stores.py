@@ -112,19 +112,25 @@ class _Stores:
             start = self._start(end - 1, step.keys)
             return self._on_line(end - 1) if start is None else self._roots(start)
         if step.name in BUILDING:
-            return self._of_values(end - 1, step.what)
+            return self._at_all(self._parts(end - 1))
         if step.name in CALLS:
             call = self._call(end - 1)
             if call is not None and call.name in _VIEWING:
                 return self._of_call(call)
         return set()
 
-    def _of_values(self, end: int, count: int) -> set[str]:
-        return set().union(*map(self._roots, self._ends(end, count)))
+    def _at_all(self, ends: list[int]) -> set[str]:
+        return set().union(*map(self._roots, ends))
+
+    def _parts(self, k: int) -> list[int]:
+        """Return where the steps end of what a list, a tuple or a dictionary is built of."""
+        step = self._steps[k]
+        if step.name == "BUILD_MAP":
+            return self._ends(k, 2 * step.what)[::2]
+        return self._ends(k - (step.name == "BUILD_CONST_KEY_MAP"), step.what)
 
     def _of_call(self, call: _Call) -> set[str]:
-        ends = call.arguments + ([] if call.owner is None else [call.owner])
-        return set().union(*map(self._roots, ends))
+        return self._at_all(call.arguments + ([] if call.owner is None else [call.owner]))
 
     def _ends(self, end: int, count: int) -> list[int]:
         """Return where the steps of the last values end, as far as they're straight."""
@@ -258,10 +264,10 @@ class _Stores:
                 value = None if owner is None else self._start(owner)
                 if owner is not None and value and self._roots(owner) & self._holders:
                     yield value
-            elif step.name == "LIST_APPEND":
+            elif step.name in ("LIST_APPEND", "MAP_ADD"):
                 yield k
             elif step.name in BUILDING:
-                yield from self._ends(k, step.what)
+                yield from self._parts(k)
 
     def _appends(self, call: _Call) -> bool:
         return bool(self._holders) and call.owner is not None and call.name == "append"
