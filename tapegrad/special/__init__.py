@@ -24,6 +24,7 @@ from tapegrad.special.elementary import (
     powi,
     pseudo_huber,
     rel_entr,
+    single,
     xlog1py,
     xlogy,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "pseudo_huber",
     "rel_entr",
     "scaled_erfc",
+    "single",
     "xlog1py",
     "xlogy",
 ]

@@ -48,6 +48,12 @@ def nearest_remainder(x: float, y: float) -> float:
 
 
 @jit
+def single(x: float) -> float:
+    """Return the nearest number of single precision."""
+    return np.float64(np.float32(x))
+
+
+@jit
 def cbrt(x: float) -> float:
     """Return the real cube root."""
     return np.cbrt(x)
