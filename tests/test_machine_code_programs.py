@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
-from tapegrad.native.program import NativeProgram
+from tapegrad.codegen.compiled_tape import CompiledTape
 
 
 def recorded(function, x):
@@ -24,7 +24,7 @@ def check(function, x, value=None):
     product = tg.hvp(function, compile="never")(x, v)
     tangent = tg.jvp(function, (x,), (v,))[1]
     for strict in (True, False):
-        native = NativeProgram(tape, strict)
+        native = CompiledTape(tape, strict)
         compare = np.testing.assert_array_equal if strict else _assert_close
         ok, outputs, found = native.pullback(x, np.ones(1))
         assert ok
@@ -152,7 +152,7 @@ def test_an_infinite_partial_times_an_adjoint_of_zero_where_it_was_recorded(func
     (_, expected), tape = recorded(function, x)
     np.testing.assert_array_equal(expected, slope)
     for strict in (True, False):
-        ok, _, gradient = NativeProgram(tape, strict).pullback(x, np.ones(1))
+        ok, _, gradient = CompiledTape(tape, strict).pullback(x, np.ones(1))
         assert ok
         np.testing.assert_array_equal(gradient, slope)
 
@@ -186,7 +186,7 @@ def test_values_in_loops_and_in_tangents_have_their_own_bits():
 
     for x in np.random.default_rng(1).uniform(0.1, 1.0, (5, 3)):
         _, tape = recorded(steps, x)
-        native = NativeProgram(tape)
+        native = CompiledTape(tape)
         for ok, value, _ in (
             native.pullback(x, np.ones(1)),
             native.pushforward(x, np.ones(3)),

@@ -9,7 +9,7 @@ import tapegrad as tg
 from tapegrad.ops import OPS
 from tapegrad.roll import loops_of, nest
 from tapegrad.roll.nest import Loop
-from tapegrad.roll.operands import program_of
+from tapegrad.roll import program_of
 from tapegrad.roll.program import Carried, Constant, Data, Latest, Memory
 
 

@@ -35,7 +35,7 @@ from tapegrad.tree import LEAF
 
 if TYPE_CHECKING:
     from tapegrad.derivatives.machine import MachineGradient
-    from tapegrad.native.program import Code
+    from tapegrad.codegen.compiled_tape import Code
 
 
 X = TypeVar("X")

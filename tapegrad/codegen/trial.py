@@ -16,7 +16,7 @@ from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
-    from tapegrad.native.program import Code
+    from tapegrad.codegen.compiled_tape import Code
 
 Vector = npt.NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def check(tape: Tape, code: Code, kind: Literal["pullback", "pushforward"], stri
         floats.results.run(tape.head, value, outputs)
         getattr(floats, kind).run(tape.head, seeds, value, swept, products)
         memory = code.new_memory()
-        memory[len(code.constants) : code.length] = np.nan
+        memory[: code.length] = np.nan
         found = np.empty(code.n_products)
         directions = seeds if has_seeds else np.zeros(len(inputs))
         ok, results = code.run_in(memory, inputs, directions, found)
