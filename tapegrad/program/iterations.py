@@ -178,7 +178,9 @@ class Iterations:
             earlier = until[(starts + self.counts(block))[run]] - until[here + 1]
         else:
             earlier = until[here] - until[starts[run]]
-        return self._so_far(number, block.parent, block.position)[run] + earlier + before
+        outside = self._so_far(number, block.parent, block.position)
+        found: Indices = outside[run] + earlier + before
+        return found
 
     def _change(self, number: int, block: Block, until: int | None) -> Indices:
         """Return by how much an iteration, or its beginning, changes a loop's count."""
