@@ -6,6 +6,8 @@ been checked reads and writes nothing out of bounds, and nothing before it was s
 
 from __future__ import annotations
 
+import collections
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import NoReturn, get_args
 
@@ -77,14 +79,19 @@ def check(program: Program, stored: bool = False) -> None:
 
 
 def _check_names(program: Program) -> None:
-    names = [thing.name for thing in (*program.regions, *program.tables)]
-    for name in names:
-        if names.count(name) > 1:
+    names = [r.name for r in program.regions] + [t.name for t in program.tables]
+    for name, n in collections.Counter(names).items():
+        if n > 1:
             raise InvalidProgramError(f"two regions or tables have the name {name!r}")
     for region in program.regions:
         for reason, broken in _rules_of(region, program):
             if broken:
                 raise InvalidProgramError(f"{reason}: {region}")
+    parts = [r for r in program.regions if r.within and r.size]
+    parts.sort(key=lambda part: (part.within, part.offset))
+    for one, other in itertools.pairwise(parts):
+        if one.within == other.within and one.offset + one.size > other.offset:
+            raise InvalidProgramError(f"parts overlap: {one} and {other}")
     for table in program.tables:
         if table.values.ndim != 1:
             raise InvalidProgramError(f"the table {table.name!r} is no list of numbers")
@@ -104,15 +111,6 @@ def _rules_of(region: Region, program: Program) -> Iterator[tuple[str, bool]]:
     yield "it's a part of a part", bool(whole.within)
     end = region.offset + region.size
     yield "it isn't inside of what it's a part of", region.offset < 0 or end > whole.size
-    yield (
-        "parts overlap",
-        any(
-            other.within == region.within
-            and other.name != region.name
-            and max(other.offset, region.offset) < min(other.offset + other.size, end)
-            for other in program.regions
-        ),
-    )
 
 
 class _Walk:
@@ -131,6 +129,9 @@ class _Walk:
         self._places: dict[str, list[tuple[int, ...]]] = {}
         self._fits: set[tuple[Block, Index, int]] = set()
         regions = program.regions
+        self._parts: dict[str, list[str]] = {}
+        for region in regions:
+            self._parts.setdefault(region.within, []).append(region.name)
         self._written = {r.name for r in regions if r.is_zeroed or r.role == "input"}
 
     def run(self) -> None:
@@ -211,10 +212,8 @@ class _Walk:
 
     def _rules_of_loop(self, loop: Loop, block: Block) -> Iterator[tuple[str, bool]]:
         way = "backward" if loop.backward else "forward"
-        same = [
-            b for b in self._iterations.root.inside() if b.loop and b.loop.number == loop.number
-        ]
-        alike = [b for b in same if b.runs_backward == loop.backward]
+        same = self._iterations.of_number[loop.number]
+        alike = [other for other in same if other.runs_backward == loop.backward]
         yield f"two loops that run {way} have the number {loop.number}", len(alike) == 1
         if not loop.backward:
             return
@@ -287,8 +286,8 @@ class _Walk:
 
     def _may_be_set(self, region: Region) -> bool:
         """Whether anything so far set some of a region, of what it's a part of, or of its parts."""
-        parts = {r.name for r in self._program.regions if r.within == region.name}
-        return not self._written.isdisjoint({region.name, region.within} | parts)
+        parts = self._parts.get(region.name, ())
+        return not self._written.isdisjoint({region.name, region.within, *parts})
 
     def _rules_of_past(self, past: Past) -> Iterator[tuple[str, bool]]:
         backward = [block for block in self._block.around if block.runs_backward]
@@ -330,9 +329,8 @@ class _Walk:
         if table is None or not table.is_whole:
             self._fail(f"{index.table!r} is no table of whole numbers")
         entry = Index(0, ((index.at, 1),))
-        self._check_bounds(
-            entry, len(table.values), f"an entry is beyond the {{}} of {table.name!r}"
-        )
+        reason = f"an entry is beyond the {{}} of {table.name!r}"
+        self._check_bounds(entry, len(table.values), reason)
 
     def _rules_of_counter(self, counter: Counter) -> Iterator[tuple[str, bool]]:
         around = counter.loop in self._block.numbers
