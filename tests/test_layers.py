@@ -21,6 +21,7 @@ FLOORS = [
     ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
     ["special", "listing", "growth", "rows", "binding", "columns"],
+    ["program"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],

@@ -277,7 +277,9 @@ class Program:
     @cached_property
     def loops(self) -> dict[int, Loop]:
         """The loops that run forward, by number."""
-        return {s.number: s for s in statements(self.body) if isinstance(s, Loop) and not s.backward}
+        return {
+            s.number: s for s in statements(self.body) if isinstance(s, Loop) and not s.backward
+        }
 
     def of_role(self, role: Role) -> list[Region]:
         """Return the regions of a role, in order."""
