@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from tapegrad.program.gathering import gathered
 from tapegrad.program.ir import Program
 from tapegrad.program.reverse import reverse
 from tapegrad.program.storage import stored
-from tapegrad.program.tangent import tangent
+from tapegrad.program.tangent import tangent, tangent_of
 from tapegrad.roll import loops_of, program_of
 from tapegrad.roll.recognition import expansion, recognition
 from tapegrad.tape import Tape
@@ -41,8 +42,11 @@ def gradient_of(program: Program, seed: float | None = None, has_zero_rule: bool
 
 
 def product_of(program: Program, has_zero_rule: bool = False) -> Program:
-    """Return the tangent of the gradient of a program of one result."""
-    return tangent(gradient_of(program, 1.0, has_zero_rule), has_zero_rule)
+    """Return the tangent of the gradient of a program of one result, whose own is not asked for."""
+    found = tangent(gradient_of(program, 1.0, has_zero_rule), has_zero_rule)
+    unasked = tangent_of(program.of_role("output")[0].name)
+    regions = (replace(r, role="memory") if r.name == unasked else r for r in found.regions)
+    return replace(found, regions=tuple(regions))
 
 
 class Code:
@@ -71,7 +75,7 @@ class Code:
         begin = time.perf_counter()
         self.program = program
         emitter = Emitter(alarmed(program))
-        self._arrays, self._places = emitter.arrays, emitter.places
+        self._arrays = emitter.arrays
         self._memories: list[Vector] = []
         length = emitter.places.length
         self.length, self.n_outputs = length["memory"], length["outputs"]
@@ -79,11 +83,6 @@ class Code:
         self.machine = MachineCode(str(emitter.module), NAME)
         self.address = self.machine.address
         self.seconds = time.perf_counter() - begin
-
-    def product(self, region: str) -> slice:
-        """Return where a region is among the products."""
-        start = self._places.of[region][1]
-        return slice(start, start + self.program.region[region].size)
 
     def new_memory(self) -> Vector:
         """Return memory for one call at a time; its last two places are a seed and an output."""
@@ -209,7 +208,7 @@ class CompiledTape:
     def hessian_product(self, inputs: Vector, directions: Vector) -> Result:
         """Return whether all went well, the output, and the Hessian times the directions."""
         ok, outputs, products = self._run(self.product, inputs, directions)
-        return ok, outputs, products[self.product.product("x_bar_dot")]
+        return ok, outputs, products[self.n_inputs :]
 
     def _run(self, code: Code, inputs: Vector, seeds: Vector) -> Result:
         products = np.empty(code.n_products)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tapegrad.ops import BY_NAME
-from tapegrad.program.extent import totals
 from tapegrad.program.ir import (
     Apply,
     Body,
@@ -35,6 +34,7 @@ from tapegrad.program.ir import (
     values_of,
     with_values,
 )
+from tapegrad.program.iterations import Iterations
 from tapegrad.program.scope import Scope
 from tapegrad.rows import is_costly
 
@@ -74,7 +74,7 @@ class _Storage:
         body = program.body
         n_forward = next((k for k, s in enumerate(body) if _looks_back(s)), len(body))
         self._forward, self._backward = body[:n_forward], body[n_forward:]
-        self._totals = {-1: 1, **totals(program)}
+        self._iterations = Iterations(program)
         self._made: dict[tuple[str, int], _Made] = {}
         self._times_set: Counts[str] = Counts()
         self._around: dict[int, int] = {}
@@ -183,7 +183,8 @@ class _Storage:
 
     def _kept(self, name: str, loop: int) -> Element:
         """Return the element of new memory that an iteration of a loop has."""
-        self._regions.append(Region(name, self._totals[loop]))
+        (block, *_) = self._iterations.of_number[loop]
+        self._regions.append(Region(name, self._iterations.total(block)))
         return Element(name, Index(terms=((Counter(loop, "total"), 1),)))
 
     # --- statements -------------------------------------------------------------------------------
