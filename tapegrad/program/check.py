@@ -290,10 +290,9 @@ class _Walk:
         return not self._written.isdisjoint({region.name, region.within, *parts})
 
     def _rules_of_past(self, past: Past) -> Iterator[tuple[str, bool]]:
-        backward = [block for block in self._block.around if block.runs_backward]
+        around, numbers = self._block.around, self._block.numbers
         yield "a stored program reads the past", not self._stored
-        yield "the past is read outside of loops that run backward", bool(backward)
-        numbers = backward[-1].numbers
+        yield "the past is read where a loop runs forward", all(b.runs_backward for b in around)
         if past.when == "made":
             yield "what was made has no loop", past.loop == -1
             places = [p for p in self._places.get(past.name, []) if p == numbers[: len(p)]]
@@ -309,8 +308,8 @@ class _Walk:
             ran = self._ran.get(past.loop)
             yield f"loop {past.loop} hasn't run forward", ran is not None
             assert ran is not None
-            around = ran.numbers[:-1]
-            is_over = past.loop not in numbers and around == numbers[: len(around)]
+            outer = ran.numbers[:-1]
+            is_over = past.loop not in numbers and outer == numbers[: len(outer)]
             yield f"loop {past.loop} wasn't over in these loops", is_over
             yield f"loop {past.loop} has run backward already", past.loop not in self._reversed
             known = past.name in self._ended[past.loop]

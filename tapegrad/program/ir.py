@@ -19,7 +19,6 @@ both levels.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -284,13 +283,6 @@ class Program:
     def of_role(self, role: Role) -> list[Region]:
         """Return the regions of a role, in order."""
         return [region for region in self.regions if region.role == role]
-
-    @cached_property
-    def digest(self) -> str:
-        """A hash of the content: equal programs have the same, in every process."""
-        from tapegrad.program.io import encoded  # which reads programs
-
-        return hashlib.sha256(encoded(self)).hexdigest()
 
 
 # --- walks ---------------------------------------------------------------------------------------
