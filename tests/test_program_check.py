@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from program_drafts import (
     KNOWN,
     at,
     gather,
     index,
     loop,
-    nested,
-    of_triangle,
     program,
     put,
-    recurrence,
     row,
     step,
-    stored_recurrence,
     total,
-    triangle,
 )
-from program_interpreter import Machine, run
-from rows_in_python import row as row_in_python
 
 from tapegrad.errors import InvalidProgramError
 from tapegrad.program.check import check
-from tapegrad.program.ir import Constant, Element, Guard, Loop, Past, Region, Store, Variable
-from tapegrad.program.iterations import Iterations
+from tapegrad.program.ir import Constant, Guard, Past, Region, Variable
 
 i, j, k = map(step, range(3))
 
@@ -93,8 +81,10 @@ the variable 'w' is read before it's set
     ("it's a part of a part",
      [Region("c", 9), Region("b", 9, within="c"), Region("a", 1, within="b")]),
     ("it's a part of a part", [Region("a", 1, within="a")]),
-    ("it isn't inside of what it's a part of", [Region("b", 9), Region("a", 2, within="b", offset=8)]),
-    ("it isn't inside of what it's a part of", [Region("b", 9), Region("a", 2, within="b", offset=-1)]),
+    ("it isn't inside of what it's a part of",
+     [Region("b", 9), Region("a", 2, within="b", offset=8)]),
+    ("it isn't inside of what it's a part of",
+     [Region("b", 9), Region("a", 2, within="b", offset=-1)]),
     ("parts overlap", [Region("b", 9), Region("a", 2, within="b", offset=7),
                        Region("empty", 0, within="b", offset=8),
                        Region("c", 2, within="b", offset=6)]),
@@ -254,7 +244,7 @@ def test_places_are_in_bounds_in_every_iteration():
         (index(0, (1, i), (-1, j)), 4, 0), (index(0, (4, i), (1, j)), 16, 0),
         (index(0, (1, total(1))), 10, 0), (index(9, (-1, total(1))), 10, 0),
         (index(0, (1, total(1)), (-1, i)), 7, 0), (index(2, of="t", at=total(1)), 12, 0),
-        (index(0, (1, j), of="t", at=i), 6, 0),
+        (index(0, (1, j), of="t", at=i), 7, 0),
     ]:  # fmt: skip
         body, size = reads(where, size)
         check(program(body, x=size, tables={"t": range(10)}))
@@ -271,10 +261,8 @@ def test_places_of_stores_and_of_tables_are_in_bounds():
     refused("a place is beyond the 2 of 'y': from 0 to 2", loop(0, 3, put(at("y", i), 1)), y=2)
     refused("a place is beyond the 2 of 'y': from 2 to 2", put(at("y", 0), 1),
             gather(at("y", 2), 1), y=2)  # fmt: skip
-    refused("a place is beyond the 2 of 'c': from 1 to 3", loop(0, 3, put("v", at("c", index(1, (1, i))))),
-            tables={"c": [1.0, 2.0]})  # fmt: skip
-    refused("an entry is beyond the 2 of 't': from 0 to 2", loop(0, index(0, of="t", at=total(1))),
-            loop(1, 1)) if False else None  # fmt: skip
+    refused("a place is beyond the 2 of 'c': from 1 to 3",
+            loop(0, 3, put("v", at("c", index(1, (1, i))))), tables={"c": [1.0, 2.0]})  # fmt: skip
     refused("an entry is beyond the 2 of 't': from 0 to 2",
             loop(1, 3, loop(0, index(0, of="t", at=total(1)))), tables={"t": [1, 1]})  # fmt: skip
     refused("an entry is beyond the 1 of 't': from 1 to 1", loop(1, 1),
@@ -299,115 +287,6 @@ def test_a_count_that_is_read_after_its_loop_is_what_is_left_of_it():
     check(program(loop(0, 3, loop(1, 2)), back, x=5))
     check(program(loop(0, 3, loop(1, 2)), back, emptied, x=5))
     refused("a place is beyond the 4 of 'x': from 0 to 4", loop(0, 3, loop(1, 2)), back, x=4)
-
-
-WHOLE = st.integers(-2, 3)
-
-
-@st.composite
-def nests(draw):
-    """Loops forward, some of them backward after, with a place of any kind in each."""
-    numbers = iter(range(100))
-    known = []
-
-    def place(around, finished):
-        counters = [step(n) for n in around] + [total(n) for n in (*around, *finished)]
-        terms = (
-            draw(st.lists(st.tuples(WHOLE, st.sampled_from(counters)), max_size=3))
-            if counters
-            else []
-        )
-        table = draw(st.booleans()) if counters else False
-        chosen = {"of": "t", "at": draw(st.sampled_from(counters))} if table else {}
-        return put("v", at("x", index(draw(WHOLE), *terms, **chosen)))
-
-    def body(around, finished, depth):
-        found = []
-        for _ in range(draw(st.integers(1, 3))):
-            if depth < 3 and draw(st.booleans()):
-                number = next(numbers)
-                count = index(draw(st.integers(0, 3)))
-                if around and draw(st.booleans()):
-                    count = index(draw(st.integers(0, 1)), (1, step(around[-1])))
-                elif around and draw(st.booleans()):
-                    count = index(0, of="n", at=total(around[-1]))
-                found.append(loop(number, count, *body((*around, number), finished, depth + 1)))
-                finished.append(number)
-            else:
-                found.append(place(around, finished))
-        return found
-
-    def backward(forward, around, finished):
-        found = []
-        for s in reversed(forward):
-            found.append(place(around, finished))
-            if isinstance(s, Loop) and draw(st.integers(0, 3)):
-                inner = backward(s.body, (*around, s.number), finished)
-                if draw(st.booleans()):
-                    number = next(numbers)
-                    extra = place((*around, s.number, number), finished)
-                    inner.append(loop(number, draw(st.integers(0, 2)), extra))
-                    finished.append(number)
-                found.append(Loop(s.number, s.count, tuple(inner), True))
-        return found
-
-    finished = []
-    forward = body((), finished, 0)
-    known = [*forward, *(backward(forward, (), finished) if draw(st.booleans()) else [])]
-    return program(*known, tables={"t": [5, 3, 8] * 200, "n": [1, 0, 2] * 100}, x=1)
-
-
-class Watcher(Machine):
-    """Notes the least and the greatest index of each statement."""
-
-    def __init__(self, program):
-        super().__init__(program, {"x": [0.0]}, None)
-        self.seen = {}
-
-    def place(self, element):
-        where = self.whole(element.index)
-        low, high = self.seen.get(id(element), (where, where))
-        self.seen[id(element)] = min(low, where), max(high, where)
-        return np.zeros(1), 0
-
-
-def sites(iterations, block):
-    """Yield every statement with its block and position."""
-    for position, statement in enumerate(block.loop.body if block.loop else ()):
-        yield statement, block, position
-    for inner in block.blocks:
-        yield from sites(iterations, inner)
-
-
-@settings(max_examples=150, deadline=None)
-@given(nests())
-def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(drawn):
-    watcher, iterations = Watcher(drawn), Iterations(drawn)
-    watcher.run(drawn.body, ())
-    every = [(s, iterations.root, k) for k, s in enumerate(drawn.body)]
-    every += [site for block in iterations.root.blocks for site in sites(iterations, block)]
-    for statement, block, position in every:
-        if isinstance(statement, Loop):
-            continue
-        where = statement.value.index
-        seen = watcher.seen.get(id(statement.value))
-        assert (seen is None) == (iterations.total(block) == 0)
-        if seen is not None:
-            assert iterations.extremes(where, block, position) == seen
-            low, high = iterations.bounds(where, block, position)
-            assert low <= seen[0] <= seen[1] <= high
-
-
-def test_a_million_iterations_are_checked_at_once():
-    where = index(0, (1, i), (1, j))
-    triangular = index(0, (1000, i), (-1, j), of="t", at=i)
-    body = loop(0, 1000, loop(1, index(1, (1, i)), put(at("y", where), at("x", triangular)),
-                              put(at("kept", total(1)), 1.0)))  # fmt: skip
-    big = program(body, x=1_000_000, y=1_999, memory=[Region("kept", 500_500)],
-                  tables={"t": np.arange(1000) * 0 + np.arange(1000)[::-1] * 0 + 999})  # fmt: skip
-    with pytest.raises(InvalidProgramError, match="a place is beyond the 1,000,000 of 'x'"):
-        check(big)
-    check(replace(big, regions=(Region("x", 2_000_000, "input"), *big.regions[1:])))
 
 
 # --- what is set before it's read ---------------------------------------------------------------
@@ -460,7 +339,7 @@ def test_the_past_is_read_where_it_says_what_it_was():
     inside = loop(1, 2, reads("u"), reads("v"), reads("v", "begun", 0), reads("w", "begun", 1),
                   backward=True)  # fmt: skip
     body = past(reads("v"), reads("w", "begun", 0), reads("u", "ended", 1), inside)
-    check(program(*body, reads("v", "ended", 0), reads("u", "ended", 0)))
+    check(program(*body[:3], reads("v", "ended", 0), reads("u", "ended", 0), body[3]))
     check(program(put("v", 1), reads("v")))
 
 
@@ -480,53 +359,4 @@ def test_the_past_is_refused_where_it_does_not():
     refused("'g' wasn't set when the loop was over", *past(reads("g", "ended", 1)))
     undone = loop(1, 2, backward=True)
     refused("loop 1 has run backward already", *past(undone, reads("u", "ended", 1)))
-
-
-# --- the reference ------------------------------------------------------------------------------
-
-X = np.array([1.5, -0.5, 2.0, 0.25])
-
-
-def in_python(op, *operands):
-    return float(row_in_python(op)(*operands))
-
-
-@pytest.mark.parametrize("compute", [{}, {"compute": in_python}])
-def test_the_reference_computes_what_is_written(compute):
-    holds, outputs = run(triangle(), {"x": X}, **compute)
-    assert holds
-    assert outputs["y"] == pytest.approx([of_triangle(X)], rel=1e-15)
-    for written in (recurrence(), stored_recurrence()):
-        holds, outputs = run(written, {"x": X, "y_bar": [2.0]}, **compute)
-        value = np.exp(X[3]) * np.prod(X[:3])
-        assert outputs["y"] == pytest.approx([value], rel=1e-15)
-        assert outputs["x_bar"] == pytest.approx(2.0 * value / [*X[:3], 1.0], rel=1e-15)
-
-
-def test_the_reference_knows_the_past_of_nested_loops():
-    x = np.array([1.0, 2.0, 3.0, -1.0, 0.5, 4.0])
-    holds, outputs = run(nested(), {"x": x})
-    products = np.prod(x.reshape(2, 3), axis=1)
-    assert holds
-    assert outputs["y"] == [np.sum(products**2)]
-    assert outputs["x_bar"] == pytest.approx(2.0 * np.repeat(products**2, 3) / x, rel=1e-15)
-    assert outputs["n"].tolist() == [30.0, 50.0]
-
-
-def test_the_reference_says_whether_guards_hold():
-    guarded = program(Guard(at("x", 0), Constant(1.0)), Guard(at("x", 1), at("x", 1)),
-                      Store(at("y", 0), Constant(2.0)), x=2, y=1)  # fmt: skip
-    check(guarded)
-    nan = float("nan")
-    for x, expected in [([1, 2], True), ([2, 2], False), ([nan, 2], False), ([1, nan], False)]:
-        holds, outputs = run(guarded, {"x": x})
-        assert (holds, outputs["y"].tolist()) == (expected, [2.0])
-
-
-def test_the_references_memory_is_nan_at_first_unless_it_is_zeroed_and_parts_are_of_the_whole():
-    parts = [Region("m", 3), Region("p", 1, within="m", offset=1),
-             Region("q", 1, within="m", offset=2, is_zeroed=True)]  # fmt: skip
-    body = [Store(at("p", 0), Constant(7.0))]
-    body += [Store(at("y", n), Element("m", index(n))) for n in range(3)]
-    _, outputs = run(program(*body, y=3, memory=parts), {})
-    np.testing.assert_array_equal(outputs["y"], [np.nan, 7.0, 0.0])
+    refused("loop 0 has run backward already", *past(), reads("v", "ended", 0))

@@ -40,7 +40,7 @@ def test_programs_are_the_same_when_they_are_read(name, path):
 
 
 NUMBERS = [0.0, -0.0, math.inf, -math.inf, math.nan, -math.nan, 5e-324, 1.7e308, 0.1,
-           *np.array([0x7FF8000000001234, 0xFFFC00000000ABCD], "u8").view("f8").tolist()]  # fmt: skip
+           *np.array([0x7FF8000000001234, 0xFFFC00000000ABCD], "u8").view("f8")]  # fmt: skip
 
 
 def test_numbers_survive_by_their_bits(path):
