@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from program_drafts import (
     KNOWN,
@@ -211,6 +212,11 @@ def test_a_loop_that_runs_backward_is_nested_as_it_was():
 
 def test_a_loop_runs_no_less_than_no_times():
     refused("a loop runs less than no times: -1", loop(0, -1))
+    often = "a loop runs too often to be counted"
+    refused(often, loop(0, 2**70))
+    refused(often, loop(0, 2, loop(1, index(0, (2**60, i)))))
+    refused(f"a place is beyond the 1 of 'x': from 0 to {2**62}",
+            loop(0, 2, put("v", at("x", index(0, (2**62, i))))), x=1)  # fmt: skip
     refused("a loop runs less than no times: -2", loop(0, 4, loop(1, index(1, (-1, i)))))
     check(program(loop(0, 4, loop(1, index(3, (-1, i))))))
 
@@ -271,6 +277,8 @@ def test_places_of_stores_and_of_tables_are_in_bounds():
 
 def test_a_place_that_is_never_reached_may_be_anywhere():
     check(program(loop(0, 0, put("v", at("x", 5)), loop(1, 3, put("v", at("x", j)))), x=1))
+    never = loop(1, index(0, of="t", at=i), loop(2, index(0, of="t", at=total(1))))
+    check(program(loop(0, 0, never), tables={"t": np.empty(0, int)}))
     check(program(loop(0, 3, loop(1, index(0, of="t", at=i), put("v", at("x", i)))), x=1,
                   tables={"t": [5, 0, 0]}))  # fmt: skip
 

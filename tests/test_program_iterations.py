@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program_drafts import at, index, loop, program, put, step, total
-from program_interpreter import Machine
+from program_interpreter import Machine, run
 
 from tapegrad.errors import InvalidProgramError
 from tapegrad.program.check import check
-from tapegrad.program.ir import Loop
+from tapegrad.program.ir import Loop, Region
 from tapegrad.program.iterations import Iterations
 
 i, j = map(step, range(2))
@@ -109,8 +111,22 @@ def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(drawn):
         assert (seen is None) == (iterations.total(block) == 0)
         if seen is not None:
             assert iterations.extremes(where, block, position) == seen
-            low, high = iterations.bounds(where, block, position)
+            low, high = iterations.bounds(where, block)
             assert low <= seen[0] <= seen[1] <= high
+
+
+@settings(max_examples=100, deadline=None)
+@given(nests(), st.integers(1, 9))
+def test_a_program_is_refused_if_and_only_if_a_place_is_beyond_its_region(drawn, size):
+    drawn = replace(drawn, regions=(Region("x", size, "input"),))
+    try:
+        check(drawn)
+    except InvalidProgramError as error:
+        assert f"a place is beyond the {size} of 'x'" in str(error)  # noqa: PT017
+        with pytest.raises(AssertionError, match="x"):
+            run(drawn, {"x": np.zeros(size)})
+    else:
+        run(drawn, {"x": np.zeros(size)})
 
 
 def test_a_million_iterations_are_checked_at_once():

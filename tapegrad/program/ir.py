@@ -9,9 +9,9 @@ It knows no tape and no addresses. What it computes is said by its statements al
 
 Values are trees: constants, variables, elements of regions or of tables of numbers, and rows of the
 table of operations. Whole numbers - places and counts - are `Index`: sums of counters and an entry
-of a table. Every loop has two counters, `step` in the run at hand and `total` of all its runs; while
-the body runs forward or backward both say which iteration it is, outside of it `total` says how many
-there were so far.
+of a table. Every loop has two counters, `step` in the run at hand and `total` of all its runs;
+while the body runs forward or backward both say which iteration it is, outside of it `total` says
+how many there were so far.
 
 A derivative that has not been given its memory yet reads what values were, as `Past`; `check` knows
 both levels.
