@@ -20,6 +20,7 @@ from tapegrad.program.ir import (
     Past,
     Store,
     Variable,
+    statements,
 )
 from tapegrad.record.active import evaluate
 
@@ -40,7 +41,8 @@ def run(program, inputs, compute=as_swept):
 class Machine:
     def __init__(self, program, inputs, compute):
         self.program, self.compute, self.holds = program, compute, True
-        self.variables, self.total, self.step = {}, {}, {}
+        self.variables, self.step = {}, {}
+        self.total = {s.number: 0 for s in statements(program.body) if isinstance(s, Loop)}
         self.made, self.begun, self.ended = {}, {}, {}
         self.memory = {}
         assert set(inputs) == {region.name for region in program.of_role("input")}
@@ -143,7 +145,6 @@ class Machine:
     def loop(self, loop, around):
         count, k = self.whole(loop.count), loop.number
         assert count >= 0
-        self.total.setdefault(k, 0)
         inside = (*around, loop)
         if loop.backward:
             for step in reversed(range(count)):

@@ -41,6 +41,7 @@ from tapegrad.program.text import Listing, Path
 
 _ROUNDINGS, _ROLES = get_args(Rounding), get_args(Role)
 _ORDER = (0.0, 0.0)
+_MOST = 1 << 60  # beyond that, sums of whole numbers may overflow
 
 
 def check(program: Program, stored: bool = False) -> None:
@@ -123,9 +124,10 @@ class _Walk:
         self._block: Block = self._iterations.root
         self._ran: dict[int, Block] = {}
         self._reversed: set[int] = set()
-        self._assigned: set[str] = set()
-        self._begun: dict[int, frozenset[str]] = {}
-        self._ended: dict[int, frozenset[str]] = {}
+        # Variables in the order in which they're first set, and how many were by then.
+        self._assigned: dict[str, int] = {}
+        self._begun: dict[int, int] = {}
+        self._ended: dict[int, int] = {}
         self._places: dict[str, list[tuple[int, ...]]] = {}
         self._fits: set[tuple[Block, Index, int]] = set()
         regions = program.regions
@@ -178,7 +180,7 @@ class _Walk:
                     self._check_target(target)
 
     def _assign(self, name: str) -> None:
-        self._assigned.add(name)
+        self._assigned.setdefault(name, len(self._assigned))
         if not any(block.runs_backward for block in self._block.around):
             self._places.setdefault(name, []).append(self._block.numbers)
 
@@ -194,13 +196,16 @@ class _Walk:
     def _check_loop(self, loop: Loop, block: Block) -> None:
         self._check_index(loop.count)
         self._require(self._rules_of_loop(loop, block))
+        runs = self._iterations.total(self._block)
+        if runs and max(map(abs, self._iterations.bounds(loop.count, self._block))) > _MOST // runs:
+            self._fail("a loop runs too often to be counted")
         counts = self._iterations.counts(block)
         if np.any(counts < 0):
             self._fail(f"a loop runs less than no times: {counts.min()}")
         if not self._block.around:
             self._written |= set(_stored_in(loop.body))
         if not loop.backward:
-            self._begun[loop.number] = frozenset(self._assigned)
+            self._begun[loop.number] = len(self._assigned)
         path, outer, self._block = self._path, self._block, block
         self._check_body(loop.body, path)
         self._path, self._block = path, outer
@@ -208,7 +213,7 @@ class _Walk:
             self._reversed.add(loop.number)
         else:
             self._ran[loop.number] = block
-            self._ended[loop.number] = frozenset(self._assigned)
+            self._ended[loop.number] = len(self._assigned)
 
     def _rules_of_loop(self, loop: Loop, block: Block) -> Iterator[tuple[str, bool]]:
         way = "backward" if loop.backward else "forward"
@@ -290,10 +295,9 @@ class _Walk:
         return not self._written.isdisjoint({region.name, region.within, *parts})
 
     def _rules_of_past(self, past: Past) -> Iterator[tuple[str, bool]]:
-        backward = [block for block in self._block.around if block.runs_backward]
+        around, numbers = self._block.around, self._block.numbers
         yield "a stored program reads the past", not self._stored
-        yield "the past is read outside of loops that run backward", bool(backward)
-        numbers = backward[-1].numbers
+        yield "the past is read where a loop runs forward", all(b.runs_backward for b in around)
         if past.when == "made":
             yield "what was made has no loop", past.loop == -1
             places = [p for p in self._places.get(past.name, []) if p == numbers[: len(p)]]
@@ -302,19 +306,22 @@ class _Walk:
             yield f"{past.name!r} was made at more than one place", places.count(last) == 1
         elif past.when == "begun":
             yield f"loop {past.loop} isn't around what it began before", past.loop in numbers
-            known = past.name in self._begun[past.loop]
+            known = self._set_at(past.name) < self._begun[past.loop]
             yield f"{past.name!r} wasn't set when the loop began", known
         else:
             yield "the past is of an unknown kind", past.when == "ended"
             ran = self._ran.get(past.loop)
             yield f"loop {past.loop} hasn't run forward", ran is not None
             assert ran is not None
-            around = ran.numbers[:-1]
-            is_over = past.loop not in numbers and around == numbers[: len(around)]
+            outer = ran.numbers[:-1]
+            is_over = past.loop not in numbers and outer == numbers[: len(outer)]
             yield f"loop {past.loop} wasn't over in these loops", is_over
             yield f"loop {past.loop} has run backward already", past.loop not in self._reversed
-            known = past.name in self._ended[past.loop]
+            known = self._set_at(past.name) < self._ended[past.loop]
             yield f"{past.name!r} wasn't set when the loop was over", known
+
+    def _set_at(self, name: str) -> int:
+        return self._assigned.get(name, len(self._assigned))
 
     # --- whole numbers ------------------------------------------------------------------------
 
@@ -350,8 +357,8 @@ class _Walk:
         if not iterations.total(block) or (block, index, size) in self._fits:
             return
         position = self._path[-1]
-        low, high = iterations.bounds(index, block, position)
-        if low < 0 or high >= size:
+        low, high = iterations.bounds(index, block)
+        if (low < 0 or high >= size) and max(-low, high) <= _MOST:
             low, high = iterations.extremes(index, block, position)
         if low < 0 or high >= size:
             self._fail(f"{reason.format(f'{size:,}')}: from {low} to {high}")

@@ -165,6 +165,23 @@ def encoded(program: Program) -> bytes:
     return _LENGTH.pack(len(written)) + written + tables
 
 
+def digest(program: Program) -> str:
+    """Return a hash of a program's content: equal programs have the same, in every process.
+
+    Parameters
+    ----------
+    program : Program
+
+    Examples
+    --------
+    >>> from tapegrad.program.ir import *
+    >>> one, other = (Program((Region("x", n, "input"),), (), ()) for n in (1, 2))
+    >>> digest(one) == digest(Program(one.regions, (), ())), digest(one) == digest(other)
+    (True, False)
+    """
+    return hashlib.sha256(encoded(program)).hexdigest()
+
+
 def decoded(content: bytes) -> Program:
     """Return the program that `encoded` made bytes of.
 
@@ -270,6 +287,8 @@ def _read_value(steps: list[list[Any]]) -> Value:
         if kind == "apply":
             op, arity, rounding = fields
             first = len(stack) - arity
+            if first < 0:
+                raise ValueError(f"{op!r} lacks operands")
             stack[first:] = [Apply(op, tuple(stack[first:]), rounding)]
         else:
             stack.append(_leaf(kind, *fields))

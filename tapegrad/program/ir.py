@@ -9,9 +9,9 @@ It knows no tape and no addresses. What it computes is said by its statements al
 
 Values are trees: constants, variables, elements of regions or of tables of numbers, and rows of the
 table of operations. Whole numbers - places and counts - are `Index`: sums of counters and an entry
-of a table. Every loop has two counters, `step` in the run at hand and `total` of all its runs; while
-the body runs forward or backward both say which iteration it is, outside of it `total` says how many
-there were so far.
+of a table. Every loop has two counters, `step` in the run at hand and `total` of all its runs;
+while the body runs forward or backward both say which iteration it is, outside of it `total` says
+how many there were so far.
 
 A derivative that has not been given its memory yet reads what values were, as `Past`; `check` knows
 both levels.
@@ -19,7 +19,6 @@ both levels.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -284,13 +283,6 @@ class Program:
     def of_role(self, role: Role) -> list[Region]:
         """Return the regions of a role, in order."""
         return [region for region in self.regions if region.role == role]
-
-    @cached_property
-    def digest(self) -> str:
-        """A hash of the content: equal programs have the same, in every process."""
-        from tapegrad.program.io import encoded  # which reads programs
-
-        return hashlib.sha256(encoded(self)).hexdigest()
 
 
 # --- walks ---------------------------------------------------------------------------------------

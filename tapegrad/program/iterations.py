@@ -196,7 +196,7 @@ class Iterations:
 
     # --- within which bounds ------------------------------------------------------------------
 
-    def bounds(self, index: Index, block: Block, position: int) -> tuple[int, int]:
+    def bounds(self, index: Index, block: Block) -> tuple[int, int]:
         """Return what a whole number lies between, each of its terms for itself."""
         low = high = index.base
         if index.at is not None:
