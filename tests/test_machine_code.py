@@ -12,6 +12,7 @@ import pytest
 from numba import njit
 
 import tapegrad as tg
+from tapegrad.codegen import compiled_tape
 from tapegrad.errors import (
     CompilationWarning,
     NotCompilableError,
@@ -19,7 +20,6 @@ from tapegrad.errors import (
     UnsupportedFunctionError,
 )
 from tapegrad.function import tiers
-from tapegrad.codegen import compiled_tape
 
 
 def chain(x):

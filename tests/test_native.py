@@ -1,25 +1,16 @@
 """Machine code against the sweeps: to the bit in strict mode, nearly so otherwise."""
 
-import itertools
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from programs import PROGRAMS
 from rolled_programs import KNOWN, point_of, random_program
+from row_tapes import CHEAP, ROWS, edges_of, point_in_domain, row_at_pairs, row_in_loops
 
 import tapegrad as tg
-from tapegrad.errors import NotCompilableError
 from tapegrad.codegen.compiled_tape import CompiledTape
-from tapegrad.ops import CODE, OPS
-from tapegrad.program.ir import Element, Index, Loop, Store, mapped, with_values
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
-
-EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, 5e-324, 1e308, np.inf, -np.inf, np.nan]
-FINITE = [x for x in EDGES if np.isfinite(x)]
-ROWS = [op for op in OPS if op.arity]
 
 
 def tape_of(function, *args):
@@ -77,67 +68,21 @@ def both(tape):
 # --- every operation ---------------------------------------------------------------------------
 
 
-def row_in_loops(op, n):
-    """Return a tape of an operation on inputs, in a loop, in a nest and outside of both."""
-    tape = Tape()
-    inputs = tape.input_block(np.full(2 * n, 0.5)).tolist()
-    code = op.code
-
-    def record(x, y):
-        return tape.append(code, x, y if op.arity == 2 else 0, 0.5)  # a replay fills in values
-
-    results = [record(inputs[k], inputs[n + k]) for k in range(n)]
-    for k in range(n):
-        product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
-        results.append(record(inputs[k], product))
-    results.append(record(tape.constant(0.5), inputs[0]))
-    results.append(record(inputs[1], tape.constant(2.0)))
-    tape.end(results)
-    return tape
-
-
-def points_of(op, n):
-    rng = np.random.default_rng(op.code)
-    sides = [rng.uniform(*op.domain[k % len(op.domain)], n) for k in range(2)]
-    if op.name in ("powi", "polygamma", "scaled_erfc", "exponential_moment", "iv", "ive"):
-        order = 1 if op.name == "powi" else 0
-        sides[order] = np.floor(1.0 + 3.0 * rng.random(n))
-    yield np.concatenate(sides)
-
-
 @pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
 def test_a_row_in_a_loop_and_outside(op):
     n = 6
     tape = row_in_loops(op, n)
     for native in both(tape):
         assert native.n_lines < 4 + 2 * 3
-        for point in points_of(op, n):
-            compare(tape, native, point)
-
-
-CHEAP = [op for op in ROWS if "special" not in op.value]
-
-
-def row_at_pairs(op, n):
-    """Return a tape of an operation on inputs and beside constants; no lane meets another."""
-    tape = Tape()
-    inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n)
-    x, y = inputs.tolist() if op.arity == 2 else (inputs[0].tolist(), [0] * n)
-    results = [tape.append(op.code, a, b, 0.5) for a, b in zip(x, y, strict=True)]
-    if op.arity == 2:
-        fixed = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(fixed, y, strict=True)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(x, fixed, strict=True)]
-    tape.end(results)
-    return tape
+        compare(tape, native, point_in_domain(op, n))
 
 
 @pytest.mark.parametrize("op", CHEAP, ids=lambda op: op.name)
 def test_a_row_at_edge_values(op):
-    pairs = np.array(list(itertools.product(EDGES, repeat=op.arity))).T
-    tape = row_at_pairs(op, pairs.shape[1])
+    point = edges_of(op)
+    tape = row_at_pairs(op, len(point) // op.arity)
     for native in both(tape):
-        compare(tape, native, pairs.ravel())
+        compare(tape, native, point)
 
 
 # --- programs ----------------------------------------------------------------------------------
@@ -258,41 +203,3 @@ def test_threads_in_one_program():
         thread.join()
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, np.broadcast_to(theirs, (300, len(x))))
-
-
-# --- trials ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["reverse", "tangent", "product"])
-def test_code_that_disagrees_with_the_sweeps_is_not_used(kind):
-    x = point_of("pairs", 24)
-    native = CompiledTape(tape_of(KNOWN["pairs"][0], x))
-
-    def wrong(statement):
-        if not isinstance(statement, Loop):
-            return with_values(statement, lambda value: mapped(value, moved))
-        return replace(statement, body=tuple(map(wrong, statement.body)))
-
-    def moved(leaf):
-        return Element(leaf.region, Index()) if isinstance(leaf, Element) else leaf
-
-    native.program = replace(native.program, body=tuple(map(wrong, native.program.body)))
-    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
-        getattr(native, kind)
-
-
-def test_code_that_reads_what_nobody_wrote_is_not_used():
-    x = point_of("triangular_solve", 100)
-    native = CompiledTape(tape_of(KNOWN["triangular_solve"][0], x))
-    assert native.program.of_role("memory")
-
-    def without_stores(body):
-        for statement in body:
-            if isinstance(statement, Loop):
-                yield replace(statement, body=tuple(without_stores(statement.body)))
-            elif not isinstance(statement, Store) or statement.target.region == "y":
-                yield statement
-
-    native.program = replace(native.program, body=tuple(without_stores(native.program.body)))
-    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
-        _ = native.reverse

@@ -12,9 +12,9 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import progress
+from tapegrad.codegen import compiled_tape
 from tapegrad.errors import NotCompilableError
 from tapegrad.function import tiers
-from tapegrad.codegen import compiled_tape
 
 FACTOR = 2.0
 

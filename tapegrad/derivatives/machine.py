@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.codegen.calling import gradient
+from tapegrad.codegen.compiled_tape import Code
 from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.points import leaf
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
 from tapegrad.jit import jit
-from tapegrad.codegen.calling import gradient
-from tapegrad.codegen.compiled_tape import Code
 
 Vector = npt.NDArray[np.float64]
 

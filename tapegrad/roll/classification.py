@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.roll.nest import Indices, Leaf, Loop, operands
 from tapegrad.roll.classified import (
     INPUTS,
     Address,
@@ -21,6 +20,7 @@ from tapegrad.roll.classified import (
     Record,
     Start,
 )
+from tapegrad.roll.nest import Indices, Leaf, Loop, operands
 from tapegrad.roll.splitting import Ranks
 from tapegrad.tape import Tape
 

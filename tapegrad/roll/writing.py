@@ -30,7 +30,6 @@ from tapegrad.program.ir import (
     Variable,
 )
 from tapegrad.program.ir import Constant as Number
-from tapegrad.roll.nest import Indices
 from tapegrad.roll.classified import (
     INPUTS,
     Address,
@@ -42,6 +41,7 @@ from tapegrad.roll.classified import (
     Memory,
     Operand,
 )
+from tapegrad.roll.nest import Indices
 from tapegrad.roll.splitting import Ranks
 from tapegrad.tape import Tape
 
