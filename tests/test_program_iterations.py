@@ -20,14 +20,15 @@ i, j = map(step, range(2))
 class Drawn:
     """Loops forward, some of them backward after, with places of all kinds between them."""
 
-    def __init__(self, seed, size=1):
+    def __init__(self, seed, base=0):
         self.rng = np.random.default_rng(seed)
+        self.base = base
         self.numbers, self.ran = iter(range(1000)), []
         body = self.forward((), 0)
         if seed % 3:
             body += self.backward(body, ())
         tables = {"t": [5, 3, 8, 1] * 500, "n": [1, 0, 2] * 500}
-        self.program = program(*body, tables=tables, x=size)
+        self.program = program(*body, tables=tables, x=1)
 
     def whole(self, low, high):
         return int(self.rng.integers(low, high + 1))
@@ -35,11 +36,11 @@ class Drawn:
     def place(self, around):
         counters = [step(n) for n in around] + [total(n) for n in (*around, *self.ran)]
         if not counters:
-            return put("v", at("x", self.whole(0, 2)))
+            return put("v", at("x", self.base + self.whole(0, 2)))
         chosen = [counters[self.whole(0, len(counters) - 1)] for _ in range(4)]
         terms = [(self.whole(-2, 3), counter) for counter in chosen[: self.whole(0, 3)]]
         table = {"of": "t", "at": chosen[3]} if self.whole(0, 2) == 0 else {}
-        return put("v", at("x", index(self.whole(-1, 2), *terms, **table)))
+        return put("v", at("x", index(self.base + self.whole(-1, 2), *terms, **table)))
 
     def count(self, around):
         kind = self.whole(0, 2)
@@ -113,16 +114,17 @@ def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(seed):
 
 @pytest.mark.seeds(40, 400)
 def test_a_program_is_refused_if_and_only_if_a_place_is_beyond_its_region(seed):
-    drawn, size = Drawn(seed).program, 5 << (seed % 5)
-    drawn = replace(drawn, regions=(Region("x", size, "input"),))
-    try:
-        check(drawn)
-    except InvalidProgramError as error:
-        assert f"a place is beyond the {size} of 'x'" in str(error)  # noqa: PT017
-        with pytest.raises(AssertionError, match="x"):
-            run(drawn, {"x": np.zeros(size)})
-    else:
-        run(drawn, {"x": np.zeros(size)})
+    drawn = Drawn(seed, base=1000).program
+    watcher = Watcher(drawn)
+    watcher.run(drawn.body, ())
+    size = max(high for _, high in watcher.seen.values()) + 1
+    exact, short = (replace(drawn, regions=(Region("x", n, "input"),)) for n in (size, size - 1))
+    check(exact)
+    run(exact, {"x": np.zeros(size)})
+    with pytest.raises(InvalidProgramError, match=rf"of 'x': from \d+ to {size - 1}\n"):
+        check(short)
+    with pytest.raises(AssertionError, match=f"is at {size - 1}"):
+        run(short, {"x": np.zeros(size - 1)})
 
 
 def test_a_loop_forward_in_one_backward_counts_in_the_order_in_which_it_runs():
