@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from program_drafts import at, index, loop, program, put, step, total
 from program_interpreter import Machine, run
 
@@ -18,60 +16,59 @@ from tapegrad.program.iterations import Iterations
 
 i, j = map(step, range(2))
 
-WHOLE = st.integers(-2, 3)
 
+class Drawn:
+    """Loops forward, some of them backward after, with places of all kinds between them."""
 
-@st.composite
-def nests(draw):
-    """Loops forward, some of them backward after, with a place of any kind in each."""
-    numbers = iter(range(100))
-    known = []
+    def __init__(self, seed, base=0):
+        self.rng = np.random.default_rng(seed)
+        self.base = base
+        self.numbers, self.ran = iter(range(1000)), []
+        body = self.forward((), 0)
+        if seed % 3:
+            body += self.backward(body, ())
+        tables = {"t": [5, 3, 8, 1] * 500, "n": [1, 0, 2] * 500}
+        self.program = program(*body, tables=tables, x=1)
 
-    def place(around, finished):
-        counters = [step(n) for n in around] + [total(n) for n in (*around, *finished)]
-        terms = (
-            draw(st.lists(st.tuples(WHOLE, st.sampled_from(counters)), max_size=3))
-            if counters
-            else []
-        )
-        table = draw(st.booleans()) if counters else False
-        chosen = {"of": "t", "at": draw(st.sampled_from(counters))} if table else {}
-        return put("v", at("x", index(draw(WHOLE), *terms, **chosen)))
+    def whole(self, low, high):
+        return int(self.rng.integers(low, high + 1))
 
-    def body(around, finished, depth):
-        found = []
-        for _ in range(draw(st.integers(1, 3))):
-            if depth < 3 and draw(st.booleans()):
-                number = next(numbers)
-                count = index(draw(st.integers(0, 3)))
-                if around and draw(st.booleans()):
-                    count = index(draw(st.integers(0, 1)), (1, step(around[-1])))
-                elif around and draw(st.booleans()):
-                    count = index(0, of="n", at=total(around[-1]))
-                found.append(loop(number, count, *body((*around, number), finished, depth + 1)))
-                finished.append(number)
-            else:
-                found.append(place(around, finished))
+    def place(self, around):
+        counters = [step(n) for n in around] + [total(n) for n in (*around, *self.ran)]
+        if not counters:
+            return put("v", at("x", self.base + self.whole(0, 2)))
+        chosen = [counters[self.whole(0, len(counters) - 1)] for _ in range(4)]
+        terms = [(self.whole(-2, 3), counter) for counter in chosen[: self.whole(0, 3)]]
+        table = {"of": "t", "at": chosen[3]} if self.whole(0, 2) == 0 else {}
+        return put("v", at("x", index(self.base + self.whole(-1, 2), *terms, **table)))
+
+    def count(self, around):
+        kind = self.whole(0, 2)
+        if around and kind == 0:
+            return index(self.whole(0, 1), (1, step(around[-1])))
+        if around and kind == 1:
+            return index(0, of="n", at=total(around[-1]))
+        return index(self.whole(0, 3))
+
+    def forward(self, around, depth):
+        found = [self.place(around)]
+        for _ in range(self.whole(1, 2) if depth < 3 else 0):
+            number, count = next(self.numbers), self.count(around)
+            found.append(loop(number, count, *self.forward((*around, number), depth + 1)))
+            self.ran.append(number)
+            found.append(self.place(around))
         return found
 
-    def backward(forward, around, finished):
-        found = []
+    def backward(self, forward, around):
+        found = [self.place(around)]
         for s in reversed(forward):
-            found.append(place(around, finished))
-            if isinstance(s, Loop) and draw(st.integers(0, 3)):
-                inner = backward(s.body, (*around, s.number), finished)
-                if draw(st.booleans()):
-                    number = next(numbers)
-                    extra = place((*around, s.number, number), finished)
-                    inner.append(loop(number, draw(st.integers(0, 2)), extra))
-                    finished.append(number)
-                found.append(Loop(s.number, s.count, tuple(inner), True))
+            if isinstance(s, Loop) and self.whole(0, 4):
+                inside = (*around, s.number)
+                inner = self.backward(s.body, inside)
+                if self.whole(0, 2) == 0:
+                    inner += self.forward(inside, 2)
+                found += [Loop(s.number, s.count, tuple(inner), True), self.place(around)]
         return found
-
-    finished = []
-    forward = body((), finished, 0)
-    known = [*forward, *(backward(forward, (), finished) if draw(st.booleans()) else [])]
-    return program(*known, tables={"t": [5, 3, 8] * 200, "n": [1, 0, 2] * 100}, x=1)
 
 
 class Watcher(Machine):
@@ -96,9 +93,9 @@ def sites(iterations, block):
         yield from sites(iterations, inner)
 
 
-@settings(max_examples=150, deadline=None)
-@given(nests())
-def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(drawn):
+@pytest.mark.seeds(40, 400)
+def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(seed):
+    drawn = Drawn(seed).program
     watcher, iterations = Watcher(drawn), Iterations(drawn)
     watcher.run(drawn.body, ())
     every = [(s, iterations.root, k) for k, s in enumerate(drawn.body)]
@@ -115,18 +112,34 @@ def test_extremes_are_those_of_all_iterations_and_bounds_are_no_tighter(drawn):
             assert low <= seen[0] <= seen[1] <= high
 
 
-@settings(max_examples=100, deadline=None)
-@given(nests(), st.integers(1, 9))
-def test_a_program_is_refused_if_and_only_if_a_place_is_beyond_its_region(drawn, size):
-    drawn = replace(drawn, regions=(Region("x", size, "input"),))
-    try:
-        check(drawn)
-    except InvalidProgramError as error:
-        assert f"a place is beyond the {size} of 'x'" in str(error)  # noqa: PT017
-        with pytest.raises(AssertionError, match="x"):
-            run(drawn, {"x": np.zeros(size)})
-    else:
-        run(drawn, {"x": np.zeros(size)})
+@pytest.mark.seeds(40, 400)
+def test_a_program_is_refused_if_and_only_if_a_place_is_beyond_its_region(seed):
+    drawn = Drawn(seed, base=1000).program
+    watcher = Watcher(drawn)
+    watcher.run(drawn.body, ())
+    size = max(high for _, high in watcher.seen.values()) + 1
+    exact, short = (replace(drawn, regions=(Region("x", n, "input"),)) for n in (size, size - 1))
+    check(exact)
+    run(exact, {"x": np.zeros(size)})
+    with pytest.raises(InvalidProgramError, match=rf"of 'x': from \d+ to {size - 1}\n"):
+        check(short)
+    with pytest.raises(AssertionError, match=f"is at {size - 1}"):
+        run(short, {"x": np.zeros(size - 1)})
+
+
+def test_a_loop_forward_in_one_backward_counts_in_the_order_in_which_it_runs():
+    back = loop(0, 3, loop(1, index(1, (1, i)), put("v", at("x", 0))), backward=True)
+    iterations = Iterations(program(loop(0, 3), back, x=1))
+    inner = iterations.root.blocks[1].blocks[0]
+    found = iterations.values(index(0, (100, total(1)), (10, i), (1, j)), inner, 0)
+    assert found.tolist() == [20, 121, 222, 310, 411, 500]
+
+
+def test_a_place_by_a_count_is_checked_wherever_it_is_read():
+    read = put("v", at("x", index(-1, (1, total(0)))))
+    check(program(loop(0, 5), read, loop(0, 5, backward=True), x=5))
+    with pytest.raises(InvalidProgramError, match="a place is beyond the 5 of 'x': from -1 to -1"):
+        check(program(loop(0, 5), read, loop(0, 5, backward=True), read, x=5))
 
 
 def test_a_million_iterations_are_checked_at_once():

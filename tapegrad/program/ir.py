@@ -108,7 +108,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """In a loop that runs backward: what a variable was when the loop ran forward.
+    """In a loop that runs backward, or in none: what a variable was when all ran forward.
 
     Attributes
     ----------
