@@ -120,11 +120,16 @@ def _result(name: str, make: Any, modes: tuple[bool, ...]) -> Found:
         except Exception as error:  # of a random program that divides by zero, for one
             return {"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
         found["records"], found["tape"] = len(tape), digest(tape)
-        for kind in KINDS:
-            if kind != "product" or len(tape.outputs) == 1:
-                found[strict, kind] = _runs(name, tape, tiers, kind, point)
-        if derivative is not None:
+        obstacle = tiers.reason
+        if (
+            derivative is not None
+        ):  # before other forms are compiled, which `tier` doesn't tell apart
             found[strict, CALL] = _call(derivative, case.args)
+        for kind in KINDS:
+            if obstacle:
+                found[strict, kind] = obstacle
+            elif kind != "product" or len(tape.outputs) == 1:
+                found[strict, kind] = _runs(name, tape, tiers, kind, point)
     return found
 
 
@@ -133,8 +138,6 @@ def _runs(name: str, tape: Any, tiers: Any, kind: str, point: Any) -> Any:
     from tapegrad.errors import NotCompilableError
 
     try:
-        if tiers.reason:
-            raise NotCompilableError(tiers.reason)
         run = machine_code(tiers, kind)
     except NotCompilableError as error:
         return str(error)
