@@ -169,7 +169,7 @@ def read(file: Path) -> tuple[dict[str, Found], str]:
             try:
                 name = pickle.load(source)
                 found[name], name = pickle.load(source), ""
-            except EOFError:
+            except (EOFError, pickle.UnpicklingError):  # the process has ended, or was ended
                 return found, name
 
 
