@@ -147,8 +147,9 @@ def _runs(name: str, tape: Any, tiers: Any, kind: str, point: Any) -> Any:
         inputs = point + step * rng.uniform(-1.0, 1.0, len(point)) * (1.0 + abs(point))
         seeds = rng.uniform(-1.5, 1.5, len(tape.outputs if kind == "reverse" else point))
         ok, outputs, products = run(inputs, seeds)
-        # Where it isn't valid nobody reads what it has written.
-        runs.append({"outputs": outputs, "products": products} if ok else None)
+        # Where a guard fails nobody reads what it has written; where there is a NaN, we do.
+        is_read = ok or not len(tape.guard_slot)
+        runs.append((ok, {"outputs": outputs, "products": products} if is_read else {}))
     return runs
 
 
@@ -157,7 +158,7 @@ def _call(derivative: Any, args: Any) -> Any:
     value, gradient = derivative(*args)
     if derivative.tier != "compiled":
         return derivative.tier
-    return [{"value": np.array([value]), "gradient": np.ravel(gradient)}]
+    return [(True, {"value": np.array([value]), "gradient": np.ravel(gradient)})]
 
 
 def read(file: Path) -> tuple[dict[str, Found], str]:
@@ -224,15 +225,19 @@ class Comparison:
         else:
             before, n_valid, largest = len(self.differences), 0, 0.0
             for point, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-                if (mine is None) != (other is None):
-                    which = "this" if mine is None else "other"
+                n_valid += mine[0]
+                if mine[0] != other[0]:
+                    which = "other" if mine[0] else "this"
                     self.differences.append(f"{here}, point {point}: {which} isn't valid")
-                elif mine is not None:
-                    n_valid += 1
-                    for what in mine:
-                        place = f"{here}, point {point}, {what}"
-                        error = self._compare_arrays(place, mine[what], other[what])
-                        largest = max(largest, error)
+                for what in mine[1].keys() & other[1].keys():
+                    place, numbers = (
+                        f"{here}, point {point}, {what}",
+                        (mine[1][what], other[1][what]),
+                    )
+                    if not mine[0]:  # a NaN of either is for the sweeps
+                        is_nan = np.isnan(numbers[0]) | np.isnan(numbers[1])
+                        numbers = tuple(np.where(is_nan, np.nan, x) for x in numbers)
+                    largest = max(largest, self._compare_arrays(place, *numbers))
             cell = "DIFFERS" if len(self.differences) > before else "same"
             if cell == "same" and largest > 0.0:
                 cell = f"{largest:.0e}"
