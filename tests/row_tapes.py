@@ -51,16 +51,19 @@ def point_in_domain(op, n):
     return np.concatenate(sides)
 
 
-def row_at_pairs(op, n):
-    """Return a tape of an operation on inputs and beside constants; no lane meets another."""
+def row_at_pairs(op, n, passive=(None, 0, 1)):
+    """Return a tape of an operation on inputs and beside constants; no lane meets another.
+
+    It has `n` results for each of `passive`: which operand is a constant there, if one is.
+    """
     tape = Tape()
-    inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n)
-    x, y = inputs.tolist() if op.arity == 2 else (inputs[0].tolist(), [0] * n)
-    results = [tape.append(op.code, a, b, 0.5) for a, b in zip(x, y, strict=True)]
-    if op.arity == 2:
-        fixed = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(fixed, y, strict=True)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(x, fixed, strict=True)]
+    inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n).tolist()
+    results = []
+    for place in passive[: 1 if op.arity == 1 else None]:
+        operands = [*inputs, [0] * n][:2]
+        if place is not None:
+            operands[place] = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
+        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(*operands, strict=True)]
     tape.end(results)
     return tape
 

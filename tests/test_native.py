@@ -30,8 +30,12 @@ def swept(tape, kind, inputs, vector):
     return failed, outputs, products
 
 
-def compare(tape, native, inputs, seed=0, fails=False):
-    """Compare both products at a point with those of the sweeps."""
+def compare(tape, native, inputs, seed=0, fails=False, most=None):
+    """Compare both products at a point with those of the sweeps.
+
+    `most` says of how many products, the last ones, machine code may make a NaN where the sweeps
+    don't; by default that's all.
+    """
     rng = np.random.default_rng(seed)
     for kind, length in (("pullback", len(tape.outputs)), ("pushforward", len(tape.inputs))):
         # So small that what is fused and what isn't overflow at the same places.
@@ -45,6 +49,9 @@ def compare(tape, native, inputs, seed=0, fails=False):
         # Where there is a NaN the sweeps are asked; what is none in both, and the outputs, hold.
         assert not np.isnan(found).any() if ok else not np.isfinite(found).all()
         if not ok:
+            missed = np.flatnonzero(np.isnan(found) & ~np.isnan(products))
+            allowed = len(products) if most is None else most[kind]
+            assert np.all(missed >= len(products) - allowed)
             found = np.where(np.isnan(found) | np.isnan(products), products, found)
         if native.strict:
             np.testing.assert_array_equal(bits(ours), bits(outputs))
@@ -80,9 +87,15 @@ def test_a_row_in_a_loop_and_outside(op):
 @pytest.mark.parametrize("op", CHEAP, ids=lambda op: op.name)
 def test_a_row_at_edge_values(op):
     point = edges_of(op)
-    tape = row_at_pairs(op, len(point) // op.arity)
+    n = len(point) // op.arity
+    tape = row_at_pairs(op, n)
+    # Where one loop has active and passive operands, the partial by a passive one is computed too.
+    most = {"pullback": 0, "pushforward": len(tape.outputs) - n}
     for native in both(tape):
-        compare(tape, native, point)
+        compare(tape, native, point, most=most)
+    for place in range(op.arity if op.arity == 2 else 0):
+        tape = row_at_pairs(op, n, [place])
+        compare(tape, NativeProgram(tape, True), point, most={"pullback": 0, "pushforward": 0})
 
 
 # --- programs ----------------------------------------------------------------------------------

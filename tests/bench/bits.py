@@ -95,8 +95,8 @@ def collect(file: Path, options: argparse.Namespace) -> None:
         chosen = [case for case in cases() if not options.only
                   or any(text in case[0] for text in options.only)]  # fmt: skip
         for name, make in chosen[options.part :: options.parts]:
-            # What further points show is the branches they take: once is enough.
-            is_strict_only = options.strict_only or FURTHER in name
+            # Time is short: what further points and edges show isn't of the mode.
+            is_strict_only = options.strict_only or FURTHER in name or name.startswith("edges")
             pickle.dump(name, out)
             out.flush()
             pickle.dump(_result(name, make, (True,) if is_strict_only else (True, False)), out)
@@ -120,11 +120,16 @@ def _result(name: str, make: Any, modes: tuple[bool, ...]) -> Found:
         except Exception as error:  # of a random program that divides by zero, for one
             return {"error": f"{type(error).__name__}: {str(error).splitlines()[:1]}"}
         found["records"], found["tape"] = len(tape), digest(tape)
-        for kind in KINDS:
-            if kind != "product" or len(tape.outputs) == 1:
-                found[strict, kind] = _runs(name, tape, tiers, kind, point)
-        if derivative is not None:
+        obstacle = tiers.reason
+        if (
+            derivative is not None
+        ):  # before other forms are compiled, which `tier` doesn't tell apart
             found[strict, CALL] = _call(derivative, case.args)
+        for kind in KINDS:
+            if obstacle:
+                found[strict, kind] = obstacle
+            elif kind != "product" or len(tape.outputs) == 1:
+                found[strict, kind] = _runs(name, tape, tiers, kind, point)
     return found
 
 
@@ -133,8 +138,6 @@ def _runs(name: str, tape: Any, tiers: Any, kind: str, point: Any) -> Any:
     from tapegrad.errors import NotCompilableError
 
     try:
-        if tiers.reason:
-            raise NotCompilableError(tiers.reason)
         run = machine_code(tiers, kind)
     except NotCompilableError as error:
         return str(error)
@@ -144,8 +147,9 @@ def _runs(name: str, tape: Any, tiers: Any, kind: str, point: Any) -> Any:
         inputs = point + step * rng.uniform(-1.0, 1.0, len(point)) * (1.0 + abs(point))
         seeds = rng.uniform(-1.5, 1.5, len(tape.outputs if kind == "reverse" else point))
         ok, outputs, products = run(inputs, seeds)
-        # Where it isn't valid nobody reads what it has written.
-        runs.append({"outputs": outputs, "products": products} if ok else None)
+        # Where a guard fails nobody reads what it has written; where there is a NaN, we do.
+        is_read = ok or not len(tape.guard_slot)
+        runs.append((ok, {"outputs": outputs, "products": products} if is_read else {}))
     return runs
 
 
@@ -154,7 +158,7 @@ def _call(derivative: Any, args: Any) -> Any:
     value, gradient = derivative(*args)
     if derivative.tier != "compiled":
         return derivative.tier
-    return [{"value": np.array([value]), "gradient": np.ravel(gradient)}]
+    return [(True, {"value": np.array([value]), "gradient": np.ravel(gradient)})]
 
 
 def read(file: Path) -> tuple[dict[str, Found], str]:
@@ -166,7 +170,7 @@ def read(file: Path) -> tuple[dict[str, Found], str]:
             try:
                 name = pickle.load(source)
                 found[name], name = pickle.load(source), ""
-            except EOFError:
+            except (EOFError, pickle.UnpicklingError):  # the process has ended, or was ended
                 return found, name
 
 
@@ -221,15 +225,19 @@ class Comparison:
         else:
             before, n_valid, largest = len(self.differences), 0, 0.0
             for point, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
-                if (mine is None) != (other is None):
-                    which = "this" if mine is None else "other"
+                n_valid += mine[0]
+                if mine[0] != other[0]:
+                    which = "other" if mine[0] else "this"
                     self.differences.append(f"{here}, point {point}: {which} isn't valid")
-                elif mine is not None:
-                    n_valid += 1
-                    for what in mine:
-                        place = f"{here}, point {point}, {what}"
-                        error = self._compare_arrays(place, mine[what], other[what])
-                        largest = max(largest, error)
+                for what in mine[1].keys() & other[1].keys():
+                    place, numbers = (
+                        f"{here}, point {point}, {what}",
+                        (mine[1][what], other[1][what]),
+                    )
+                    if not mine[0]:  # a NaN of either is for the sweeps
+                        is_nan = np.isnan(numbers[0]) | np.isnan(numbers[1])
+                        numbers = tuple(np.where(is_nan, np.nan, x) for x in numbers)
+                    largest = max(largest, self._compare_arrays(place, *numbers))
             cell = "DIFFERS" if len(self.differences) > before else "same"
             if cell == "same" and largest > 0.0:
                 cell = f"{largest:.0e}"

@@ -27,7 +27,7 @@ from row_tapes import CHEAP, ROWS, edges_of, point_in_domain, row_at_pairs, row_
 from workloads import WORKLOADS
 
 RANDOM_SEEDS = (*range(8), 276)
-FUZZ_SEEDS = range(30)
+FUZZ_SEEDS = range(20)
 FURTHER = "#"
 """What is before a point's number in the names of a program's further points."""
 
