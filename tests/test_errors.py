@@ -122,7 +122,7 @@ CASES = {
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
     "invalid program": (lambda: check(program(put("v", "w"))), errors.InvalidProgramError,
                         ["'w' is read before", "> v = w"]),
-    "file": (lambda: load(__file__), errors.ProgramFileError, ["test_errors.py", "given to `save`"]),
+    "file": (lambda: load(__file__), errors.ProgramFileError, ["test_errors.py", "to `save`"]),
     "hash": (lambda: tg.grad(lambda x: {x: x}[x])(1.0), errors.UnhashableError, ["int(x)"]),
     "hash of an array": (lambda: tg.grad(lambda x: hash(x) * x)(np.ones(2)),
                          errors.UnhashableError, ["dictionary"]),
