@@ -157,17 +157,13 @@ class _Reverse:
     def _of_variable(self, target: Variable, value: Value, scope: Scope) -> Body:
         if not self._activity.has(target):
             return ()
-        w: Variable = self._adjoint_of(target)
-        if not scope.is_in_loop:
-            is_read_before = any(leaf == target for leaf in leaves(value))
-            if not is_read_before:
-                return tuple(self._passed(value, w, scope, made=target))
-        taken = Variable(f"{target.name}_w")
-        return (
-            Compute(taken, w),
-            Compute(w, ZERO),
-            *self._passed(value, taken, scope, made=target),
-        )
+        w, zero = Variable(adjoint(target.name)), Compute(Variable(adjoint(target.name)), ZERO)
+        if any(leaf == target for leaf in leaves(value)):
+            taken = Variable(f"{target.name}_w")
+            return Compute(taken, w), zero, *self._passed(value, taken, scope, made=target)
+        # Outside of loops nothing adds to it again.
+        last = (zero,) if scope.is_in_loop else ()
+        return *self._passed(value, w, scope, made=target), *last
 
     def _adjoint_of(self, leaf: Variable | Element) -> Variable | Element:
         if isinstance(leaf, Variable):

@@ -134,9 +134,9 @@ class _Tangent:
 
 def _with_made(moved: Value, value: Value, target: Variable) -> Value:
     """Return a tangent in which what the statement has made is read from its variable."""
+    if not isinstance(moved, Apply):
+        return moved
     if moved is value:
         return target
-    if isinstance(moved, Apply) and isinstance(value, Apply):
-        operands = tuple(_with_made(operand, value, target) for operand in moved.operands)
-        return Apply(moved.op, operands, moved.rounding)
-    return moved
+    operands = tuple(_with_made(operand, value, target) for operand in moved.operands)
+    return Apply(moved.op, operands, moved.rounding)

@@ -23,6 +23,7 @@ from tapegrad.program.ir import (
     Loop,
     Program,
     Region,
+    Rounding,
     Statement,
     Store,
     Table,
@@ -238,7 +239,7 @@ class _Writer:
             for o, value in zip(record.operands, operands, strict=True)
             if isinstance(o, Carried)
         ]
-        rounding = "reordered" if is_sum and not self._is_strict else "exact"
+        rounding: Rounding = "reordered" if is_sum and not self._is_strict else "exact"
         yield Compute(variable(number), Apply(op, operands, rounding))
         if f"v{number}" in self._memory:
             loop = Counter(block, "total")
