@@ -84,7 +84,9 @@ class Explanation:
         if self.native is None:
             lines.append(("compiled", f"no: {self.obstacle}"))
         else:
-            lines.append(("compiled", f"{_time(self.seconds['roll'])} to find the loops, "
+            is_simplified = self.native.compiled is not tape
+            lines.append(("compiled", f"{'simplified, ' if is_simplified else 'as recorded, '}"
+                          f"{_time(self.seconds['roll'])} to find the loops, "
                           f"{_time(self.seconds['compile'])} for machine code, "
                           f"{_bytes(self.native.memory_bytes)} kept in a call"))  # fmt: skip
         unit = self.seconds.get("function")

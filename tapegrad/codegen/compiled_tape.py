@@ -16,6 +16,7 @@ from tapegrad.codegen.emit import NAME, Emitter
 from tapegrad.codegen.engine import MachineCode
 from tapegrad.codegen.trial import DIFFERS, check
 from tapegrad.errors import NotCompilableError
+from tapegrad.passes import apply_identities, drop_dead, merge_common, simplified
 from tapegrad.program.alarm import alarmed
 from tapegrad.program.gathering import gathered
 from tapegrad.program.ir import Program
@@ -23,6 +24,7 @@ from tapegrad.program.reverse import reverse
 from tapegrad.program.storage import stored
 from tapegrad.program.tangent import tangent, tangent_of
 from tapegrad.roll import loops_of, program_of
+from tapegrad.roll.nest import Loop
 from tapegrad.roll.recognition import expansion, recognition
 from tapegrad.tape import Tape
 
@@ -33,6 +35,42 @@ Result = tuple[bool, Vector, Vector]
 
 MOST_RECORDS = 4_000
 """Records that machine code is made for: what LLVM compiles in seconds."""
+
+
+FOR_LOOPS = (apply_identities, merge_common, drop_dead)
+"""The passes before loops are looked for; sharing constants would cost them their strides."""
+
+WORTH_IT = 0.9
+"""What part of the records must be left for it to pay to look for loops in them as well."""
+
+
+def best_program(tape: Tape) -> tuple[Tape, Loop | None, Program | None]:
+    """Return a tape or what the passes make of it, whichever is the better program; and its loops.
+
+    Within an iteration LLVM merges as well. Merged across iterations, records may break what
+    repeats or the strides of what's read, and values that are read again must be in memory, which
+    costs more than computing them twice: the simplified tape is better if it needs no more of it.
+    """
+    loops, program = _rolled(tape)
+    simple = simplified(tape, FOR_LOOPS)
+    if len(simple) <= WORTH_IT * len(tape):
+        its_loops, its_program = _rolled(simple)
+        if its_program is not None and (program is None or _kept(its_program) <= _kept(program)):
+            return simple, its_loops, its_program
+    return tape, loops, program
+
+
+def _rolled(tape: Tape, is_strict: bool = False) -> tuple[Loop | None, Program | None]:
+    """Return a tape's loops and program, if they are few enough."""
+    loops = loops_of(tape, written_out=True)
+    if loops is None or loops.n_leaves > MOST_RECORDS:
+        return loops, None
+    return loops, program_of(tape, loops, is_strict)
+
+
+def _kept(program: Program) -> int:
+    """Return how many numbers a program keeps in memory."""
+    return sum(region.size for region in program.of_role("memory"))
 
 
 def gradient_of(program: Program, seed: float | None = None, has_zero_rule: bool = False) -> Program:
@@ -136,6 +174,9 @@ class CompiledTape:
 
     Attributes
     ----------
+    compiled : Tape
+        The same tape, simplified where that makes better loops. A strict one never is: merging
+        records takes sums of adjoints in another order.
     program : Program
     n_inputs : int
     n_lines : int
@@ -155,14 +196,17 @@ class CompiledTape:
             kernel.compile()  # once for all tapes
         begin = time.perf_counter()
         self._tape, self.strict, self.n_inputs = tape, strict, len(tape.inputs)
-        root = loops_of(tape, written_out=True)
-        count = len(tape) if root is None else sum(1 for _ in root.leaves())
-        if root is None or count > MOST_RECORDS:
+        if strict:
+            self.compiled, (loops, program) = tape, _rolled(tape, is_strict=True)
+        else:
+            self.compiled, loops, program = best_program(tape)
+        count = len(tape) if loops is None else loops.n_leaves
+        if program is None:
             raise NotCompilableError(
                 f"{count:,} records are left when each loop's body is counted once; machine code "
                 f"is made for {MOST_RECORDS:,} at most. The sweeps go on."
             )
-        self.program, self.n_lines = program_of(tape, root, strict), count
+        self.program, self.n_lines = program, count
         self.seconds = time.perf_counter() - begin
 
     @functools.cached_property

@@ -110,4 +110,4 @@ def rolled(tape: Tape) -> Rolled:
     n_records = len(tape) - 1 - len(tape.inputs)
     if root is None:
         return Rolled(None, n_records, n_records)
-    return Rolled(program_of(tape, root), n_records, sum(1 for _ in root.leaves()))
+    return Rolled(program_of(tape, root), n_records, root.n_leaves)
