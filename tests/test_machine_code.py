@@ -12,6 +12,7 @@ import pytest
 from numba import njit
 
 import tapegrad as tg
+from tapegrad.codegen import compiled_tape
 from tapegrad.errors import (
     CompilationWarning,
     NotCompilableError,
@@ -19,7 +20,6 @@ from tapegrad.errors import (
     UnsupportedFunctionError,
 )
 from tapegrad.function import tiers
-from tapegrad.native import program
 
 
 def chain(x):
@@ -98,7 +98,7 @@ def test_other_words_are_refused():
 
 
 def test_what_is_long_and_in_no_loops_keeps_the_sweeps(monkeypatch):
-    monkeypatch.setattr(program, "MOST_RECORDS", 3)
+    monkeypatch.setattr(compiled_tape, "MOST_RECORDS", 3)
     gradient = tg.value_and_grad(chain, compile="now")
     for _ in range(3):
         assert gradient(X)[0] == swept(chain, X)[0]
@@ -111,7 +111,7 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
     def broken(*args):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(program, "NativeProgram", broken)
+    monkeypatch.setattr(compiled_tape, "CompiledTape", broken)
     monkeypatch.setattr(tiers, "SECONDS_TO_COMPILE", 0.0)
     monkeypatch.setattr(tiers, "SECONDS_TO_ROLL", 0.0)
     gradient = tg.value_and_grad(chain)
@@ -337,7 +337,7 @@ def test_explain_says_what_was_recorded_found_and_compiled():
 
 
 def test_explain_takes_derivatives_and_what_cannot_be_compiled(monkeypatch):
-    monkeypatch.setattr(program, "MOST_RECORDS", 3)
+    monkeypatch.setattr(compiled_tape, "MOST_RECORDS", 3)
     text = io.StringIO()
     found = tg.explain(tg.grad(chain), X, file=text)
     assert "The sweeps go on" in text.getvalue()
