@@ -269,6 +269,10 @@ class Tape(Columns):
             sites[sites == number] = len(self.sites)
             self.sites.append(compiled_site(number))
 
+    def place_guards(self, first: int, site: int) -> None:
+        """Say where the guards from one on were left, which compiled code can't know."""
+        self._columns["guard_site"][first : self.head[COUNT_WORD[GUARDS]]] = site
+
     def abandon(self) -> None:
         """Refuse further records: their numbers outlived the recording."""
         self.is_open, self.thread = False, 0

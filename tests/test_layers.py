@@ -47,6 +47,7 @@ RECORD_FLOORS = [
         "templates",
         "exact",
         "detours",
+        "stand_ins",
         "steps",
     ],
     ["emission", "trampolines", "stores"],

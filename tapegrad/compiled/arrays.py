@@ -17,15 +17,18 @@ from numba.extending import lower_builtin, lower_cast, overload
 from numba.np import arrayobj
 
 from tapegrad.ops import OPS
+from tapegrad.record.functions.products import product_in_numba
 from tapegrad.record.kinds import (
     ActiveType,
     active,
     expressions,
     is_active,
-    is_number,
     kind_in,
     linearised,
 )
+from tapegrad.record.native import register
+from tapegrad.record.stand_ins import holds_actives, is_operand, store_elements
+from tapegrad.record.stopping import stop_gradient
 
 _OPERATORS: dict[str, tuple[Any, ...]] = {
     "add": (operator.add,), "subtract": (operator.sub,), "multiply": (operator.mul,),
@@ -37,18 +40,8 @@ _OPERATORS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def holds_actives(kind: Any) -> bool:
-    """Whether a Numba type is that of an array of active numbers."""
-    return isinstance(kind, types.Array) and is_active(kind.dtype)
-
-
 def _ndim(kind: Any) -> int:
     return kind.ndim if isinstance(kind, types.Array) else 0
-
-
-def is_operand(kind: Any) -> bool:
-    """Whether a Numba type is that of a number or of an array of numbers."""
-    return is_number(kind.dtype if isinstance(kind, types.Array) else kind)
 
 
 def _is_elementwise(args: Any, arity: int) -> bool:
@@ -105,66 +98,38 @@ def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) 
 # --- in place ---------------------------------------------------------------------------------
 
 
-def store(array: Any, values: Any) -> None:
-    """Copy the elements of an array into another one of its shape.
-
-    For compiled code; compiled faster than a slice assignment, which can print both shapes.
-    """
-
-
-@overload(store, strict=False)
-def _(array: Any, values: Any) -> Any:
-    if array.ndim == 1:
-
-        def elements(array: Any, values: Any) -> None:
-            if array.shape != values.shape:
-                raise ValueError("operands could not be broadcast together")
-            for i in range(array.shape[0]):
-                array[i] = values[i]
-
-        return elements
-
-    def rows(array: Any, values: Any) -> None:
-        if array.shape != values.shape:
-            raise ValueError("operands could not be broadcast together")
-        for i in range(array.shape[0]):
-            store(array[i], values[i])
-
-    return rows
-
-
 def _add(a: Any, b: Any) -> Any:
-    store(a, a + b)
+    store_elements(a, a + b)
     return a
 
 
 def _subtract(a: Any, b: Any) -> Any:
-    store(a, a - b)
+    store_elements(a, a - b)
     return a
 
 
 def _multiply(a: Any, b: Any) -> Any:
-    store(a, a * b)
+    store_elements(a, a * b)
     return a
 
 
 def _divide(a: Any, b: Any) -> Any:
-    store(a, a / b)
+    store_elements(a, a / b)
     return a
 
 
 def _floor_divide(a: Any, b: Any) -> Any:
-    store(a, a // b)
+    store_elements(a, a // b)
     return a
 
 
 def _remainder(a: Any, b: Any) -> Any:
-    store(a, a % b)
+    store_elements(a, a % b)
     return a
 
 
 def _power(a: Any, b: Any) -> Any:
-    store(a, a**b)
+    store_elements(a, a**b)
     return a
 
 
@@ -207,3 +172,51 @@ npydecl.NumpyRulesInplaceArrayOperator.generic = _generic
 
 for _key, _implementation in _IN_PLACE.items():
     _define_in_place(_key, _implementation)
+
+
+# --- matrix products ---------------------------------------------------------------------------
+
+
+class _MatMul(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        if kws or len(args) != 2 or product_in_numba(*args) is None:
+            return None
+        ndim = args[0].ndim + args[1].ndim - 2
+        kind = kind_in(*args)
+        return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
+
+    def get_impl_key(self, sig: Any) -> Any:
+        return _MATMUL
+
+
+_MATMUL = "tapegrad.matmul"
+
+
+def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    return context.compile_internal(builder, product_in_numba(*sig.args), sig, args)
+
+
+lower_builtin(_MATMUL, types.Array, types.Array)(_lower_matmul)
+for _key in (operator.matmul, np.matmul):
+    infer_global(_key)(type("_MatMul", (_MatMul,), {"key": _key}))
+
+
+# --- derivatives that are zero ----------------------------------------------------------------
+
+register(stop_gradient, "stop")
+
+
+@overload(stop_gradient, strict=False)
+def _(x: Any) -> Any:
+    if is_active(x):
+        return None
+    if not holds_actives(x):
+        return lambda x: x
+
+    def implementation(x: Any) -> Any:
+        stopped = x.copy()
+        for index in np.ndindex(x.shape):
+            stopped[index] = stop_gradient(x[index])
+        return stopped
+
+    return implementation

@@ -12,15 +12,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tapegrad.compiled.stand_ins import cleared, maker, stand_in
 from tapegrad.record.kinds import active, is_active, is_number, linearised
+from tapegrad.record.stand_ins import cleared, is_omitted, maker, stand_in
 
 _FLOATS = (types.float64, active, linearised)
-
-
-def is_omitted(kind: Any) -> bool:
-    """Whether an argument of a Numba type was not given."""
-    return kind is None or isinstance(kind, types.NoneType | types.Omitted)
 
 
 def _is_float(dtype: Any) -> bool:
@@ -43,7 +38,7 @@ def _zeros(kind: Any) -> Any:
     def choose(shape: Any, dtype: Any = None) -> Any:
         if _is_float(dtype):
             return lambda shape, dtype=None: np.zeros(shape, kind)
-        return lambda shape, dtype=None: np.zeros(shape, dtype)
+        return None
 
     return choose
 
@@ -59,7 +54,7 @@ def _ones(kind: Any) -> Any:
     def choose(shape: Any, dtype: Any = None) -> Any:
         if _is_float(dtype):
             return lambda shape, dtype=None: _filled(np.zeros(shape, kind), 1.0)
-        return lambda shape, dtype=None: np.ones(shape, dtype)
+        return None
 
     return choose
 
@@ -70,9 +65,7 @@ def _full(kind: Any) -> Any:
         is_whole = isinstance(fill_value, types.Integer | types.Boolean)
         if _is_float(dtype) and not (is_omitted(dtype) and is_whole):
             return lambda shape, fill_value, dtype=None: _filled(np.zeros(shape, kind), fill_value)
-        if is_omitted(dtype):
-            return lambda shape, fill_value, dtype=None: np.full(shape, fill_value)
-        return lambda shape, fill_value, dtype=None: np.full(shape, fill_value, dtype)
+        return None
 
     return choose
 
@@ -81,7 +74,7 @@ def _full(kind: Any) -> Any:
 def _eye(kind: Any) -> Any:
     def choose(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:  # noqa: N803
         if not _is_float(dtype):
-            return lambda N, M=None, k=0, dtype=None: np.eye(N, M, k, dtype)  # noqa: N803
+            return None
 
         def implementation(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Any:  # noqa: N803
             array = np.zeros((N, N if M is None else M), kind)
@@ -99,7 +92,7 @@ def _eye(kind: Any) -> Any:
 def _identity(kind: Any) -> Any:
     def choose(n: Any, dtype: Any = None) -> Any:
         if not _is_float(dtype):
-            return lambda n, dtype=None: np.identity(n, dtype)
+            return None
 
         def implementation(n: Any, dtype: Any = None) -> Any:
             array = np.zeros((n, n), kind)
@@ -145,9 +138,7 @@ def _zeros_like(kind: Any) -> Any:
     def choose(a: Any, dtype: Any = None) -> Any:
         if _is_float_like(a, dtype):
             return lambda a, dtype=None: np.zeros(np.shape(a), kind)
-        if is_omitted(dtype):
-            return lambda a, dtype=None: np.zeros_like(a)
-        return lambda a, dtype=None: np.zeros_like(a, dtype)
+        return None
 
     return choose
 
@@ -157,9 +148,7 @@ def _ones_like(kind: Any) -> Any:
     def choose(a: Any, dtype: Any = None) -> Any:
         if _is_float_like(a, dtype):
             return lambda a, dtype=None: _filled(np.zeros(np.shape(a), kind), 1.0)
-        if is_omitted(dtype):
-            return lambda a, dtype=None: np.ones_like(a)
-        return lambda a, dtype=None: np.ones_like(a, dtype)
+        return None
 
     return choose
 
@@ -171,9 +160,7 @@ def _full_like(kind: Any) -> Any:
             return lambda a, fill_value, dtype=None: _filled(
                 np.zeros(np.shape(a), kind), fill_value
             )
-        if is_omitted(dtype):
-            return lambda a, fill_value, dtype=None: np.full_like(a, fill_value)
-        return lambda a, fill_value, dtype=None: np.full_like(a, fill_value, dtype)
+        return None
 
     return choose
 
@@ -276,9 +263,7 @@ def _array(kind: Any) -> Any:
             return lambda object, dtype=None: _filled_from(
                 np.zeros(_shape_of(object), kind), object
             )
-        if is_omitted(dtype):
-            return lambda object, dtype=None: np.array(object)
-        return lambda object, dtype=None: np.array(object, dtype)
+        return None
 
     return choose
 
@@ -293,9 +278,7 @@ def _as_array(kind: Any, layouts: str) -> Any:
             return lambda a, dtype=None: a.copy()
         if _holds_floats(a) if is_omitted(dtype) else _is_float(dtype):
             return lambda a, dtype=None: _filled_from(np.zeros(_shape_of(a), kind), a)
-        if is_omitted(dtype):
-            return lambda a, dtype=None: np.asarray(a)
-        return lambda a, dtype=None: np.asarray(a, dtype)
+        return None
 
     return choose
 
@@ -310,15 +293,11 @@ def _ascontiguousarray(kind: Any) -> Any:
     return _as_array(kind, "C")
 
 
-@stand_in(np.float64, only_called=True)
+@stand_in(np.float64, only_called=True, of_numbers=True)
 def _float64(x: Any = 0.0) -> Any:
-    if is_active(x) or isinstance(x, types.Array):
-        return lambda x=0.0: x
-    return lambda x=0.0: np.float64(x)
+    return lambda x=0.0: x
 
 
 @stand_in(method="astype")
 def _astype(a: Any, dtype: Any) -> Any:
-    if isinstance(a, types.Array) and is_active(a.dtype) and _is_float(dtype):
-        return lambda a, dtype: a.copy()
-    return lambda a, dtype: a.astype(dtype)
+    return (lambda a, dtype: a.copy()) if _is_float(dtype) else lambda a, dtype: a.astype(dtype)

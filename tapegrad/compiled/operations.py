@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 from importlib import import_module
 
-_MODULES = (
-    "arrays", "calculus", "choices", "conversion", "creation", "ordering", "reductions", "scalars",
-    "statements", "tuples",
-)  # fmt: skip
+from tapegrad.record import stand_ins
+
+_MODULES = ("arrays", "conversion", "creation", "scalars", "statements", "tuples")
 
 
 @functools.cache
@@ -20,3 +19,4 @@ def load() -> None:
     """Register every function; before Numba infers the types of code with active numbers."""
     for module in _MODULES:
         import_module(f"tapegrad.compiled.{module}")
+    stand_ins.install()

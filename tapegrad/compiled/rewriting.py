@@ -20,7 +20,7 @@ from numba.core.errors import UnsupportedError
 from numba.core.ir_utils import get_definition, guard
 from numba.core.rewrites import Rewrite, register_rewrite
 
-from tapegrad.compiled import stand_ins
+from tapegrad.record import stand_ins
 from tapegrad.record.interception import original_of
 from tapegrad.record.kinds import active, kind_in
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from tapegrad.libraries import in_library
+from tapegrad.record.native import PLACE_UNKNOWN
 
 
 def place() -> str:
@@ -20,7 +21,7 @@ def place() -> str:
             loc = getattr(frame.f_locals.get("self"), "loc", None)
             if loc is not None and not in_library(loc.filename):
                 return f"{loc.filename}:{loc.line}"
-    return "compiled code:0"
+    return PLACE_UNKNOWN
 
 
 def enters_object_mode() -> bool:

@@ -19,6 +19,7 @@ from numba import float64, int64
 from tapegrad import rules
 from tapegrad.errors import LostDerivativeError, UnhashableError
 from tapegrad.jit import Kernel
+from tapegrad.layout import COUNT_WORD, GUARDS
 from tapegrad.ops import CODE
 from tapegrad.record import exact
 from tapegrad.record.frames import calling_frame
@@ -225,6 +226,17 @@ def guard_all(tape: Tape, slots: Any, values: Any) -> None:
         tape.new_guard_slot.extend(slots.tolist())
         tape.new_guard_value.extend(values.tolist())
         tape.new_guard_site.extend([site] * len(slots))
+
+
+def run_reading(tape: Tape, kernel: Kernel, *args: Any) -> Any:
+    """Run a kernel that reads active numbers; its guards are the calling program's."""
+    tape.flush()
+    n_guards = tape.head[COUNT_WORD[GUARDS]]
+    frame = calling_frame()
+    result = tape.run(kernel, *args)
+    if tape.head[COUNT_WORD[GUARDS]] > n_guards:
+        tape.place_guards(n_guards, tape.site(frame.f_code, frame.f_lasti))
+    return result
 
 
 def unary(code: int, x: Active) -> Active:

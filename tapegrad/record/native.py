@@ -38,6 +38,9 @@ from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]
 
+PLACE_UNKNOWN = "compiled code:0"
+"""Where a guard of code stands whose caller isn't known while it's compiled."""
+
 
 def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
     """Emit an active number."""
@@ -107,6 +110,21 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
     return active(types.int64, active, active, types.float64), codegen
 
 
+@intrinsic
+def _read(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
+    """Record an operation of numbers, and guard its value."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        code, x, y, value = args
+        operands = [number(builder, active, x)]
+        if sig.args[2] != types.none:
+            operands.append(number(builder, active, y))
+        emission.guard(builder, emission.record(builder, code, value, *operands), PLACE_UNKNOWN)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, active, y if y == types.none else active, types.float64), codegen
+
+
 _INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
                  "negative": "fneg"}  # fmt: skip
 
@@ -170,7 +188,7 @@ register(operator.neg, "negative")
 _UNARY = np.array([op.arity == 1 for op in OPS])
 
 
-def as_active(x):
+def as_active(x: Any) -> Any:
     """Return a number as an active one; for compiled code."""
 
 
@@ -198,3 +216,19 @@ def evaluate(code, x, y):
         return x
     value = evaluate_float(code, x.value, y.value)
     return record1(code, x, value) if _UNARY[code] else record2(code, x, y, value)
+
+
+def read(code: Any, x: Any, y: Any, value: Any) -> None:
+    """Record that an operation has a value, under a guard; for compiled code.
+
+    `y` is None if the operation has one operand. Numbers that leave no records need none.
+    """
+
+
+@overload(read, jit_options={"forceinline": True})
+def _(code, x, y, value):
+    if kind_in(x, y) is not active:
+        return lambda code, x, y, value: None
+    if isinstance(y, types.NoneType):
+        return lambda code, x, y, value: _read(code, x, y, value)
+    return lambda code, x, y, value: _read(code, as_active(x), as_active(y), value)

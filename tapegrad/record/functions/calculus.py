@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from tapegrad.record.array import ActiveArray
-from tapegrad.record.functions.operands import NO_VALUE, array_on, is_active, tape_of, truth
-from tapegrad.record.functions.reductions import total
+from tapegrad.jit import Kernel, jit
+from tapegrad.ops import CODE
+from tapegrad.record.active import run_reading
+from tapegrad.record.array import ActiveArray, as_active_data, wrap
+from tapegrad.record.functions.operands import NO_VALUE, array_on, is_active, tape_of
+from tapegrad.record.functions.order import is_nan, state, state_nan, value_of
+from tapegrad.record.functions.reductions import sum_, total
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.functions.sorting import stated_place
+from tapegrad.record.kinds import ACTIVE, active
+from tapegrad.record.stand_ins import as_array, cleared, is_omitted, like_given, shared, stand_in
 
 
 def _slices(ndim: int, axis: int, *args: Any) -> tuple[slice, ...]:
@@ -121,6 +128,19 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2.0 * 
     return unwrapped
 
 
+@shared
+def _panels(y: Any, dx: Any) -> Any:
+    """Return the areas below the lines that join points; for Python and compiled code."""
+    return dx * (y[..., 1:] + y[..., :-1]) / 2.0
+
+
+@stand_in(np.trapezoid, of_numbers=True)
+def _trapezoid_in_numba(y: Any, x: Any = None, dx: Any = 1.0) -> Any:
+    if is_omitted(x):
+        return lambda y, x=None, dx=1.0: sum_(_panels(y, dx), -1)
+    return lambda y, x=None, dx=1.0: sum_(_panels(y, x[..., 1:] - x[..., :-1]), -1)
+
+
 @rule(np.trapezoid)
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     tape = tape_of(y, x, dx)
@@ -128,7 +148,44 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is not None:
         x = array_on(tape, x)
         dx = np.diff(x if x.ndim == 1 else np.moveaxis(x, axis, -1))
-    return total(dx * (y[..., 1:] + y[..., :-1]) / 2.0, -1)
+    return total(_panels(y, dx), -1)
+
+
+@jit
+def _interpolate(
+    out: Any, index: Any, x: Any, xp: Any, fp: Any, left: Any, right: Any, has_right: Any
+) -> None:
+    """Store what lies at `x` on the lines between knots, or beyond the last of them."""
+    if is_nan(x):
+        state_nan(x)
+        out[index] = np.nan
+        return
+    after = stated_place(xp, x, True)
+    if after == 0:
+        out[index] = left[0]
+    elif after < len(xp):
+        slope = (fp[after] - fp[after - 1]) / (xp[after] - xp[after - 1])
+        out[index] = slope * (x - xp[after - 1]) + fp[after - 1]
+    else:
+        out[index] = fp[after - 1]
+        if has_right:
+            state(_GREATER, x, xp[after - 1])
+            if value_of(x) > value_of(xp[after - 1]):
+                out[index] = right[0]
+
+
+def _interpolate_all(
+    x: Any, xp: Any, fp: Any, left: Any, right: Any, has_right: Any, out: Any
+) -> None:
+    for i in range(len(x)):
+        _interpolate(out, i, x[i], xp, fp, left, right, has_right)
+
+
+_GREATER = CODE["greater"]
+_line = types.Array(active, 1, "A")
+_interpolating = Kernel(
+    _interpolate_all, types.void(*[_line] * 5, types.boolean, _line), records=True
+)
 
 
 @rule(np.interp)
@@ -145,21 +202,12 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
         knots, values = knots[order], values[order]
         knots = np.concatenate([knots[-1:] - period, knots, knots[:1] + period])
         values = np.concatenate([values[-1:], values, values[:1]])
-    flat = at.ravel()
-    interval = np.clip(np.searchsorted(knots, flat, side="right") - 1, 0, max(len(knots) - 2, 0))
-    upper = np.minimum(interval + 1, len(knots) - 1)
-    result = values[interval] * 1.0
-    inside = np.flatnonzero(truth(np.logical_and(flat >= knots[0], flat <= knots[-1])))
-    between = inside[upper[inside] > interval[inside]]
-    low, high = interval[between], upper[between]
-    slope = (values[high] - values[low]) / (knots[high] - knots[low])
-    result[between] = slope * (flat[between] - knots[low]) + values[low]
-    result[np.flatnonzero(truth(flat < knots[0]))] = values[0] if left is None else left
-    result[np.flatnonzero(truth(flat >= knots[-1]))] = values[-1]
-    if right is not None:
-        result[np.flatnonzero(truth(flat > knots[-1]))] = right
-    result[np.flatnonzero(truth(np.isnan(flat)))] = np.nan
-    return np.reshape(result, at.shape) if at.ndim else result[0]
+    out = np.empty(at.size, ACTIVE)
+    beyond = [values[k] if number is None else number for k, number in ((0, left), (-1, right))]
+    ends = [np.reshape(as_active_data(tape, number), 1) for number in beyond]
+    parts = [array.data for array in (at.ravel(), knots, values)]
+    run_reading(tape, _interpolating, *parts, *ends, right is not None, out)
+    return wrap(tape, out.reshape(at.shape))
 
 
 @rule(np.convolve)
@@ -257,3 +305,30 @@ def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtyp
     if endpoint and num > 1:
         spaced[-1] = stop
     return np.moveaxis(spaced, 0, axis) if axis else spaced
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@stand_in(np.diff)
+def _diff_in_numba(a: Any, n: Any = 1) -> Any:
+    def implementation(a: Any, n: Any = 1) -> Any:
+        for _ in range(n):
+            a = a[..., 1:] - a[..., :-1]
+        return a
+
+    return implementation
+
+
+@stand_in(np.interp, of_numbers=True)
+def _interp_in_numba(x: Any, xp: Any, fp: Any) -> Any:
+    def implementation(x: Any, xp: Any, fp: Any) -> Any:
+        if len(xp) != len(fp) or len(xp) == 0:
+            raise ValueError("fp and xp are not of the same length, or empty")
+        points = as_array(x)
+        out = cleared(points.shape, (x, xp, fp))
+        for index in np.ndindex(points.shape):
+            _interpolate(out, index, points[index], xp, fp, fp[:1], fp[:1], False)
+        return like_given(out, x)
+
+    return implementation

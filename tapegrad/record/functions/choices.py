@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import Active
@@ -26,6 +27,7 @@ from tapegrad.record.functions.operands import (
 )
 from tapegrad.record.functions.reductions import all_of
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.stand_ins import as_array, cleared, is_omitted, shared, stand_in
 
 
 @rule(np.where)
@@ -254,16 +256,57 @@ def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None,
     return store(x, result, "nan_to_num")
 
 
+@shared
+def _rounded(a: Any, decimals: Any) -> Any:
+    """Return numbers rounded to so many digits; for Python and compiled code."""
+    if decimals == 0:
+        return np.rint(a)
+    scale = 10.0 ** abs(decimals)
+    return np.rint(a * scale) / scale if decimals > 0 else np.rint(a / scale) * scale
+
+
+@stand_in(np.round, np.around, method="round", of_numbers=True)
+def _round_in_numba(a: Any, decimals: Any = 0) -> Any:
+    return lambda a, decimals=0: _rounded(a, decimals)
+
+
 @rule(np.round, np.around, method="round")
 def _round(a: Any, decimals: int = 0, out: Any = None) -> Any:
-    if decimals == 0:
-        return store(out, np.rint(a), "round")
-    scale = 10.0 ** abs(decimals)
-    array = array_on(tape_of(a), a)
-    rounded = np.rint(array * scale) / scale if decimals > 0 else np.rint(array / scale) * scale
-    return store(out, rounded, "round")
+    return store(out, _rounded(array_on(tape_of(a, out), a), decimals), "round")
 
 
 @rule(np.fix)
 def _fix(x: Any, out: Any = None) -> Any:
     return store(out, np.trunc(x), "fix")
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@stand_in(np.where, of_numbers=True)
+def _where_in_numba(condition: Any, x: Any = None, y: Any = None) -> Any:
+    if is_omitted(x):
+        return lambda condition, x=None, y=None: np.where(condition)
+    if not any(isinstance(kind, types.Array) for kind in (condition, x, y)):
+        return lambda condition, x=None, y=None: x if condition else y
+
+    def implementation(condition: Any, x: Any = None, y: Any = None) -> Any:
+        test, u, v = as_array(condition), as_array(x), as_array(y)
+        shape = np.broadcast_shapes(test.shape, u.shape, v.shape)
+        test, u, v = (np.broadcast_to(test, shape), np.broadcast_to(u, shape),
+                      np.broadcast_to(v, shape))  # fmt: skip
+        out = cleared(shape, (u, v))
+        for index in np.ndindex(shape):
+            out[index] = u[index] if bool(test[index]) else v[index]
+        return out
+
+    return implementation
+
+
+@stand_in(np.clip, of_numbers=True)
+def _clip_in_numba(a: Any, a_min: Any, a_max: Any) -> Any:
+    if isinstance(a_min, types.NoneType):
+        return lambda a, a_min, a_max: np.minimum(a, a_max)
+    if isinstance(a_max, types.NoneType):
+        return lambda a, a_min, a_max: np.maximum(a, a_min)
+    return lambda a, a_min, a_max: np.minimum(np.maximum(a, a_min), a_max)

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.jit import jit
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import array_on, axes_of, kept_shape, lanes, tape_of
 from tapegrad.record.functions.products import matmul
-from tapegrad.record.functions.reductions import maximum, minimum, total
+from tapegrad.record.functions.reductions import chain, maximum, minimum, total
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.stand_ins import cleared, stand_in, store_elements
 
 _SLOGDET = type(np.linalg.slogdet(np.eye(1)))
 
@@ -239,3 +241,75 @@ def _det(a: Any) -> Any:
         return np.prod(np.diagonal(upper)) * sign
 
     return _each(determinant, _square(array_on(tape, a)))
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@jit
+def _eliminate_in_numba(a: Any, b: Any) -> Any:
+    """Make a matrix upper triangular, right-hand sides with it; return the sign of the swaps."""
+    n = len(a)
+    sign = 1.0
+    for k in range(n):
+        pivot = k
+        for i in range(k + 1, n):
+            if abs(a[i, k]) > abs(a[pivot, k]):
+                pivot = i
+        if pivot != k:
+            sign = -sign
+            for j in range(n):
+                a[k, j], a[pivot, j] = a[pivot, j], a[k, j]
+            for j in range(b.shape[1]):
+                b[k, j], b[pivot, j] = b[pivot, j], b[k, j]
+        for i in range(k + 1, n):
+            factor = a[i, k] / a[k, k]
+            for j in range(k + 1, n):
+                a[i, j] -= factor * a[k, j]
+            for j in range(b.shape[1]):
+                b[i, j] -= factor * b[k, j]
+    return sign
+
+
+@jit
+def _solve_in_numba(a: Any, b: Any) -> Any:
+    n = len(a)
+    upper, x = cleared(a.shape, (a, b)), cleared(b.shape, (a, b))
+    store_elements(upper, a)
+    store_elements(x, b)
+    _eliminate_in_numba(upper, x)
+    for k in range(n - 1, -1, -1):
+        for j in range(x.shape[1]):
+            for i in range(k + 1, n):
+                x[k, j] -= upper[k, i] * x[i, j]
+            x[k, j] /= upper[k, k]
+    return x
+
+
+@stand_in(np.linalg.solve)
+def _solve_choice(a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        return lambda a, b: _solve_in_numba(a, b.reshape((-1, 1)))[:, 0].copy()
+    return lambda a, b: _solve_in_numba(a, b)
+
+
+@stand_in(np.linalg.inv)
+def _inv_in_numba(a: Any) -> Any:
+    return lambda a: _solve_in_numba(a, np.eye(len(a)))
+
+
+@stand_in(np.linalg.det)
+def _det_in_numba(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        upper = a.copy()
+        result = _eliminate_in_numba(upper, cleared((len(a), 0), a))
+        for k in range(len(a)):
+            result = result * upper[k, k]
+        return result
+
+    return implementation
+
+
+@stand_in(np.linalg.norm)
+def _norm_in_numba(x: Any) -> Any:
+    return lambda x: np.sqrt(chain(operator.add, x * x, 0.0))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.jit import jit
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.functions.operands import (
     array_on,
@@ -26,6 +27,7 @@ from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 from tapegrad.record.refusals import check_kind
+from tapegrad.record.stand_ins import cleared, stand_in
 from tapegrad.tape import Tape
 
 Function = Callable[..., Any]
@@ -255,3 +257,39 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", sub
 def _share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     a, b = (x.data if isinstance(x, ActiveArray) else x for x in (a, b))
     return np.may_share_memory(a, b)
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@jit
+def _part(m: Any, k: Any, is_upper: Any) -> Any:
+    """Return a copy in which what lies beyond a diagonal is zero."""
+    out = m.copy()
+    for index in np.ndindex(m.shape):
+        offset = index[len(index) - 1] - index[len(index) - 2]
+        if offset < k if is_upper else offset > k:
+            out[index] = 0.0
+    return out
+
+
+@jit
+def _repeated(m: Any) -> Any:
+    """Return a matrix whose rows all are a vector."""
+    out = cleared((len(m), len(m)), m)
+    for i in range(len(m)):
+        out[i] = m
+    return out
+
+
+def _part_in_numba(is_upper: bool) -> Function:
+    def choose(m: Any, k: Any = 0) -> Any:
+        if m.ndim == 1:
+            return lambda m, k=0: _part(_repeated(m), k, is_upper)
+        return lambda m, k=0: _part(m, k, is_upper)
+
+    return choose
+
+
+stand_in(np.triu)(_part_in_numba(True))
+stand_in(np.tril)(_part_in_numba(False))

@@ -1,11 +1,11 @@
-"""The order of active elements, read under guards: what sorting and searching rest on.
+"""The order of elements, certified by guards.
 
-Plain values are sorted by NumPy; the comparisons that certify the order are recorded and
-guarded, few of them, and elements are then moved by index. Where a sort is stable equal elements
-keep their order; where it isn't, what NumPy does depends on how all elements compare, so that is
-stated, ties included. NaNs come last, as NumPy places them; where a lane has NaNs, which elements
-are is guarded. A replay whose guards hold would find the same order. Arrays are 2-d here, a lane
-a row.
+Plain values are sorted by NumPy, or by Numba in compiled code; the comparisons that certify the
+order are recorded and guarded, few of them, by the same loops, and elements are then moved by
+index. Where a sort is stable equal elements keep their order; where it isn't, what it does depends
+on how all elements compare, so that is stated, ties included. NaNs come last; where a lane has
+NaNs, which elements are is guarded. A replay whose guards hold would find the same order. Arrays
+are 2-d here, a lane a row.
 """
 
 from __future__ import annotations
@@ -16,29 +16,174 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import int64, types
 
+from tapegrad.jit import Kernel, jit
 from tapegrad.ops import CODE
-from tapegrad.record import elementwise
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.active import run_reading
 from tapegrad.record.functions.operands import Data
+from tapegrad.record.kinds import active
+from tapegrad.record.native import as_active, read
 from tapegrad.tape import Tape
 
 Indices = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
+
+_LESS, _LESS_EQUAL, _GREATER, _GREATER_EQUAL, _EQUAL, _ISNAN = (
+    CODE[name] for name in ("less", "less_equal", "greater", "greater_equal", "equal", "isnan")
+)
+
+# --- what is stated: loops that Python runs and compiled code contains ------------------------
 
 
-def state(tape: Tape, name: str, where: Any, x: Data, y: Data) -> None:
-    """Record and guard the comparison of two arrays' elements, where a mask holds."""
-    x, y = np.broadcast_to(x, where.shape)[where], np.broadcast_to(y, where.shape)[where]
-    if x.size:
-        ActiveArray(tape, elementwise.binary(tape, CODE[name], x, y), True).truth()
+@jit
+def value_of(x: Any) -> Any:
+    """Return a number's value, which isn't read."""
+    return as_active(x).value
 
 
-def state_nans(tape: Tape, where: Any, x: Data) -> None:
-    """Record and guard which elements are NaN, where a mask holds."""
-    if np.any(where):
-        chosen = np.broadcast_to(x, where.shape)[where]
-        ActiveArray(tape, elementwise.unary(tape, CODE["isnan"], chosen), True).truth()
+@jit
+def is_nan(x: Any) -> Any:
+    """Whether a number is NaN, which isn't read."""
+    return value_of(x) != value_of(x)
+
+
+@jit
+def values_of(x: Any) -> Any:
+    """Return the values of a line of numbers, which aren't read."""
+    values = np.empty(len(x))
+    for i in range(len(x)):
+        values[i] = value_of(x[i])
+    return values
+
+
+@jit
+def state_nan(x: Any) -> None:
+    """State whether a number is NaN."""
+    read(_ISNAN, x, None, 1.0 if is_nan(x) else 0.0)
+
+
+@jit
+def state(code: Any, x: Any, y: Any) -> None:
+    """State how a number compares with another."""
+    u, v = value_of(x), value_of(y)
+    if code == _LESS:
+        holds = u < v
+    elif code == _LESS_EQUAL:
+        holds = u <= v
+    elif code == _GREATER:
+        holds = u > v
+    elif code == _GREATER_EQUAL:
+        holds = u >= v
+    else:
+        holds = u == v
+    read(code, x, y, 1.0 if holds else 0.0)
+
+
+@jit
+def state_order(x: Any, first: Any, second: Any, undecided: Any, is_exact: Any) -> None:
+    """State that in each lane the elements at `first` come before those at `second`.
+
+    Of pairs that are undecided, and the position decides where they tie. With `is_exact` which
+    tie is stated too, and those stay undecided.
+    """
+    lanes, pairs = first.shape
+    for i in range(lanes):
+        if undecided[i].any() and np.isnan(values_of(x[i])).any():
+            for k in range(x.shape[1]):
+                state_nan(x[i, k])
+    for is_second_kind in (False, True):
+        for i in range(lanes):
+            for j in range(pairs):
+                u, v = x[i, first[i, j]], x[i, second[i, j]]
+                if not undecided[i, j] or is_nan(u) or is_nan(v):
+                    continue
+                if is_exact:
+                    if (value_of(u) == value_of(v)) == is_second_kind:
+                        state(_EQUAL if is_second_kind else _LESS, u, v)
+                elif (first[i, j] > second[i, j]) == is_second_kind:
+                    state(_LESS if is_second_kind else _LESS_EQUAL, u, v)
+    for i in range(lanes):
+        for j in range(pairs):
+            u, v = x[i, first[i, j]], x[i, second[i, j]]
+            undecided[i, j] &= value_of(u) == value_of(v) or (is_nan(u) and is_nan(v))
+
+
+@jit
+def state_best(x: Any, places: Any, is_greatest: Any, skips_nans: Any) -> None:
+    """State that the element at its place is each lane's best, the first of equal ones.
+
+    A NaN is better than any number unless NaNs are skipped.
+    """
+    lanes, length = x.shape
+    better = _GREATER if is_greatest else _LESS
+    as_good = _GREATER_EQUAL if is_greatest else _LESS_EQUAL
+    for i in range(lanes):
+        if skips_nans:
+            state_nan(x[i, places[i]])
+    for i in range(lanes):
+        best = x[i, places[i]]
+        for j in range(places[i]):
+            if skips_nans:  # what is NaN isn't better
+                state(as_good, x[i, j], best)
+            elif not is_nan(best):
+                state(better, best, x[i, j])
+    for i in range(lanes):
+        best = x[i, places[i]]
+        for j in range(places[i] + 1, length):
+            if skips_nans:
+                state(better, x[i, j], best)
+            elif not is_nan(best):
+                state(as_good, best, x[i, j])
+    for i in range(lanes):
+        if not skips_nans and is_nan(x[i, places[i]]):
+            for j in range(places[i] + 1):
+                state_nan(x[i, j])
+
+
+@jit
+def state_places(x: Any, numbers: Any, places: Any, is_right: Any) -> None:
+    """State that numbers belong at their places among sorted ones, after equal ones or before."""
+    before, after = _LESS, _GREATER_EQUAL
+    if is_right:
+        before, after = _LESS_EQUAL, _GREATER
+    for side in range(2):
+        for what in range(3):
+            for i in range(len(numbers)):
+                k = places[i] - 1 + side
+                if k < 0 or k >= len(x):
+                    continue
+                if is_nan(x[k]) or is_nan(numbers[i]):
+                    if what == 0:
+                        state_nan(x[k])
+                    elif what == 1:
+                        state_nan(numbers[i])
+                elif what == 2:
+                    state(before if side == 0 else after, x[k], numbers[i])
+
+
+_lanes, _line = types.Array(active, 2, "A"), types.Array(active, 1, "A")
+_indices, _places = types.Array(int64, 2, "A"), types.Array(int64, 1, "A")
+_order_kernel = Kernel(
+    state_order,
+    types.void(_lanes, _indices, _indices, types.Array(types.boolean, 2, "A"), types.boolean),
+    records=True,
+)
+_best_kernel = Kernel(
+    state_best, types.void(_lanes, _places, types.boolean, types.boolean), records=True
+)
+_places_kernel = Kernel(
+    state_places, types.void(_line, _line, _places, types.boolean), records=True
+)
+
+
+def winners(tape: Tape, x: Data, places: Indices, is_greatest: bool, skips_nans: bool) -> None:
+    """State that the element at its place is each lane's best."""
+    run_reading(tape, _best_kernel, x, places, is_greatest, skips_nans)
+
+
+def neighbours(tape: Tape, x: Data, numbers: Data, places: Indices, is_right: bool) -> None:
+    """State that numbers belong at their places among sorted ones."""
+    run_reading(tape, _places_kernel, x, numbers, places, is_right)
 
 
 def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
@@ -50,20 +195,11 @@ def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
     """
     undecided = np.ones(first.shape, np.bool_)
     for k, key in enumerate(keys):
-        x, y = np.take_along_axis(key, first, -1), np.take_along_axis(key, second, -1)
-        is_nan = np.isnan(key["value"])
-        with_nans = is_nan.any(-1, keepdims=True) & undecided.any(-1, keepdims=True)
-        state_nans(tape, np.broadcast_to(with_nans, key.shape), key)
-        x_nan, y_nan = np.isnan(x["value"]), np.isnan(y["value"])
-        equal = x["value"] == y["value"]
-        compared = undecided & ~x_nan & ~y_nan
-        if exact or k < len(keys) - 1:
-            state(tape, "less", compared & ~equal, x, y)
-            state(tape, "equal", compared & equal, x, y)
-            undecided &= equal | (x_nan & y_nan)
-        else:
-            state(tape, "less_equal", compared & (first < second), x, y)
-            state(tape, "less", compared & (first > second), x, y)
+        is_exact = exact or k < len(keys) - 1
+        run_reading(tape, _order_kernel, key, first, second, undecided, is_exact)
+
+
+# --- orders -----------------------------------------------------------------------------------
 
 
 def sorted_order(tape: Tape, keys: Sequence[Data], exact: bool = False) -> Indices:
@@ -118,23 +254,3 @@ def ranked(tape: Tape, x: Data, ranks: Any) -> Data:
     """Return the elements of some ranks, a column a rank."""
     order = partitioned_order(tape, x, ranks)
     return np.take_along_axis(x, order[:, ranks], -1)
-
-
-def winners(tape: Tape, x: Data, winner: Indices, better: str, skip_nans: bool) -> None:
-    """State that the element at `winner` is each lane's best, the first of equal ones.
-
-    `better` is 'greater' for the greatest and 'less' for the least. A NaN is better than any
-    number unless NaNs are skipped.
-    """
-    position, winner = np.arange(x.shape[-1]), winner[:, np.newaxis]
-    best = np.take_along_axis(x, winner, -1)
-    best_nan = np.isnan(best["value"])
-    earlier, later = position < winner, position > winner
-    if skip_nans:  # what is NaN isn't better
-        state_nans(tape, np.ones(best.shape, np.bool_), best)
-        state(tape, f"{better}_equal", earlier, x, best)
-        state(tape, better, later, x, best)
-    else:
-        state(tape, better, earlier & ~best_nan, best, x)
-        state(tape, f"{better}_equal", later & ~best_nan, best, x)
-        state_nans(tape, (position <= winner) & best_nan, x)

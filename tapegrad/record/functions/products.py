@@ -6,14 +6,17 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.lib.array_utils import normalize_axis_index
 
+from tapegrad.jit import jit
 from tapegrad.record import elementwise
 from tapegrad.record.array import as_data, wrap
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 
 
 @rule(np.matmul)
@@ -173,3 +176,100 @@ for _owner in (np, np.linalg):
 @rule(np.divmod)
 def _divmod(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@jit
+def _inner_product(x: Any, y: Any) -> Any:
+    if len(x) != len(y):
+        raise ValueError("incompatible array sizes for a product of vectors")
+    result = 0.0
+    for i in range(len(x)):
+        result = x[i] * y[i] if i == 0 else result + x[i] * y[i]
+    return result
+
+
+def _vector_by_vector(a: Any, b: Any) -> Any:
+    return _inner_product(a, b)
+
+
+def _matrix_by_vector(a: Any, b: Any) -> Any:
+    out = cleared(a.shape[0], (a, b))
+    for i in range(a.shape[0]):
+        out[i] = _inner_product(a[i], b)
+    return out
+
+
+def _vector_by_matrix(a: Any, b: Any) -> Any:
+    out = cleared(b.shape[1], (a, b))
+    for j in range(b.shape[1]):
+        out[j] = _inner_product(a, b[:, j])
+    return out
+
+
+def _matrix_by_matrix(a: Any, b: Any) -> Any:
+    out = cleared((a.shape[0], b.shape[1]), (a, b))
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = _inner_product(a[i], b[:, j])
+    return out
+
+
+_PRODUCTS = {(1, 1): _vector_by_vector, (2, 1): _matrix_by_vector, (1, 2): _vector_by_matrix,
+             (2, 2): _matrix_by_matrix}  # fmt: skip
+
+
+def product_in_numba(a: Any, b: Any) -> Any:
+    """Return the implementation of a product of arrays of which one holds actives."""
+    are_arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
+    if not are_arrays or not (holds_actives(a) or holds_actives(b)):
+        return None
+    return _PRODUCTS.get((a.ndim, b.ndim)) if is_operand(a) and is_operand(b) else None
+
+
+@stand_in(np.dot, method="dot")
+def _dot_in_numba(a: Any, b: Any) -> Any:
+    return product_in_numba(a, b) or (lambda a, b: np.dot(a, b))
+
+
+@stand_in(np.vdot, np.inner)
+def _vdot_in_numba(a: Any, b: Any) -> Any:
+    return product_in_numba(a, b) or (lambda a, b: np.vdot(a, b))
+
+
+@stand_in(np.outer)
+def _outer_in_numba(a: Any, b: Any) -> Any:
+    return lambda a, b: a.ravel().reshape((-1, 1)) * b.ravel().reshape((1, -1))
+
+
+@stand_in(np.trace)
+def _trace_in_numba(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        result = 0.0
+        for i in range(min(a.shape)):
+            result = a[i, i] if i == 0 else result + a[i, i]
+        return result
+
+    return implementation
+
+
+@stand_in(np.cross)
+def _cross_in_numba(a: Any, b: Any) -> Any:
+    if not isinstance(a, types.Array) or not isinstance(b, types.Array):
+        return None
+
+    def implementation(a: Any, b: Any) -> Any:
+        if a.shape[-1] != 3 or b.shape[-1] != 3:
+            raise ValueError("cross needs vectors of three elements")
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        x, y, out = np.broadcast_to(a, shape), np.broadcast_to(b, shape), cleared(shape, (a, b))
+        for index in np.ndindex(shape[:-1]):
+            u, v = x[index], y[index]
+            for k in range(3):
+                i, j = (k + 1) % 3, (k + 2) % 3
+                out[(*index, k)] = u[i] * v[j] - u[j] * v[i]
+        return out
+
+    return implementation

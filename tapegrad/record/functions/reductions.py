@@ -6,12 +6,15 @@ are guarded once the program reads their result.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.cpython.unsafe.tuple import tuple_setitem
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE
 from tapegrad.record import elementwise, scans
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
@@ -29,6 +32,7 @@ from tapegrad.record.functions.operands import (
     tape_of,
 )
 from tapegrad.record.functions.registry import check_dtype, rule, store
+from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
 from tapegrad.tape import Tape
 
 _INF = float("inf")
@@ -234,3 +238,114 @@ def _cumulative(name: str) -> Callable[..., Any]:
 for _name, _of in (("cumulative_sum", "add"), ("cumulative_prod", "multiply")):
     if hasattr(np, _name):  # since NumPy 2.1
         rule(getattr(np, _name))(_cumulative(_of))
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@jit
+def chain(operation: Any, a: Any, start: Any) -> Any:
+    """Return the chain of an operation over all elements; `start` if there are none.
+
+    Where that is NaN, there must be some.
+    """
+    if a.size == 0 and start != start:
+        raise ValueError("zero-size array to reduction operation not possible")
+    result = start
+    first = True
+    for number in a.flat:
+        result = number if first else operation(result, number)
+        first = False
+    return result
+
+
+@jit
+def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
+    """Return the chains along an axis, flattened."""
+    axis = axis % a.ndim
+    outer = inner = 1
+    for k in range(axis):
+        outer *= a.shape[k]
+    for k in range(axis + 1, a.ndim):
+        inner *= a.shape[k]
+    parts = a.copy().reshape((outer, a.shape[axis], inner))
+    out = cleared(outer * inner, a)
+    for i in range(outer):
+        for j in range(inner):
+            out[i * inner + j] = chain(operation, parts[i, :, j], start)
+    return out
+
+
+@jit
+def _others(shape: Any, axis: Any) -> Any:
+    """Return a shape without the length of one axis."""
+    axis = axis % len(shape)
+    rest = shape[1:]
+    for k in range(axis):
+        rest = tuple_setitem(rest, k, shape[k])
+    return rest
+
+
+def _chains(operation: Any, start: float, a: Any, axis: Any) -> Any:
+    """Return the implementation of a reduction of an array with actives."""
+    if is_omitted(axis) or a.ndim == 1:
+        return lambda a, axis=None: chain(operation, a, start)
+    if a.ndim == 2:
+        return lambda a, axis=None: _along(operation, a, axis, start)
+    return lambda a, axis=None: _along(operation, a, axis, start).reshape(_others(a.shape, axis))
+
+
+@stand_in(np.sum, method="sum")
+def sum_(a: Any, axis: Any = None) -> Any:
+    """Choose a sum, of all elements or along an axis."""
+    return _chains(operator.add, 0.0, a, axis)
+
+
+@stand_in(np.prod, method="prod")
+def _prod(a: Any, axis: Any = None) -> Any:
+    return _chains(operator.mul, 1.0, a, axis)
+
+
+@stand_in(np.max, np.amax, method="max")
+def _max(a: Any, axis: Any = None) -> Any:
+    return _chains(np.maximum, np.nan, a, axis)
+
+
+@stand_in(np.min, np.amin, method="min")
+def _min(a: Any, axis: Any = None) -> Any:
+    return _chains(np.minimum, np.nan, a, axis)
+
+
+@stand_in(np.ptp)
+def _ptp_of_all(a: Any) -> Any:
+    return lambda a: chain(np.maximum, a, np.nan) - chain(np.minimum, a, np.nan)
+
+
+@stand_in(np.nansum)
+def _nansum(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        out = cleared(1, a)
+        for number in a.flat:
+            if not np.isnan(number):
+                out[0] += number
+        return out[0]
+
+    return implementation
+
+
+@jit
+def _running_chain(operation: Any, a: Any) -> Any:
+    out = a.ravel().copy()
+    for i in range(1, len(out)):
+        out[i] = operation(out[i - 1], out[i])
+    return out
+
+
+@stand_in(np.cumsum, method="cumsum")
+def _cumsum(a: Any) -> Any:
+    return lambda a: _running_chain(operator.add, a)
+
+
+@stand_in(np.cumprod, method="cumprod")
+def _cumprod(a: Any) -> Any:
+    return lambda a: _running_chain(operator.mul, a)

@@ -10,24 +10,32 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.jit import jit
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
 from tapegrad.record.functions.operands import (
     Data,
+    array_on,
     is_boolean,
     kept_shape,
     lanes,
     tape_of,
+    truth,
 )
 from tapegrad.record.functions.order import (
     Indices,
+    neighbours,
     numpys_order,
     rearranged,
     sorted_order,
-    state,
-    state_nans,
+    state_best,
+    state_order,
+    state_places,
+    value_of,
+    values_of,
     winners,
 )
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.stand_ins import as_array, cleared, is_omitted, like_given, stand_in
 from tapegrad.tape import Tape
 
 
@@ -170,24 +178,25 @@ def _unique(ar: Any, return_index: bool = False, return_inverse: bool = False,
 # --- places -----------------------------------------------------------------------------------
 
 
-def _place_of(better: str, find: Callable[..., Any], skip_nans: bool) -> Callable[..., Any]:
+def _place_of(is_greatest: bool, find: Callable[..., Any], skip_nans: bool) -> Callable[..., Any]:
     def place_of(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         tape = tape_of(a)
         data = as_active_data(tape, a)
         of_lane = lanes(data, axis)
         place = np.asarray(find(of_lane["value"], axis=-1))
         if place.size:
-            winners(tape, of_lane.reshape(place.size, -1), place.reshape(-1), better, skip_nans)
+            flat = place.reshape(-1).astype(np.int64)
+            winners(tape, of_lane.reshape(place.size, -1), flat, is_greatest, skip_nans)
         shaped = place.reshape(kept_shape(data.shape, axis)) if keepdims is True else place[()]
         return store(out, shaped, find.__name__)
 
     return place_of
 
 
-rule(np.argmax, method="argmax")(_place_of("greater", np.argmax, skip_nans=False))
-rule(np.argmin, method="argmin")(_place_of("less", np.argmin, skip_nans=False))
-rule(np.nanargmax)(_place_of("greater", np.nanargmax, skip_nans=True))
-rule(np.nanargmin)(_place_of("less", np.nanargmin, skip_nans=True))
+rule(np.argmax, method="argmax")(_place_of(True, np.argmax, skip_nans=False))
+rule(np.argmin, method="argmin")(_place_of(False, np.argmin, skip_nans=False))
+rule(np.nanargmax)(_place_of(True, np.nanargmax, skip_nans=True))
+rule(np.nanargmin)(_place_of(False, np.nanargmin, skip_nans=True))
 
 
 @rule(np.searchsorted, method="searchsorted")
@@ -196,29 +205,136 @@ def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any
     data, wanted = as_active_data(tape, a), as_active_data(tape, v)
     data = data if sorter is None else data[np.asarray(sorter)]
     place = np.searchsorted(data["value"], wanted["value"], side)  # type: ignore[call-overload]
-    flat, where = wanted.reshape(-1), np.ravel(place)
-    for neighbour, name in ((where - 1, "less"), (where, "greater")):
-        exists = (neighbour >= 0) & (neighbour < len(data))
-        x, y = data[neighbour[exists]], flat[exists]
-        x_nan, y_nan = np.isnan(x["value"]), np.isnan(y["value"])
-        state_nans(tape, x_nan | y_nan, x)
-        state_nans(tape, x_nan | y_nan, y)
-        included = "_equal" if (name == "less") == (side == "right") else ""
-        state(tape, name + included, ~(x_nan | y_nan), x, y)
+    flat = np.ravel(np.asarray(place, np.int64))
+    neighbours(tape, data, wanted.reshape(-1), flat, side == "right")
     return place
 
 
 @rule(np.digitize)
 def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
     tape = tape_of(x, bins)
-    edges = as_active_data(tape, bins)
-    steps = np.diff(edges["value"])
+    edges = array_on(tape, bins)
+    steps = np.diff(edges.primal)
     rising = bool(np.all(steps >= 0))
     if edges.ndim != 1 or not (rising or np.all(steps <= 0)):
         raise ValueError("bins must be monotonically increasing or decreasing")
-    state(tape, "less_equal" if rising else "greater_equal", np.ones(len(steps), np.bool_),
-          edges[:-1], edges[1:])  # fmt: skip
-    side = "left" if right else "right"
-    ordered = ActiveArray(tape, edges if rising else edges[::-1])
-    place = _searchsorted(ordered, x, side)
+    truth(edges[:-1] <= edges[1:] if rising else edges[:-1] >= edges[1:])
+    place = _searchsorted(edges if rising else edges[::-1], x, "left" if right else "right")
     return place if rising else math.prod(edges.shape) - place
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+def _best_in_numba(find: Any, is_greatest: bool, message: str) -> Callable[..., Any]:
+    def choose(a: Any) -> Any:
+        def implementation(a: Any) -> Any:
+            flat = a.copy().reshape((1, a.size))
+            if a.size == 0:
+                raise ValueError(message)
+            place = find(values_of(flat[0]))
+            state_best(flat, np.array([place]), is_greatest, False)
+            return place
+
+        return implementation
+
+    return choose
+
+
+for _name, _find, _is_greatest in (("argmax", np.argmax, True), ("argmin", np.argmin, False)):
+    _message = f"attempt to get {_name} of an empty sequence"
+    stand_in(_find, method=_name)(_best_in_numba(_find, _is_greatest, _message))
+
+
+@jit
+def quick(values: Any) -> Any:
+    """Return the order that Numba's quicksort finds."""
+    return np.argsort(values)
+
+
+@jit
+def _stable(values: Any) -> Any:
+    return np.argsort(values, kind="mergesort")
+
+
+@jit
+def stated_order(x: Any, find: Any) -> Any:
+    """Return the order that Numba finds for a line of numbers, of which it's stated."""
+    order = find(values_of(x))
+    lane, row = x.reshape((1, len(x))), order.reshape((1, len(x)))
+    undecided = np.ones((1, max(len(x) - 1, 0)), np.bool_)
+    state_order(lane, row[:, :-1], row[:, 1:], undecided, True)
+    return order
+
+
+@stand_in(np.argsort, method="argsort")
+def _argsort_in_numba(a: Any, kind: Any = "quicksort") -> Any:
+    name = getattr(kind, "literal_value", kind)
+    if name not in ("quicksort", "mergesort"):
+        return None
+    find = quick if name == "quicksort" else _stable
+    return lambda a, kind="quicksort": stated_order(a.copy(), find)
+
+
+@jit
+def _sort_lanes(a: Any) -> Any:
+    for index in np.ndindex(a.shape[:-1]):
+        lane = a[index]
+        moved = lane.copy()
+        order = stated_order(moved, quick)
+        for i in range(len(order)):
+            lane[i] = moved[order[i]]
+    return a
+
+
+@stand_in(np.sort)
+def _sort_in_numba(a: Any) -> Any:
+    return lambda a: _sort_lanes(a.copy())
+
+
+@stand_in(method="sort")
+def _sort_itself_in_numba(a: Any) -> Any:
+    def implementation(a: Any) -> None:
+        _sort_lanes(a)
+
+    return implementation
+
+
+@jit
+def place_of(x: Any, number: Any, is_right: Any) -> Any:
+    """Return where a number belongs in a sorted line; NaNs are last."""
+    low, high = 0, len(x)
+    while low < high:
+        middle = (low + high) // 2
+        u, v = value_of(x[middle]), value_of(number)
+        before = u <= v if is_right else u < v
+        if before or (v != v and (is_right or u == u)):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@jit
+def stated_place(x: Any, number: Any, is_right: Any) -> Any:
+    """Return where a number belongs in a sorted line, which is stated."""
+    place = place_of(x, number, is_right)
+    numbers = cleared(1, (x, number))
+    numbers[0] = number
+    state_places(x, numbers, np.array([place]), is_right)
+    return place
+
+
+@stand_in(np.searchsorted, of_numbers=True)
+def _searchsorted_in_numba(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+    if not is_omitted(sorter):
+        return None
+
+    def implementation(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+        numbers = as_array(v)
+        places = np.empty(numbers.shape, np.int64)
+        for index in np.ndindex(numbers.shape):
+            places[index] = stated_place(a, numbers[index], side == "right")
+        return like_given(places, v)
+
+    return implementation

@@ -24,9 +24,11 @@ from tapegrad.record.functions.operands import (
     number_data,
     tape_of,
 )
-from tapegrad.record.functions.order import ranked
-from tapegrad.record.functions.reductions import any_of, total
+from tapegrad.record.functions.order import is_nan, ranked
+from tapegrad.record.functions.reductions import any_of, sum_, total
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.functions.sorting import quick, stated_order
+from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
 from tapegrad.tape import Tape
 
 
@@ -245,3 +247,41 @@ def _interpolated(tape: Tape, lower: Data, upper: Data, beyond: Data) -> Data:
     rise = elementwise.binary(tape, CODE["multiply"], rise, part)
     result[:, between] = elementwise.binary(tape, CODE["add"], low, rise)
     return result
+
+
+# --- in compiled code -------------------------------------------------------------------------
+
+
+@stand_in(np.mean, method="mean")
+def _mean_in_numba(a: Any, axis: Any = None) -> Any:
+    if is_omitted(axis):
+        return lambda a, axis=None: sum_(a) / a.size
+    return lambda a, axis=None: sum_(a, axis) / a.shape[axis]
+
+
+@stand_in(np.var, method="var")
+def _var_in_numba(a: Any) -> Any:
+    return lambda a: sum_((a - sum_(a) / a.size) ** 2) / a.size
+
+
+@stand_in(np.std, method="std")
+def _std_in_numba(a: Any) -> Any:
+    return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
+
+
+@stand_in(np.median)
+def _median_in_numba(a: Any) -> Any:
+    def implementation(a: Any) -> Any:
+        out, x = cleared(1, a), a.copy().reshape(a.size)
+        order, middle = stated_order(x, quick), a.size // 2
+        if a.size == 0:
+            out[0] = np.nan
+        elif is_nan(x[order[-1]]):
+            out[0] = x[order[-1]]
+        elif a.size % 2 == 1:
+            out[0] = x[order[middle]]
+        else:
+            out[0] = (x[order[middle - 1]] + x[order[middle]]) / 2.0
+        return out[0]
+
+    return implementation

@@ -1,0 +1,201 @@
+"""The registry of what stands for NumPy's functions in compiled functions of active numbers.
+
+Each is typed by what it's called with: with active arrays it's recorded, with others it's
+NumPy's own. Numba is told of them when such a function is first compiled, by `install`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+from tapegrad.record.kinds import active, is_active, is_number, kind_in, linearised
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""By the function they stand for."""
+
+MAKERS: dict[Any, dict[Any, Callable[..., Any]]] = {active: {}, linearised: {}}
+"""The same for functions that make arrays of a type of active numbers, by that type."""
+
+CALLED: dict[Any, Callable[..., Any]] = {}
+"""What stands for a type where it's called, and not where it's the type of an array."""
+
+METHODS: dict[str, Callable[..., Any]] = {}
+"""What stands for a method of arrays, by its name."""
+
+Choose = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_pending: list[tuple[Callable[..., Any], Choose]] = []
+
+
+def install() -> None:
+    """Tell Numba of what has been registered."""
+    while _pending:
+        function, choose = _pending.pop()
+        overload(function, strict=False)(choose)
+
+
+def _standing(name: str, choose: Choose) -> Callable[..., Any]:
+    """Return a function for which Numba compiles what is chosen by the types."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        """Stand for a function; what Numba compiles for a call of it is chosen by the types."""
+
+    function.__name__ = function.__qualname__ = name.strip("_")
+    _pending.append((function, choose))
+    return function
+
+
+def _plain(original: Any, count: int, keywords: tuple[str, ...]) -> Callable[..., Any]:
+    """Return what calls a function, or a method by its name, with so many arguments."""
+    names = [f"a{k}" for k in range(count)]
+    given = [*names, *(f"{name}={name}" for name in keywords)]
+    call = f"{given.pop(0)}.{original}" if isinstance(original, str) else "original"
+    text = f"lambda {', '.join([*names, *keywords])}: {call}({', '.join(given)})"
+    return eval(text, {"original": original})
+
+
+def stand_in(*originals: Any, method: str = "", only_called: bool = False,
+             of_numbers: bool = False) -> Callable[[Choose], Choose]:  # fmt: skip
+    """Have a function stand for NumPy's, and for an array's method.
+
+    The decorated function is given the arguments' Numba types and returns an implementation, as
+    for `numba.extending.overload`. It's asked where one is an array of active numbers, or, of a
+    function `of_numbers` too, an active number; what else it's called with is left to NumPy's.
+    """
+    original = originals[0] if originals else method
+
+    def register(choose: Choose) -> Choose:
+        @functools.wraps(choose)
+        def choose_or_leave(*args: Any, **kwargs: Any) -> Any:
+            kinds = [*args, *kwargs.values()]
+            if any(holds_actives(kind) or (of_numbers and is_active(kind)) for kind in kinds):
+                return choose(*args, **kwargs)
+            return _plain(original, len(args), tuple(kwargs))
+
+        function = _standing(choose.__name__, choose_or_leave)
+        (CALLED if only_called else FUNCTIONS).update(dict.fromkeys(originals, function))
+        if method:
+            METHODS[method] = function
+        return function
+
+    return register
+
+
+def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
+    """Have functions stand for NumPy's that make arrays.
+
+    The decorated function is given a type of active number, and returns what is given the
+    arguments' types and returns an implementation, or None for NumPy's own.
+    """
+
+    def register(choose_for: Callable[[Any], Choose]) -> None:
+        for kind, functions in MAKERS.items():
+            choose = _or_left(choose_for(kind), originals[0])
+            function = _standing(choose_for.__name__, choose)
+            functions.update(dict.fromkeys(originals, function))
+
+    return register
+
+
+def _or_left(choose: Choose, original: Any) -> Choose:
+    @functools.wraps(choose)
+    def choose_or_leave(*args: Any, **kwargs: Any) -> Any:
+        return choose(*args, **kwargs) or _plain(original, len(args), tuple(kwargs))
+
+    return choose_or_leave
+
+
+# --- what implementations are made with -------------------------------------------------------
+
+
+def shared(function: F) -> F:
+    """Let compiled code contain a function that Python runs on active arrays."""
+    return cast(F, register_jitable(function))
+
+
+def holds_actives(kind: Any) -> bool:
+    """Whether a Numba type is that of an array of active numbers."""
+    return isinstance(kind, types.Array) and is_active(kind.dtype)
+
+
+def is_operand(kind: Any) -> bool:
+    """Whether a Numba type is that of a number or of an array of numbers."""
+    return is_number(kind.dtype if isinstance(kind, types.Array) else kind)
+
+
+def is_omitted(kind: Any) -> bool:
+    """Whether an argument of a Numba type was not given."""
+    return kind is None or isinstance(kind, types.NoneType | types.Omitted)
+
+
+def as_array(x: Any) -> Any:
+    """Return an array itself, or one without axes that holds a number; for compiled code."""
+
+
+@overload(as_array, strict=False)
+def _(x: Any) -> Any:
+    if isinstance(x, types.Array):
+        return lambda x: x
+
+    def of_number(x: Any) -> Any:
+        array = cleared((), x)
+        array[()] = x
+        return array
+
+    return of_number
+
+
+def like_given(array: Any, given: Any) -> Any:
+    """Return an array, or its element where what was given is a number; for compiled code."""
+
+
+@overload(like_given, strict=False)
+def _(array: Any, given: Any) -> Any:
+    if isinstance(given, types.Array):
+        return lambda array, given: array
+    return lambda array, given: array[()]
+
+
+def cleared(shape: Any, like: Any) -> Any:
+    """Return an array of passive zeros that can hold the active numbers there are in `like`."""
+
+
+@overload(cleared, strict=False)
+def _(shape: Any, like: Any) -> Any:
+    kind = kind_in(like)
+    return lambda shape, like: np.zeros(shape, kind)
+
+
+def store_elements(array: Any, values: Any) -> None:
+    """Copy the elements of an array into another one of its shape.
+
+    For compiled code; compiled faster than a slice assignment, which can print both shapes.
+    """
+
+
+@overload(store_elements, strict=False)
+def _(array: Any, values: Any) -> Any:
+    if array.ndim == 1:
+
+        def elements(array: Any, values: Any) -> None:
+            if array.shape != values.shape:
+                raise ValueError("operands could not be broadcast together")
+            for i in range(array.shape[0]):
+                array[i] = values[i]
+
+        return elements
+
+    def rows(array: Any, values: Any) -> None:
+        if array.shape != values.shape:
+            raise ValueError("operands could not be broadcast together")
+        for i in range(array.shape[0]):
+            store_elements(array[i], values[i])
+
+    return rows
