@@ -11,7 +11,7 @@ from importlib import import_module
 
 from tapegrad.record import stand_ins
 
-_MODULES = ("arrays", "conversion", "creation", "scalars", "statements", "tuples")
+_MODULES = ("arrays", "conversion", "scalars", "statements", "tuples")
 
 
 @functools.cache

@@ -143,7 +143,8 @@ def kind_to_record(state: Any) -> Any:
         return None
     if identity.func in _kind_of_twin:
         return _kind_of_twin[identity.func]
-    if identity.func.__code__.co_filename.startswith(_INTERNAL):
+    is_internal = identity.func.__code__.co_filename.startswith(_INTERNAL)
+    if is_internal and identity.func not in stand_ins.REWRITTEN:
         return None
     return kind_in(*state.args)
 

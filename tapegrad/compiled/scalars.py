@@ -269,25 +269,6 @@ def _lower_divmod(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 define([divmod, np.divmod], _divmod_type, "divmod", _lower_divmod)
 
 
-def _define_multiple(keys: list[Any], name: str, factor: float) -> None:
-    def typing(*args: Any) -> Any:
-        if not _are_fitting(args, 1):
-            return None
-        if kind_in(*args) is linearised:
-            return signature(expression_signature("positive", args).return_type, *args)
-        return signature(active, *args)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        constant = ir.Constant(ir.DoubleType(), factor)
-        with_factor = signature(sig.return_type, *sig.args, types.float64)
-        return _result(context, builder, with_factor, [*args, constant], "multiply")
-
-    define(keys, typing, name, lower)
-
-
-_define_multiple([math.radians, np.radians, np.deg2rad], "radians", math.pi / 180.0)
-_define_multiple([math.degrees, np.degrees, np.rad2deg], "degrees", 180.0 / math.pi)
-
 # --- powers -----------------------------------------------------------------------------------
 
 

@@ -28,6 +28,12 @@ CALLED: dict[Any, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 """What stands for a method of arrays, by its name."""
 
+NUMBAS_OWN: set[Any] = set()
+"""Functions whose implementation of Numba's moves active numbers as well as others."""
+
+REWRITTEN: set[Any] = set()
+"""The functions in which names mean stand-ins, as they do in the user's."""
+
 Choose = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +92,17 @@ def stand_in(*originals: Any, method: str = "", only_called: bool = False,
         return function
 
     return register
+
+
+def itself(function: F) -> F:
+    """Return what chooses a function that both Python and compiled code run, for any types."""
+    REWRITTEN.add(function)
+
+    @functools.wraps(function)
+    def choose(*args: Any, **kwargs: Any) -> Any:
+        return function
+
+    return cast(F, choose)
 
 
 def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:

@@ -6,6 +6,7 @@ from tapegrad.record.functions import (
     compositions,
     einsum,
     linear_algebra,
+    making,
     moves,
     products,
     reductions,
@@ -19,6 +20,6 @@ from tapegrad.record.functions import (
 )
 from tapegrad.record.functions.registry import RULES, rule, supported
 
-__all__ = ["RULES", "calculus", "choices", "compositions", "einsum", "linear_algebra", "moves",
-           "products", "reductions", "rule", "scalar_methods", "scipy_special", "shapes", "sorting",
-           "statistics", "supported", "tables", "ufunc_methods"]  # fmt: skip
+__all__ = ["RULES", "calculus", "choices", "compositions", "einsum", "linear_algebra", "making",
+           "moves", "products", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
+           "sorting", "statistics", "supported", "tables", "ufunc_methods"]  # fmt: skip

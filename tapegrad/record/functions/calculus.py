@@ -246,7 +246,7 @@ def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     return _convolve(first, flipped, mode)
 
 
-@rule(np.polyval)
+@rule(np.polyval, is_compiled=True)
 def _polyval(p: Any, x: Any) -> Any:
     result: Any = x * 0.0
     for coefficient in p:

@@ -27,7 +27,7 @@ from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 from tapegrad.record.refusals import check_kind
-from tapegrad.record.stand_ins import cleared, stand_in
+from tapegrad.record.stand_ins import NUMBAS_OWN, cleared, stand_in
 from tapegrad.tape import Tape
 
 Function = Callable[..., Any]
@@ -260,6 +260,9 @@ def _share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
 
 
 # --- in compiled code -------------------------------------------------------------------------
+
+
+NUMBAS_OWN.update((np.reshape, np.ravel, np.transpose, np.concatenate, np.diag))
 
 
 @jit

@@ -15,27 +15,32 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE, OPS
-from tapegrad.record import operators
+from tapegrad.record import operators, stand_ins
 from tapegrad.record.active import Active, binary, power, unary
 from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
+from tapegrad.record.kinds import active
 from tapegrad.record.plain import plain_arguments
 
 F = TypeVar("F", bound=Callable[..., Any])
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def rule(*functions: Callable[..., Any], method: str = "") -> Callable[[F], F]:
+def rule(*functions: Callable[..., Any], method: str = "",
+         is_compiled: bool = False) -> Callable[[F], F]:  # fmt: skip
     """Register the decorated function as the rule of NumPy's `functions`.
 
     With `method`, it's also the method of that name of active arrays, and of active numbers if
-    NumPy's scalars have it.
+    NumPy's scalars have it. One that `is_compiled` stands for them in compiled code too: it's
+    compiled there as a function of the user's would be.
     """
 
     def register(recorder: F) -> F:
         RULES.update(dict.fromkeys(functions, recorder))
+        if is_compiled:
+            stand_ins.stand_in(*functions, of_numbers=True)(stand_ins.itself(recorder))
         if method:
             setattr(ActiveArray, method, recorder)
             if hasattr(np.float64, method) and not method.startswith("__"):
@@ -202,11 +207,37 @@ for _kind in (Active, ActiveArray):
     _kind.__array_function__ = array_function  # type: ignore[union-attr]
 
 
-def supported() -> list[str]:
-    """Return the names of the NumPy and scipy.special functions that can be recorded."""
+def _name(function: Any) -> str:
+    return f"{getattr(function, '__module__', 'numpy')}.{function.__name__}"
+
+
+def _names_in_numba() -> set[str]:
+    """Return the names of the functions that compiled code of active numbers may call."""
+    named = {name for op in OPS for name in op.ufuncs if not is_bitwise(getattr(np, name, None))}
+    stands_for = {*stand_ins.FUNCTIONS, *stand_ins.MAKERS[active], *stand_ins.NUMBAS_OWN}
+    return {f"numpy.{name}" for name in named} | {_name(function) for function in stands_for}
+
+
+def supported() -> dict[str, tuple[str, ...]]:
+    """Return the NumPy and scipy.special functions that can be recorded, and where.
+
+    Returns
+    -------
+    dict
+        By name, in alphabetical order: ``("python",)``, or ``("python", "njit")`` if functions
+        that Numba compiles may call it too.
+
+    Examples
+    --------
+    >>> import tapegrad as tg
+    >>> tg.supported()["numpy.median"]
+    ('python', 'njit')
+    >>> tg.supported()["numpy.histogram"]
+    ('python',)
+    """
     names = {f"numpy.{name}" for op in OPS for name in op.ufuncs}
     special = {name for op in OPS for name in op.special} | set(SPECIAL_RULES)
     names |= {f"scipy.special.{name}" for name in special}
-    of_numpy = [f for f in RULES if f.__name__ not in SPECIAL_RULES]
-    names |= {f"{getattr(f, '__module__', 'numpy')}.{f.__name__}" for f in of_numpy}
-    return sorted(names)
+    names |= {_name(function) for function in RULES if function.__name__ not in SPECIAL_RULES}
+    in_numba = _names_in_numba()
+    return {name: ("python", "njit")[: 1 + (name in in_numba)] for name in sorted(names)}

@@ -1,0 +1,118 @@
+"""NumPy's functions written once: the same loops and bodies in Python and in compiled code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numba import njit
+
+import tapegrad as tg
+from tapegrad.ops import OPS
+from tapegrad.record import stand_ins
+
+COMPARISONS = [op.code for op in OPS if op.boolean]
+
+
+def tape_of(function, *args):
+    """The tape of a function's recording."""
+    derivative = tg.grad(function, compile="never")
+    derivative(*args)
+    return derivative.recorded.recordings[0].tape
+
+
+def comparisons(tape):
+    return int(np.isin(tape.op, COMPARISONS).sum())
+
+
+def sorts(x):
+    y = np.sort(x)
+    order = np.argsort(x)
+    return y[0] * y[1] + order[0] * x[order[2]] + np.median(x) * x[np.argmax(x)]
+
+
+def searches(x):
+    return x[np.searchsorted(x, x[0] * 1.5)] * x[1]
+
+
+def interpolates(x):
+    return np.interp(x[0] * 1.5, x, x[::-1].copy())
+
+
+COMPILED = {function: njit(function) for function in (sorts, searches, interpolates)}
+
+
+def test_an_order_is_stated_by_as_many_records_in_compiled_code_as_in_python():
+    x = np.array([0.4, -1.0, 2.5, 0.9, 3.5, -0.2, 1.1])
+    # A sort, its order and a median each state six pairs, the greatest is compared with six.
+    assert comparisons(tape_of(COMPILED[sorts], x)) == 4 * 6
+    assert comparisons(tape_of(sorts, x)) == 4 * 6
+    y = np.sort(x) + 2.0
+    for function in (searches, interpolates):
+        assert comparisons(tape_of(COMPILED[function], y)) == 2
+        assert comparisons(tape_of(function, y)) == 2
+
+
+@pytest.mark.parametrize("function", COMPILED)
+def test_what_is_ordered_has_the_same_derivative_in_both(function):
+    x = np.sort(np.array([0.4, 0.1, 2.5, 0.9, 3.5, 0.2, 1.1]))
+    value, gradient = tg.value_and_grad(COMPILED[function])(x)
+    assert value == function(x)
+    np.testing.assert_allclose(gradient, tg.grad(function)(x), rtol=1e-14)
+    out = np.zeros(7)
+    assert tg.value_and_grad(COMPILED[function]).njit(x, out) == value
+    np.testing.assert_allclose(out, gradient, rtol=1e-14)
+
+
+def test_guards_of_a_compiled_loop_stand_where_the_program_called_it():
+    line = sorts.__code__.co_firstlineno
+    tape = tape_of(sorts, np.array([0.4, -1.0, 2.5]))
+    places = {tape.sites[k] for k in tape.guard_site}
+    assert places == {(__file__, line + 1), (__file__, line + 2), (__file__, line + 3)}
+
+
+@njit
+def bodies(x):
+    total = np.sinc(x[0]) + np.sinc(x[1] * 0.001) + np.polyval(x[:3], x[3])
+    total += np.angle(x[4]) + np.degrees(x[0]) + math.radians(x[1]) + math.degrees(2.0)
+    total += np.round(x[2] * 1.7, 2) * x[3]
+    for number in np.sinc(x):
+        total += number * number
+    for number in np.radians(x):
+        total += number * number
+    for number in np.polyval(np.array([1.0, 2.0]), x):
+        total += number * number
+    for number in np.ravel(np.reshape(x[:4], (2, 2))):  # NumPy's moves are Numba's
+        total += number * x[1]
+    for number in np.round(x, 1):
+        total += number * x[0]
+    return total
+
+
+def test_a_body_that_python_runs_is_compiled_as_it_is():
+    x = np.array([0.3, -0.2, 1.5, 0.7, -2.0])
+    value, gradient = tg.value_and_grad(bodies)(x)
+    assert value == pytest.approx(bodies.py_func(x), rel=1e-14)
+    np.testing.assert_allclose(gradient, tg.grad(bodies.py_func)(x), rtol=1e-13)
+    out = np.zeros(5)
+    assert tg.value_and_grad(bodies).njit(x, out) == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(out, gradient, rtol=1e-13)
+
+
+def test_the_list_says_where_a_function_works():
+    found = tg.supported()
+    assert list(found) == sorted(found)
+    assert set(found.values()) == {("python",), ("python", "njit")}
+    for name in ("exp", "sum", "sort", "median", "sinc", "where", "zeros_like", "reshape"):
+        assert found[f"numpy.{name}"] == ("python", "njit")
+    for name in ("numpy.histogram", "numpy.bitwise_and", "scipy.special.digamma"):
+        assert found[name] == ("python",)
+
+
+def test_every_function_that_stands_for_one_of_numpys_is_in_the_list():
+    found = tg.supported()
+    named = {f"numpy.{f.__name__}" for f in stand_ins.FUNCTIONS if hasattr(np, f.__name__)}
+    named = {name for name in named if not name.endswith((".radians", ".degrees"))}
+    assert all("njit" in found[name] for name in named if name in found)
+    assert not named - set(found)
