@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import math
 import traceback
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,6 +184,61 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
         if function is foreign:  # where it went wrong is told by the cause
             inside = traceback.extract_tb(caught.value.__cause__.__traceback__)
             assert "scipy" in inside[-1].filename
+
+
+class Model:
+    def twice(self, x):
+        return x * 2.0
+
+    def __call__(self, x):
+        return [x, Labelled(x)]
+
+
+def of_two_returns(x, flag=True):
+    if flag:
+        return x * 2.0
+    return x
+
+
+@numba.njit
+def compiled(x):
+    return 2.0 * x
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def around(*args):
+        return function(*args)
+
+    return around
+
+
+# A derivative whose function returns what has none, and the line that its traceback ends at.
+RETURNED = {
+    "lambda": (tg.grad(lambda x: x * 2.0), "tg.grad(lambda x: x * 2.0)"),
+    "method": (tg.value_and_grad(Model().twice), "return x * 2.0"),
+    "partial": (tg.grad(functools.partial(Model().twice)), "return x * 2.0"),
+    "of two returns": (tg.grad(of_two_returns), "def of_two_returns(x, flag=True):"),
+    "has_aux": (tg.grad(Model().twice, has_aux=True), "return x * 2.0"),
+    "second order": (tg.hessian(Model().twice), "return x * 2.0"),
+    "product": (lambda x: tg.hvp(Model().twice)(x, x), "return x * 2.0"),
+    "compiled": (tg.grad(compiled), "return 2.0 * x"),
+    "decorated": (tg.grad(decorated(Model().twice)), "return function(*args)"),
+    "no tree": (tg.jacobian(Model()), "return [x, Labelled(x)]"),
+    "of a derivative": (tg.grad(tg.grad(lambda x: x.sum())), "lambda x: x.sum()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_the_traceback_of_a_result_that_has_no_derivative_ends_where_it_was_returned(name):
+    derivative, last = RETURNED[name]
+    with pytest.raises(tg.errors.TapegradError) as caught:
+        derivative(np.ones(2))
+    end = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert end.filename == __file__
+    assert last in end.line
+    assert end.name in ("<lambda>", "twice", "of_two_returns", "compiled", "around", "__call__")
+    assert f'File "{__file__}"' in traceback.format_exception(caught.value)[-2]
 
 
 def test_what_c_code_raised_and_went_on_after_is_raised_itself():

@@ -19,6 +19,7 @@ from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.results import Result, append_result
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
@@ -188,7 +189,10 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
     name = name_of(function)
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
-        return _ended(tape, result, options, places, name)
+        try:
+            return _ended(tape, result, options, places, name)
+        except TapegradError as error:  # what it returned, or left, can't be
+            raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException:
         if places is not None:
             places.clear(tape)

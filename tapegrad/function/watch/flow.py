@@ -22,11 +22,12 @@ _PAIRS = {
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
 _ENDS = frozenset(["RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"])
-_RETURNS = frozenset(["RETURN_VALUE", "RETURN_CONST"])
 _GOES = frozenset(["JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"])
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs, *getattr(dis, "hasjump", ())])
 
 _ASSIGNS = frozenset(["STORE_FAST", "DELETE_FAST", "STORE_DEREF", "DELETE_DEREF"])
+
+RETURNS = frozenset(["RETURN_VALUE", "RETURN_CONST"])
 
 FAST, DEREF, GLOBAL, ATTRIBUTE, STORE, DELETE, OTHER = range(7)
 _KINDS = ((FAST, _FAST), (DEREF, _DEREF), (GLOBAL, _GLOBAL), (ATTRIBUTE, _ATTRIBUTES | _ELSEWHERE))
@@ -149,7 +150,7 @@ def steps(code: CodeType) -> tuple[Step, ...]:
         found.append(
             Step(kind, str(name), chains.get(at, ()), roots.get(at, -1), op.endswith("_ATTR"),
                  calls.get(at, -1), (name,) if isinstance(name, CodeType) else (),
-                 tuple(following), op in _RETURNS)
+                 tuple(following), op in RETURNS)
         )  # fmt: skip
     return tuple(found)
 
