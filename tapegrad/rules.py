@@ -170,17 +170,16 @@ class _SweepEmitter(RowEmitter):
         """Emit the value of an operation that isn't made of instructions alone."""
         if op in _IN_SPECIAL:
             return binding.call(self.builder, op.code, operands)
-        sig = signature(float64, *[float64] * len(operands))
         if op is _POWI:
-            function: Any = special.powi.py_func  # type: ignore[attr-defined]
-            return self._context.compile_internal(self.builder, function, sig, operands)
+            return special.emit_powi(self._context, self.builder, *operands)
         node = parsed(op.value)
         if isinstance(node, ast.BinOp):
-            function = _OPERATORS[type(node.op)]
+            function: Any = _OPERATORS[type(node.op)]
         else:
             assert isinstance(node, ast.Call)
             module, _, name = ast.unparse(node.func).partition(".")
             function = getattr(_MODULES[module], name)
+        sig = signature(float64, *[float64] * len(operands))
         return self._context.get_function(function, sig)(self.builder, operands)
 
     def times(self, w: Any, partial: Any) -> Any:
@@ -333,10 +332,12 @@ def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any)
             return result
 
         def write_common() -> Any:
-            ones = emit.number(1.0), emit.number(1.0)
-            total = add(zero, t, lambda: emit.times_of_common(t, emit.common(code, *ones, y)))
-            last = emit.number(1.0), emit.number(-1.0), x
-            return add(total, u, lambda: emit.times_of_common(u, emit.common(code, *last)))
+            one, minus_one = emit.number(1.0), emit.number(-1.0)
+            total = zero  # of which a product with a zero tangent makes no other
+            for tangent, partials in ((t, (one, one, y)), (u, (one, minus_one, x))):
+                product = emit.times_of_common(tangent, emit.common(code, *partials))
+                total = builder.fadd(total, product)
+            return total
 
         def write(op: Op) -> Any:
             scope = emit.shared(op, {"x": x, "y": y, "z": z})

@@ -21,7 +21,6 @@ from tapegrad.special.elementary import (
     logaddexp2,
     logit,
     nearest_remainder,
-    powi,
     pseudo_huber,
     rel_entr,
     xlog1py,
@@ -29,6 +28,7 @@ from tapegrad.special.elementary import (
 )
 from tapegrad.special.error import erfcinv, erfinv, log_ndtr, ndtr, ndtri, scaled_erfc
 from tapegrad.special.gamma import beta, betaln, digamma, digamma_rise, gamma, gammaln, polygamma
+from tapegrad.special.powers import emit_powi, powi
 
 __all__ = [
     "beta",
@@ -37,6 +37,7 @@ __all__ = [
     "cbrt",
     "digamma",
     "digamma_rise",
+    "emit_powi",
     "entr",
     "erfcinv",
     "erfinv",
