@@ -108,6 +108,28 @@ def test_a_row_that_can_not_be_compiled_is_nan_and_says_why(monkeypatch, capsys)
     assert "MemoryError: none left" in capsys.readouterr().err
 
 
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def test_what_comes_from_the_cache_needs_nothing_that_numba_compiles_by():
+    # Numba imports it when it first compiles, or loads code itself: most of a second.
+    script = """
+import pickle, sys
+import numpy as np, tapegrad as tg
+from tests.formulas import rosenbrock
+
+gradient = tg.value_and_grad(rosenbrock)
+handle = pickle.loads(pickle.dumps(gradient.compiled(np.zeros(3))))
+for derivative in (gradient, handle):
+    value, slope = derivative(np.array([1.0, 2.0, 4.0]))
+    print(value, *slope.tolist())
+print("numba.np.arraymath" in sys.modules)
+"""
+    output_of(script)
+    lines = ["101.0", "-400.0", "202.0", "0.0"]
+    assert output_of(script)[0] == [*lines, *lines, "False"]
+
+
 # --- templates ---------------------------------------------------------------------------------
 
 
