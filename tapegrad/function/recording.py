@@ -26,7 +26,7 @@ from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.refusals import in_masked_arrays
+from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
@@ -187,6 +187,7 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
     ]
     args, kwargs = unflatten_all(call.structure, leaves)
     name = name_of(function)
+    forget_refused()
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
         try:
