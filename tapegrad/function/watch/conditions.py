@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any, Protocol
 
 from tapegrad.function.content import Unknown, can_change, children, freeze
@@ -21,8 +20,15 @@ MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
 CELL, ITEM, THING, CALL = "a closure variable", "an item", "a thing", "a call"
 
-Bind = Callable[[Any], str]
-"""Returns the name by which the compiled comparison knows an object."""
+
+class Bind(Protocol):
+    """Gives the names by which the compiled comparison knows things."""
+
+    def __call__(self, thing: Any) -> str:
+        """Return the name of an object."""
+
+    def contents(self, cell: CellType) -> str:
+        """Return the name of what a closure variable holds."""
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -81,10 +87,8 @@ class Path:
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that reads it, or raises."""
-        root = bind(self.holder)
-        if self.kind is CELL:
-            root = f"{root}.cell_contents"
-        elif self.kind is ITEM:
+        root = bind.contents(self.holder) if self.kind is CELL else bind(self.holder)
+        if self.kind is ITEM:
             root = f"{root}[{self.key!r}]"
         elif self.kind is CALL:
             root = f"{root}()"
