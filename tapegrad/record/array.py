@@ -345,6 +345,8 @@ def as_data(tape: Tape, operand: Any) -> Data:
         return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
     check_kind(operand)
     if any(True for _ in tapes_in(operand)):
+        if getattr(operand, "ndim", 1) == 0:
+            return as_data(tape, operand.item())
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
     if plain.dtype.kind not in "fiub":
