@@ -38,8 +38,18 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames", "intervals", "dependence", "templates", "exact"],
-    ["emission", "trampolines"],
+    [
+        "kinds",
+        "nesting",
+        "frames",
+        "intervals",
+        "dependence",
+        "templates",
+        "exact",
+        "detours",
+        "steps",
+    ],
+    ["emission", "trampolines", "stores"],
     ["expressions", "refusals"],
     ["native"],
     ["appending"],
@@ -53,6 +63,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
+    ["storing"],
     ["twins"],
 ]
 

@@ -28,10 +28,11 @@ from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunc
 from tapegrad.function.arguments import Call, Fixed
 from tapegrad.function.points import at
 from tapegrad.function.recording import Recording, Workspace, name_of
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.record.nesting import is_recording
 from tapegrad.replay.programs import float_gradient
-from tapegrad.tree import LEAF
+from tapegrad.tree import LEAF, Structure
 
 if TYPE_CHECKING:
     from tapegrad.codegen.compiled_tape import Code
@@ -75,14 +76,14 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
         def run(recording: Recording, code: Code) -> bool:
             nonlocal gradient, value
-            check_scalar(recording)
+            check_scalar(recording, self.recorded.function)
             gradient = np.empty(len(inputs))
             status, value = code.gradient(inputs, gradient)
             return not status
 
         def attempt(recording: Recording, workspace: Workspace) -> int:
             nonlocal gradient, value
-            check_scalar(recording)
+            check_scalar(recording, self.recorded.function)
             gradient = np.empty(len(recording.tape.inputs))
             failed, value = float_gradient.run(
                 recording.tape.head, inputs, workspace.value, workspace.swept, gradient
@@ -153,7 +154,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                 "differentiated in one array"
             )
         point = at(self.recorded, call)
-        check_scalar(point.recording)
+        check_scalar(point.recording, self.recorded.function)
         code = point.recording.tiers.compile("reverse")
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
 
@@ -187,7 +188,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
     def _in_steps(self, call: Call, selection: Selection) -> Any:
         point = at(self.recorded, call)
         recording = point.recording
-        check_scalar(recording, self._has_aux)
+        check_scalar(recording, self.recorded.function, self._has_aux)
         seeds = np.zeros(len(recording.tape.outputs))
         seeds[0] = 1.0
         adjoints = point.pullback(seeds)
@@ -217,26 +218,36 @@ class _Otherwise:
         return self.derivative.recorded.holding(call)
 
 
-def check_scalar(recording: Recording, has_aux: bool = False) -> None:
+def check_scalar(recording: Recording, function: Any, has_aux: bool = False) -> None:
     """Raise NotScalarError if a recorded function's value is not one float."""
     structure = recording.structure
-    if has_aux:
-        if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
-            raise NotScalarError("with has_aux=True the function must return a pair (value, aux)")
+    is_pair = not has_aux or (
+        structure is not LEAF and structure[0] is tuple and len(structure[2]) == 2
+    )
+    if has_aux and is_pair:
         structure = structure[2][0]
     spec = recording.specs[0] if recording.specs else None
-    if structure is LEAF and not isinstance(spec, Fixed) and math.prod(shape_of(spec)) == 1:
+    is_number = structure is LEAF and not isinstance(spec, Fixed) and math.prod(shape_of(spec)) == 1
+    if is_pair and is_number:
         return
-    if structure is not LEAF:
-        found = f"a {structure[0].__name__}"
-    elif isinstance(recording.specs[0], Fixed):
-        found = f"{recording.specs[0].thing!r} of type {type(recording.specs[0].thing).__name__}"
+    if not is_pair:
+        message = "with has_aux=True the function must return a pair (value, aux)"
     else:
-        found = f"an array of shape {recording.specs[0]}"
-    raise NotScalarError(
-        f"a gradient needs a function that returns one float, and it returned {found}; use "
-        "jacobian for several outputs, or has_aux=True to return more beside the value"
-    )
+        message = (
+            "a gradient needs a function that returns one float, and it returned "
+            f"{_kind_of(structure, spec)}; use jacobian for several outputs, or has_aux=True to "
+            "return more beside the value"
+        )
+    raise NotScalarError(message).with_traceback(returned_in(function))
+
+
+def _kind_of(structure: Structure, spec: Any) -> str:
+    """Return what a result is called."""
+    if structure is not LEAF:
+        return f"a {structure[0].__name__}"
+    if isinstance(spec, Fixed):
+        return f"{spec.thing!r} of type {type(spec.thing).__name__}"
+    return f"an array of shape {spec}"
 
 
 class Grad(ValueAndGrad[X, P]):

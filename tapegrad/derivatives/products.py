@@ -198,13 +198,13 @@ class HessianProduct(Derivative, Generic[X, P]):
             ):
                 return None
             recording = at(recorded, call).recording
-            check_scalar(recording)
+            check_scalar(recording, recorded.function)
             recording.tiers.start("product")
         found = recorded.compiled(call, "product")
         if found is None:
             return None
         recording, code = found
-        check_scalar(recording)
+        check_scalar(recording, recorded.function)
         inputs = call.inputs()
         directions = selection.join(len(inputs), vector, "vector")
         products = np.empty(2 * len(inputs))

@@ -19,13 +19,14 @@ from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.results import Result, append_result
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.refusals import in_masked_arrays
+from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
@@ -186,9 +187,13 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
     ]
     args, kwargs = unflatten_all(call.structure, leaves)
     name = name_of(function)
+    forget_refused()
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
-        return _ended(tape, result, options, places, name)
+        try:
+            return _ended(tape, result, options, places, name)
+        except TapegradError as error:  # what it returned, or left, can't be
+            raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException:
         if places is not None:
             places.clear(tape)
