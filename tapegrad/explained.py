@@ -61,6 +61,13 @@ class Explanation:
         tier = "swept" if self.native is None else "compiled"
         return f"<Explanation of {self.name}: {self.rolled.n_records:,} records, {tier}>"
 
+    @property
+    def adjoint(self) -> str:
+        """What machine code of the gradient runs, as loops; nothing where there is none."""
+        from tapegrad.program.text import text
+
+        return "" if self.native is None else text(self.native.reverse.program)
+
     def lines(self) -> list[tuple[str, str]]:
         """Return what there is to say, by heading."""
         tape = self.tape

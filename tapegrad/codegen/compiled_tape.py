@@ -73,7 +73,9 @@ def _kept(program: Program) -> int:
     return sum(region.size for region in program.of_role("memory"))
 
 
-def gradient_of(program: Program, seed: float | None = None, has_zero_rule: bool = False) -> Program:
+def gradient_of(
+    program: Program, seed: float | None = None, has_zero_rule: bool = False
+) -> Program:
     """Return the reverse of a program, its memory laid out."""
     backward = reverse(program, seed, has_zero_rule)
     return stored(backward if program.is_strict else gathered(backward))

@@ -118,5 +118,3 @@ def _closure(known: set[Name], ways: list[tuple[Name, Name]]) -> set[Name]:
                 found.add(target)
                 pending.append(target)
     return found
-
-
