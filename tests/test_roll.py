@@ -60,6 +60,28 @@ return v6"""
     )
 
 
+def test_loops_that_follow_each_other_and_read_otherwise_stay_two():
+    def function(x):
+        y = x[0]
+        for _ in range(50):
+            y = y * y
+        for _ in range(50):
+            y = 0.5 * y
+        return y
+
+    assert (
+        str(tape_of(function, np.array([0.5])).rolled())
+        == """\
+v0 = x[0]
+for i in range(50):
+    v0 = v0 * v0
+v1 = v0
+for i in range(50):
+    v1 = 0.5 * v1
+return v1"""
+    )
+
+
 def test_a_matrix_product_is_three_loops():
     assert (
         text_of("matrix_product", 50)

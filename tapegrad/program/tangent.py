@@ -106,7 +106,7 @@ class _Tangent:
                     yield replace(joined, value=_with_made(moved, value, target))
             case Store(target=target, value=value) if self._activity.has(target):
                 yield statement
-                yield Store(self._element(target), self._moved(value) or ZERO)
+                yield Store(self._element(target), self._resulting(target, self._moved(value)))
             case Accumulate(target=target, value=value) if self._activity.has(target):
                 change = self._moved(value)
                 if change is not None:
@@ -116,6 +116,17 @@ class _Tangent:
                 yield statement
             case _:
                 yield statement
+
+    def _resulting(self, target: Element, moved: Value | None) -> Value:
+        """Return what a tangent is stored as, which in a result is never -0.0.
+
+        The sweeps begin every sum with zero. Tangents are only ever multiplied and added, so that
+        the sign of a zero shows nowhere but in a result.
+        """
+        is_result = self._program.region[target.region].role == "output"
+        if moved is None or not (self._program.is_strict and is_result):
+            return moved or ZERO
+        return Apply("add", (ZERO, moved), self._rules.of_sums)
 
     def _moved(self, value: Value) -> Value | None:
         return self._rules.tangent(value, self._of_leaf)
