@@ -33,6 +33,8 @@ from tapegrad.program.ir import (
     Store,
     Value,
     Variable,
+    leaves,
+    values_of,
 )
 
 I64, I32 = ir.IntType(64), ir.IntType(32)
@@ -47,6 +49,36 @@ _FLAGS: dict[Rounding, tuple[str, ...]] = {
 def whole(number: int) -> Any:
     """Return a whole number as a constant."""
     return ir.Constant(I64, number)
+
+
+def held_in_place(body: Body) -> set[Variable]:
+    """Return the variables that need no place: set once, and read in what follows there alone.
+
+    LLVM would find them too, but only after they have been written, and read, as loads and stores.
+    """
+    set_in: dict[Variable, tuple[tuple[int, bool], ...]] = {}
+    others: set[Variable] = set()
+
+    def look(body: Body, around: tuple[tuple[int, bool], ...]) -> None:
+        for statement in body:
+            for value in values_of(statement):
+                for leaf in leaves(value):
+                    if isinstance(leaf, Variable):
+                        home = set_in.get(leaf)
+                        if home is None or around[: len(home)] != home:
+                            others.add(leaf)
+            match statement:
+                case Loop(number, _, inner, backward):
+                    look(inner, (*around, (number, backward)))
+                case Compute(target):
+                    if target in set_in:
+                        others.add(target)
+                    set_in[target] = around
+                case Accumulate(Variable() as target):
+                    others.add(target)
+
+    look(body, ())
+    return set_in.keys() - others
 
 
 class Places:
@@ -112,6 +144,8 @@ class Emitter:
         begin = function.append_basic_block("begin")
         self.b = ir.IRBuilder(begin)
         self._lower = {r: Lowering(self.b, f, self._numbers) for r, f in _FLAGS.items()}
+        self._held = held_in_place(program.body)
+        self._values: dict[Variable, Any] = {}
         self._variables: dict[Any, Any] = {}
         self._tables: dict[str, Any] = {}
         self._failed = self._count("failed")
@@ -189,6 +223,8 @@ class Emitter:
     def _emit_statement(self, statement: Statement) -> None:
         known: dict[int, Any] = {}
         match statement:
+            case Compute(target=target, value=value) if target in self._held:
+                self._values[target] = self._value(value, known)
             case Compute(target=target, value=value) | Store(target=target, value=value):
                 found = self._value(value, known)
                 self._numbers.store(self.b, found, self._pointer(target))
@@ -212,6 +248,8 @@ class Emitter:
             case Constant(value=number):
                 return self._numbers.number(number)
             case Variable():
+                if value in self._held:
+                    return self._values[value]
                 return self._numbers.load(self.b, self._variable(value))
             case Element(region=region):
                 pointer = self._pointer(value)
