@@ -38,7 +38,7 @@ class Folded(NamedTuple):
     runs: dict[Item, Run]
 
 
-def fold(tape: Tape, inputs: Integers, starts: Integers) -> Folded:
+def fold(tape: Tape, inputs: Integers, starts: list[int]) -> Folded:
     """Return the repeated structure of a tape.
 
     Parameters
@@ -46,7 +46,7 @@ def fold(tape: Tape, inputs: Integers, starts: Integers) -> Folded:
     tape : Tape
     inputs : ndarray
         The inputs' slots.
-    starts : ndarray
+    starts : list of int
         Where among the inputs those of each argument begin: another's are no more of the same.
     """
     runs: dict[Item, Run] = {}
