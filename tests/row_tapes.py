@@ -29,7 +29,8 @@ def row_in_loops(op, n, is_summed=False):
     for k in range(n):
         product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
         results.append(record(inputs[k], product))
-    results.append(record(tape.constant(0.5), inputs[0]))
+    is_order = op.arity == 2 and op.domain[0] == (0.0, 0.0)
+    results.append(record(tape.constant(1.0 if is_order else 0.5), inputs[0]))
     results.append(record(inputs[1], tape.constant(2.0)))
     if is_summed:
         total = tape.constant(0.0)
