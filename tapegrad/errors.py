@@ -56,6 +56,14 @@ class InvalidTapeError(TapegradError, ValueError):
     """A tape breaks one of the invariants that `check` states."""
 
 
+class InvalidProgramError(TapegradError, ValueError):
+    """A program breaks one of the invariants that `check` states."""
+
+
+class ProgramFileError(TapegradError, ValueError):
+    """A file is no program as it was saved: another kind, another version, or damaged."""
+
+
 class UnhashableError(TapegradError, TypeError):
     """An active number was used as a dictionary key or a member of a set."""
 

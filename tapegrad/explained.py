@@ -23,7 +23,7 @@ from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
-    from tapegrad.native.program import NativeProgram
+    from tapegrad.codegen.compiled_tape import CompiledTape
     from tapegrad.passes import Step
     from tapegrad.roll import Rolled
 
@@ -42,7 +42,7 @@ class Explanation:
         What each pass would remove.
     rolled : Rolled
         The loops found.
-    native : NativeProgram or None
+    native : CompiledTape or None
     obstacle : str
         Why there is no machine code, if so.
     seconds : dict of float
@@ -53,13 +53,20 @@ class Explanation:
     tape: Tape
     steps: list[Step]
     rolled: Rolled
-    native: NativeProgram | None
+    native: CompiledTape | None
     obstacle: str
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         tier = "swept" if self.native is None else "compiled"
         return f"<Explanation of {self.name}: {self.rolled.n_records:,} records, {tier}>"
+
+    @property
+    def adjoint(self) -> str:
+        """What machine code of the gradient runs, as loops; nothing where there is none."""
+        from tapegrad.program.text import text
+
+        return "" if self.native is None else text(self.native.reverse.program)
 
     def lines(self) -> list[tuple[str, str]]:
         """Return what there is to say, by heading."""
@@ -78,13 +85,15 @@ class Explanation:
         if program is None:
             lines.append(("loops", "none found"))
         else:
-            n_loops = len(program.blocks) - 1
-            lines.append(("loops", f"{n_loops:,} found, {len(program.records):,} records in them "
+            lines.append(("loops", f"{len(program.loops):,} found, {self.rolled.n_lines:,} "
+                          "records in them "
                           "and outside; print(tape.rolled()) shows them"))  # fmt: skip
         if self.native is None:
             lines.append(("compiled", f"no: {self.obstacle}"))
         else:
-            lines.append(("compiled", f"{_time(self.seconds['roll'])} to find the loops, "
+            is_simplified = self.native.compiled is not tape
+            lines.append(("compiled", f"{'simplified, ' if is_simplified else 'as recorded, '}"
+                          f"{_time(self.seconds['roll'])} to find the loops, "
                           f"{_time(self.seconds['compile'])} for machine code, "
                           f"{_bytes(self.native.memory_bytes)} kept in a call"))  # fmt: skip
         unit = self.seconds.get("function")
@@ -128,7 +137,7 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     <lambda>
       recorded ... 199 records, 100 inputs, 1 outputs, 0 guards...
     """
-    from tapegrad.native.program import NativeProgram
+    from tapegrad.codegen.compiled_tape import CompiledTape
     from tapegrad.passes import report
     from tapegrad.roll import rolled
 
@@ -149,7 +158,7 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     native, code, obstacle = None, None, ""
     try:
         with failures_refused():
-            native = NativeProgram(tape)
+            native = CompiledTape(tape)
             code = native.reverse
     except NotCompilableError as error:
         native, obstacle = None, str(error)

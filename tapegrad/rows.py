@@ -60,6 +60,14 @@ def is_inline(name: str) -> bool:
     return True
 
 
+_COSTLY = ("exp", "log", "sin", "cos", "pow", "special.", "math.", "%", "//")
+
+
+def is_costly(op: Op) -> bool:
+    """Whether computing an operation again costs more than a load and a store."""
+    return any(sign in op.value for sign in _COSTLY) and not op.value.startswith("math.sqrt")
+
+
 class RowEmitter(ABC):
     """Emits values and partial derivatives at a builder's place.
 
@@ -68,11 +76,15 @@ class RowEmitter(ABC):
     builder : IRBuilder
     flags : tuple of str
         Fast-math flags of every arithmetic instruction.
+    kind : Type
+        What numbers are.
     """
 
-    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = ()) -> None:
+    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
+                 kind: Any = F64) -> None:  # fmt: skip
         self.builder = builder
         self.flags = flags
+        self.kind = kind
 
     @abstractmethod
     def call(self, op: Op, operands: list[Any]) -> Any:
@@ -80,7 +92,7 @@ class RowEmitter(ABC):
 
     def number(self, value: float) -> Any:
         """Return a number as a constant."""
-        return ir.Constant(F64, value)
+        return ir.Constant(self.kind, value)
 
     def value(self, op: Op, operands: list[Any]) -> Any:
         """Emit an operation's value."""
@@ -149,7 +161,7 @@ class RowEmitter(ABC):
 
     def _emit_Compare(self, node: ast.Compare, scope: dict[str, Any]) -> Any:  # noqa: N802
         left, right = self._emit(node.left, scope), self._emit(node.comparators[0], scope)
-        if left.type != F64 and right.type != F64:
+        if left.type != self.kind and right.type != self.kind:
             return self.builder.icmp_unsigned("!=", left, right)
         if isinstance(node.ops[0], ast.NotEq):
             return self.builder.fcmp_unordered("!=", self._as_float(left), self._as_float(right))
@@ -170,9 +182,9 @@ class RowEmitter(ABC):
         operands = [self._as_float(self._emit(argument, scope)) for argument in node.args]
         if name not in _INTRINSICS:
             return self.value(BY_NAME[name], operands)
-        kind = ir.FunctionType(F64, [F64] * len(operands))
-        function = self.builder.module.declare_intrinsic(_INTRINSICS[name], [F64], kind)
+        kind = ir.FunctionType(self.kind, [self.kind] * len(operands))
+        function = self.builder.module.declare_intrinsic(_INTRINSICS[name], [self.kind], kind)
         return self.builder.call(function, operands)
 
     def _as_float(self, value: Any) -> Any:
-        return value if value.type == F64 else self.builder.uitofp(value, F64)
+        return value if value.type == self.kind else self.builder.uitofp(value, self.kind)

@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from program_drafts import program, put
 
 import tapegrad as tg
 from tapegrad import columns, errors
 from tapegrad import tape as tapes
 from tapegrad.function.recorded import MOST_RECORDINGS
+from tapegrad.program.check import check
+from tapegrad.program.io import load
 from tapegrad.tape import Tape
 from tapegrad.testing import GradientMismatchError, check_grads
 
@@ -117,6 +120,9 @@ CASES = {
     "thread": (in_another_thread, errors.OtherThreadError, ["test_errors.py:", "`map` in place"]),
     "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
+    "invalid program": (lambda: check(program(put("v", "w"))), errors.InvalidProgramError,
+                        ["'w' is read before", "> v = w"]),
+    "file": (lambda: load(__file__), errors.ProgramFileError, ["test_errors.py", "to `save`"]),
     "hash": (lambda: tg.grad(lambda x: {x: x}[x])(1.0), errors.UnhashableError, ["int(x)"]),
     "hash of an array": (lambda: tg.grad(lambda x: hash(x) * x)(np.ones(2)),
                          errors.UnhashableError, ["dictionary"]),
@@ -141,6 +147,7 @@ EXPECTED = {
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
     "OtherThreadError": RuntimeError,
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
+    "InvalidProgramError": ValueError, "ProgramFileError": ValueError,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import os, signal, threading, warnings
 import numpy as np, tapegrad as tg
 from numba import njit
 from tapegrad.function import tiers
-from tapegrad.native.engine import MachineCode
+from tapegrad.codegen.engine import MachineCode
 warnings.simplefilter("ignore")
 tiers.SECONDS_TO_COMPILE = tiers.SECONDS_TO_ROLL = 0.0
 x = np.linspace(0.5, 1.0, 20)

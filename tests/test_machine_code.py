@@ -10,8 +10,10 @@ import threading
 import numpy as np
 import pytest
 from numba import njit
+from rolled_programs import KNOWN, point_of
 
 import tapegrad as tg
+from tapegrad.codegen import compiled_tape
 from tapegrad.errors import (
     CompilationWarning,
     NotCompilableError,
@@ -19,7 +21,7 @@ from tapegrad.errors import (
     UnsupportedFunctionError,
 )
 from tapegrad.function import tiers
-from tapegrad.native import program
+from tapegrad.passes import simplified
 
 
 def chain(x):
@@ -98,7 +100,7 @@ def test_other_words_are_refused():
 
 
 def test_what_is_long_and_in_no_loops_keeps_the_sweeps(monkeypatch):
-    monkeypatch.setattr(program, "MOST_RECORDS", 3)
+    monkeypatch.setattr(compiled_tape, "MOST_RECORDS", 3)
     gradient = tg.value_and_grad(chain, compile="now")
     for _ in range(3):
         assert gradient(X)[0] == swept(chain, X)[0]
@@ -111,7 +113,7 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
     def broken(*args):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr(program, "NativeProgram", broken)
+    monkeypatch.setattr(compiled_tape, "CompiledTape", broken)
     monkeypatch.setattr(tiers, "SECONDS_TO_COMPILE", 0.0)
     monkeypatch.setattr(tiers, "SECONDS_TO_ROLL", 0.0)
     gradient = tg.value_and_grad(chain)
@@ -334,14 +336,39 @@ def test_explain_says_what_was_recorded_found_and_compiled():
         assert any(line.strip().startswith(start) for line in lines), start
     assert "1 found" in text.getvalue()
     assert str(found.rolled).count("for i in range(39):") == 1
+    assert found.adjoint.count("for i in range(39):") == 1
+    assert found.adjoint.count("for i in reversed(range(39)):") == 1
 
 
 def test_explain_takes_derivatives_and_what_cannot_be_compiled(monkeypatch):
-    monkeypatch.setattr(program, "MOST_RECORDS", 3)
+    monkeypatch.setattr(compiled_tape, "MOST_RECORDS", 3)
     text = io.StringIO()
     found = tg.explain(tg.grad(chain), X, file=text)
     assert "The sweeps go on" in text.getvalue()
     assert found.native is None
+    assert found.adjoint == ""
+
+
+def test_what_is_computed_twice_is_compiled_once_but_for_the_bits_of_the_sweeps():
+    gradient = tg.grad(lambda x: chain(x) * chain(x), compile="never")
+    expected = gradient(X)
+    tape = gradient.recorded.recordings[0].tape
+    simple, strict = (compiled_tape.CompiledTape(tape, s) for s in (False, True))
+    assert len(simple.compiled) < 0.6 * len(tape)
+    assert strict.compiled is tape
+    for native in (simple, strict):
+        ok, _, found = native.pullback(X, np.ones(1))
+        assert ok
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_what_would_have_to_be_kept_in_memory_is_computed_twice():
+    function, _, (_, size) = KNOWN["paths"]
+    gradient = tg.grad(function, compile="never")
+    gradient(point_of("paths", size))
+    tape = gradient.recorded.recordings[0].tape
+    assert len(simplified(tape)) < 0.8 * len(tape)
+    assert compiled_tape.CompiledTape(tape).compiled is tape
 
 
 def test_a_tape_simplified_and_rolled():
@@ -357,6 +384,7 @@ def test_a_forked_process_compiles_on_its_own():
     code = """
 import os, numpy as np, tapegrad as tg
 from tapegrad.function import tiers
+from tapegrad.passes import simplified
 tiers.SECONDS_TO_COMPILE = tiers.SECONDS_TO_ROLL = 0.0
 def f(x):
     total = 0.0

@@ -19,7 +19,7 @@ MOST_KILOBYTES = 16
 def test_compiling_leaves_nothing_behind():
     code = """
 import resource, sys
-from tapegrad.native.engine import MachineCode
+from tapegrad.codegen.engine import MachineCode
 source = "define i64 @f(double* %x) {\\n  %y = load double, double* %x\\n  ret i64 0\\n}"
 unit = 1 if sys.platform != "darwin" else 1024
 def peak():

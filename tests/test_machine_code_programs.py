@@ -1,12 +1,18 @@
 """Programs of loops that were once hard to roll, to try or to compute to the last bit."""
 
-import math
-
 import numpy as np
 import pytest
+from hard_programs import (
+    HARD,
+    UP_TO_ONE,
+    bukin,
+    root_below_a_maximum,
+    root_times_zero,
+    triangles_that_are_thrown_away,
+)
 
 import tapegrad as tg
-from tapegrad.native.program import NativeProgram
+from tapegrad.codegen.compiled_tape import CompiledTape
 
 
 def recorded(function, x):
@@ -24,7 +30,7 @@ def check(function, x, value=None):
     product = tg.hvp(function, compile="never")(x, v)
     tangent = tg.jvp(function, (x,), (v,))[1]
     for strict in (True, False):
-        native = NativeProgram(tape, strict)
+        native = CompiledTape(tape, strict)
         compare = np.testing.assert_array_equal if strict else _assert_close
         ok, outputs, found = native.pullback(x, np.ones(1))
         assert ok
@@ -46,30 +52,10 @@ def _assert_close(found, expected):
 # --- rolling -----------------------------------------------------------------------------------
 
 
-def option_on_a_tree(x):
-    up, down, q = x
-    values = [1.0 - up**j * down ** (20 - j) for j in range(21)]
-    for i in range(19, -1, -1):
-        values = [
-            max(q * values[j + 1] + (1.0 - q) * values[j], 1.0 - up**j * down ** (i - j))
-            for j in range(i + 1)
-        ]
-    return values[0]
-
-
 def test_rows_that_become_shorter_until_loops_are_written_out():
-    check(option_on_a_tree, np.array([1.05, 0.95, 0.5]))
-    check(option_on_a_tree, np.array([1.06, 0.93, 0.55]))
-
-
-def triangles_that_are_thrown_away(x):
-    a = np.ones(5) * x[3]
-    for i in range(31):
-        for j in range(5):
-            for k in range(j + 1):
-                max(a[k] - 0.25, 0.0) * 0.5
-        a[1] = math.sin(i % 5 * a[0])
-    return a[1]
+    function, points = HARD["option_on_a_tree"]
+    for x in points:
+        check(function, np.array(x))
 
 
 def test_inner_loops_that_end_what_an_outer_one_takes_in():
@@ -80,88 +66,29 @@ def test_inner_loops_that_end_what_an_outer_one_takes_in():
 # --- NaN where nothing depends on it -----------------------------------------------------------
 
 
-def nan_that_nothing_reads(x):
-    total = 0.0
-    for k in range(30):
-        math.sin(math.nan + x[k])
-        total += x[k] ** 2
-    return total
-
-
-def nan_that_a_branch_reads(x):
-    total = 0.0
-    for k in range(30):
-        if math.sqrt(x[k] - 1.0) > 0.5:
-            total += x[k]
-        total += x[k] ** 2
-    return total
-
-
-def nan_that_is_not_chosen(x):
-    total = 0.0
-    for k in range(30):
-        logarithm = math.log(x[k] - 1.0)
-        total += np.where(x[k] > 1.0, logarithm, x[k] ** 2)
-    return total
-
-
-def nan_that_is_carried_on(x):
-    total = carried = 0.0
-    for k in range(30):
-        carried = carried * 0.5 + math.sqrt(x[k] - 1.0)
-        total += np.where(x[k] > 1.0, carried, x[k] ** 2)
-    return total
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        nan_that_nothing_reads,
-        nan_that_a_branch_reads,
-        nan_that_is_not_chosen,
-        nan_that_is_carried_on,
-    ],
-)
-def test_nan_that_no_output_depends_on(function):
-    x = np.linspace(0.0, 0.9, 30)
+@pytest.mark.parametrize("name", [name for name in HARD if name.startswith("nan")])
+def test_nan_that_no_output_depends_on(name):
+    function, x = HARD[name][0], UP_TO_ONE
     (value, gradient), _ = recorded(function, x)
     assert value == pytest.approx(np.sum(x**2), rel=1e-14)
     np.testing.assert_array_equal(gradient, 2.0 * x)
     check(function, x)
 
 
-def root_times_zero(x):
-    total = 0.0
-    for k in range(30):
-        total += np.sqrt(x[k]) * (x[29 - k] * 0.0)
-    return total
-
-
-def root_below_a_maximum(x):
-    total = 0.0
-    for k in range(30):
-        total += np.maximum(1.0, np.sqrt(x[k])) * x[k]
-    return total
-
-
 @pytest.mark.parametrize(
     ("function", "slope"), [(root_times_zero, 0.0), (root_below_a_maximum, 1.0)]
 )
 def test_an_infinite_partial_times_an_adjoint_of_zero_where_it_was_recorded(function, slope):
-    x = np.linspace(0.0, 0.9, 30)
+    x = UP_TO_ONE
     (_, expected), tape = recorded(function, x)
     np.testing.assert_array_equal(expected, slope)
     for strict in (True, False):
-        ok, _, gradient = NativeProgram(tape, strict).pullback(x, np.ones(1))
+        ok, _, gradient = CompiledTape(tape, strict).pullback(x, np.ones(1))
         assert ok
         np.testing.assert_array_equal(gradient, slope)
 
 
 # --- the value's bits --------------------------------------------------------------------------
-
-
-def bukin(x):
-    return 100.0 * np.sqrt(np.abs(x[1] - 0.01 * x[0] ** 2)) + 0.01 * np.abs(x[0] + 10.0)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -186,7 +113,7 @@ def test_values_in_loops_and_in_tangents_have_their_own_bits():
 
     for x in np.random.default_rng(1).uniform(0.1, 1.0, (5, 3)):
         _, tape = recorded(steps, x)
-        native = NativeProgram(tape)
+        native = CompiledTape(tape)
         for ok, value, _ in (
             native.pullback(x, np.ones(1)),
             native.pushforward(x, np.ones(3)),

@@ -1,23 +1,16 @@
 """Machine code against the sweeps: to the bit in strict mode, nearly so otherwise."""
 
-import itertools
 import threading
 
 import numpy as np
 import pytest
 from programs import PROGRAMS
 from rolled_programs import KNOWN, point_of, random_program
+from row_tapes import CHEAP, ROWS, edges_of, point_in_domain, row_at_pairs, row_in_loops
 
 import tapegrad as tg
-from tapegrad.errors import NotCompilableError
-from tapegrad.native.program import NativeProgram
-from tapegrad.ops import CODE, OPS
+from tapegrad.codegen.compiled_tape import CompiledTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
-
-EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, 5e-324, 1e308, np.inf, -np.inf, np.nan]
-FINITE = [x for x in EDGES if np.isfinite(x)]
-ROWS = [op for op in OPS if op.arity]
 
 
 def tape_of(function, *args):
@@ -37,8 +30,12 @@ def swept(tape, kind, inputs, vector):
     return failed, outputs, products
 
 
-def compare(tape, native, inputs, seed=0, fails=False):
-    """Compare both products at a point with those of the sweeps."""
+def compare(tape, native, inputs, seed=0, fails=False, most=None):
+    """Compare both products at a point with those of the sweeps.
+
+    `most` says of how many products, the last ones, machine code may make a NaN where the sweeps
+    don't; by default that's all.
+    """
     rng = np.random.default_rng(seed)
     for kind, length in (("pullback", len(tape.outputs)), ("pushforward", len(tape.inputs))):
         # So small that what is fused and what isn't overflow at the same places.
@@ -52,6 +49,9 @@ def compare(tape, native, inputs, seed=0, fails=False):
         # Where there is a NaN the sweeps are asked; what is none in both, and the outputs, hold.
         assert not np.isnan(found).any() if ok else not np.isfinite(found).all()
         if not ok:
+            missed = np.flatnonzero(np.isnan(found) & ~np.isnan(products))
+            allowed = len(products) if most is None else most[kind]
+            assert np.all(missed >= len(products) - allowed)
             found = np.where(np.isnan(found) | np.isnan(products), products, found)
         if native.strict:
             np.testing.assert_array_equal(bits(ours), bits(outputs))
@@ -69,38 +69,10 @@ def bits(numbers):
 
 
 def both(tape):
-    return [NativeProgram(tape, strict=strict) for strict in (True, False)]
+    return [CompiledTape(tape, strict=strict) for strict in (True, False)]
 
 
 # --- every operation ---------------------------------------------------------------------------
-
-
-def row_in_loops(op, n):
-    """Return a tape of an operation on inputs, in a loop, in a nest and outside of both."""
-    tape = Tape()
-    inputs = tape.input_block(np.full(2 * n, 0.5)).tolist()
-    code = op.code
-
-    def record(x, y):
-        return tape.append(code, x, y if op.arity == 2 else 0, 0.5)  # a replay fills in values
-
-    results = [record(inputs[k], inputs[n + k]) for k in range(n)]
-    for k in range(n):
-        product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
-        results.append(record(inputs[k], product))
-    results.append(record(tape.constant(0.5), inputs[0]))
-    results.append(record(inputs[1], tape.constant(2.0)))
-    tape.end(results)
-    return tape
-
-
-def points_of(op, n):
-    rng = np.random.default_rng(op.code)
-    sides = [rng.uniform(*op.domain[k % len(op.domain)], n) for k in range(2)]
-    if op.name in ("powi", "polygamma", "scaled_erfc", "exponential_moment", "iv", "ive"):
-        order = 1 if op.name == "powi" else 0
-        sides[order] = np.floor(1.0 + 3.0 * rng.random(n))
-    yield np.concatenate(sides)
 
 
 @pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
@@ -108,34 +80,22 @@ def test_a_row_in_a_loop_and_outside(op):
     n = 6
     tape = row_in_loops(op, n)
     for native in both(tape):
-        assert len(native.program.records) < 4 + 2 * 3
-        for point in points_of(op, n):
-            compare(tape, native, point)
-
-
-CHEAP = [op for op in ROWS if "special" not in op.value]
-
-
-def row_at_pairs(op, n):
-    """Return a tape of an operation on inputs and beside constants; no lane meets another."""
-    tape = Tape()
-    inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n)
-    x, y = inputs.tolist() if op.arity == 2 else (inputs[0].tolist(), [0] * n)
-    results = [tape.append(op.code, a, b, 0.5) for a, b in zip(x, y, strict=True)]
-    if op.arity == 2:
-        fixed = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(fixed, y, strict=True)]
-        results += [tape.append(op.code, a, b, 0.5) for a, b in zip(x, fixed, strict=True)]
-    tape.end(results)
-    return tape
+        assert native.n_lines < 4 + 2 * 3
+        compare(tape, native, point_in_domain(op, n))
 
 
 @pytest.mark.parametrize("op", CHEAP, ids=lambda op: op.name)
 def test_a_row_at_edge_values(op):
-    pairs = np.array(list(itertools.product(EDGES, repeat=op.arity))).T
-    tape = row_at_pairs(op, pairs.shape[1])
+    point = edges_of(op)
+    n = len(point) // op.arity
+    tape = row_at_pairs(op, n)
+    # Where one loop has active and passive operands, the partial by a passive one is computed too.
+    most = {"pullback": 0, "pushforward": len(tape.outputs) - n}
     for native in both(tape):
-        compare(tape, native, pairs.ravel())
+        compare(tape, native, point, most=most)
+    for place in range(op.arity if op.arity == 2 else 0):
+        tape = row_at_pairs(op, n, [place])
+        compare(tape, CompiledTape(tape, True), point, most={"pullback": 0, "pushforward": 0})
 
 
 # --- programs ----------------------------------------------------------------------------------
@@ -182,7 +142,7 @@ def test_a_hessian_product_is_the_tangent_of_the_gradient(name):
     x = point_of(name, sizes[0])
     v = np.cos(np.arange(len(x)))
     for strict in (True, False):
-        native = NativeProgram(tape_of(function, x), strict)
+        native = CompiledTape(tape_of(function, x), strict)
         ok, _, product = native.hessian_product(x, v)
         assert ok
         expected = tg.hvp(function, compile="never")(x, v)
@@ -206,7 +166,7 @@ def test_a_guard_that_flips_in_any_iteration_is_noticed(place):
     flipped = x.copy()
     flipped[place] = 0.5
     for native in both(tape):
-        assert len(native.program.records) == 3
+        assert native.n_lines == 3
         compare(tape, native, x)
         compare(tape, native, flipped, fails=True)
         compare(tape, native, x)
@@ -241,7 +201,7 @@ def test_threads_in_one_program():
     function, _, (_, size) = KNOWN["predator_prey"]
     x = point_of("predator_prey", size)
     tape = tape_of(function, x)
-    native = NativeProgram(tape, strict=True)
+    native = CompiledTape(tape, strict=True)
     points = [x * (1.0 + 0.01 * k) for k in range(6)]
     expected = [native.pullback(point, np.ones(1))[2] for point in points]
     found = [[] for _ in points]
@@ -256,33 +216,3 @@ def test_threads_in_one_program():
         thread.join()
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, np.broadcast_to(theirs, (300, len(x))))
-
-
-# --- trials ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["reverse", "tangent", "product"])
-def test_code_that_disagrees_with_the_sweeps_is_not_used(kind):
-    x = point_of("pairs", 24)
-    native = NativeProgram(tape_of(KNOWN["pairs"][0], x))
-    native.program.records[2].operands[1] = native.program.records[2].operands[0]
-    native.program.records[0].operands.reverse()
-    native.program.records[3].operands[0] = native.program.records[0].operands[0]
-    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
-        getattr(native, kind)
-
-
-def test_code_that_reads_what_nobody_wrote_is_not_used():
-    x = point_of("triangular_solve", 100)
-    native = NativeProgram(tape_of(KNOWN["triangular_solve"][0], x))
-    (leaf,) = native.layout.addressed
-    del native.layout.base[leaf]
-    native.layout.base[leaf] = native.layout.length
-    native.layout.length += 1000
-    reads = [o for r in native.program.records for o in r.operands if hasattr(o, "maker")]
-    for operand in reads:
-        if operand.maker == leaf:
-            operand.address.base += 50
-            operand.address.table = None
-    with pytest.raises(NotCompilableError, match="differs from the sweeps"):
-        _ = native.reverse

@@ -12,9 +12,9 @@ import pytest
 
 import tapegrad as tg
 from tapegrad import progress
+from tapegrad.codegen import compiled_tape
 from tapegrad.errors import NotCompilableError
 from tapegrad.function import tiers
-from tapegrad.native import program
 
 FACTOR = 2.0
 
@@ -175,7 +175,7 @@ def test_the_log_says_what_is_compiled_and_what_is_refused_and_why(caplog, monke
         assert "s of them for LLVM" in compiled[0]
         assert " records in 2 loops" in compiled[0]
 
-        monkeypatch.setattr(program, "MOST_RECORDS", 2)
+        monkeypatch.setattr(compiled_tape, "MOST_RECORDS", 2)
         with pytest.raises(NotCompilableError) as caught:
             tg.value_and_grad(energy).compiled(x)
     refused = [m for m in messages(caplog) if "can't be compiled" in m]

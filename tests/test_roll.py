@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
+from program_interpreter import Machine, as_swept
 from rolled_programs import KNOWN, point_of, random_program
-from rows_in_python import row
 
 import tapegrad as tg
-from tapegrad.ops import OPS
-from tapegrad.roll import loops_of, nest
+from tapegrad.program.check import check
+from tapegrad.roll import loops_of, nest, program_of
 from tapegrad.roll.nest import Loop
-from tapegrad.roll.operands import program_of
-from tapegrad.roll.program import Carried, Constant, Data, Latest, Memory
 
 
 def tape_of(function, x):
@@ -59,6 +57,28 @@ for i in range(11):
         v5 = 1 / v4
         v6 = v6 + v5
 return v6"""
+    )
+
+
+def test_loops_that_follow_each_other_and_read_otherwise_stay_two():
+    def function(x):
+        y = x[0]
+        for _ in range(50):
+            y = y * y
+        for _ in range(50):
+            y = 0.5 * y
+        return y
+
+    assert (
+        str(tape_of(function, np.array([0.5])).rolled())
+        == """\
+v0 = x[0]
+for i in range(50):
+    v0 = v0 * v0
+v1 = v0
+for i in range(50):
+    v1 = 0.5 * v1
+return v1"""
     )
 
 
@@ -141,63 +161,18 @@ def slots_in_order(loop, run, taken):
                 yield int(node.slots[position])
 
 
-def values_of(tape, program, inputs):
-    """Run a program in Python; return the value of each slot it made."""
-    made = [[] for _ in program.records]
-    iteration, step = [0] * len(program.blocks), [0] * len(program.blocks)
-    variable, carried = {}, {}
-    slots = dict(zip(tape.inputs.tolist(), inputs, strict=True))
-
-    def at_level(block, level):
-        while program.blocks[block].level > level:
-            block = program.blocks[block].parent
-        return block
-
-    def place(address, block):
-        found = address.base
-        if address.table is not None:
-            found = int(address.table[iteration[at_level(block, address.level)]])
-        return found + sum(n * step[at_level(block, level)] for level, n in address.strides.items())
-
-    def read(operand, block):
-        if isinstance(operand, Constant):
-            return operand.value
-        if isinstance(operand, Data):
-            return operand.values[iteration[at_level(block, operand.level)]]
-        if isinstance(operand, Latest):
-            return variable[operand.leaf]
-        if isinstance(operand, Carried):
-            return carried[operand.carry]
-        assert isinstance(operand, Memory)
-        where = place(operand.address, block)
-        if operand.maker is None:
-            return slots[where] if where > 0 else tape.constants[~where] if where else 0.0
-        return inputs[where] if operand.maker < 0 else made[operand.maker][where]
-
-    def run(block):
-        for number, carry in enumerate(program.carries):
-            if carry.block == block and carry.leaf in variable:
-                carried[number] = variable[carry.leaf]
-        for kind, number in program.blocks[block].body:
-            if kind == "leaf":
-                record = program.records[number]
-                operands = [read(operand, block) for operand in record.operands]
-                value = row(OPS[record.leaf.op].name)(*map(np.float64, operands))
-                for guard in record.guards:
-                    assert read(guard, block) == value
-                slots[int(record.leaf.slots[len(made[number])])] = value
-                made[number].append(value)
-                variable[number] = value
-                continue
-            starts = [start for start in program.starts if start.top == number]
-            variable.update({start.leaf: read(start.operand, block) for start in starts})
-            for k in range(int(program.blocks[number].loop.counts[iteration[block]])):
-                step[number] = k
-                run(number)
-                iteration[number] += 1
-        return slots
-
-    return run(0), [read(output, 0) for output in program.outputs]
+def values_made(root, program, inputs):
+    """Run a program in Python; return what each leaf made, and the results."""
+    machine = Machine(program, {"x": inputs}, as_swept)
+    machine.run(program.body, ())
+    assert machine.holds
+    loops = [(None, root)] + [(k + 1, loop) for k, loop in enumerate(root.loops())]
+    inner = {id(n): k for k, loop in loops for n in loop.body if not isinstance(n, Loop)}
+    for number, leaf in enumerate(root.leaves()):
+        made = machine.made[f"v{number}", inner[id(leaf)]]
+        assert list(made) == list(range(len(leaf.slots)))
+        yield leaf.slots, list(made.values())
+    yield "y", machine.memory["y"]
 
 
 @pytest.mark.parametrize("written_out", [False, True])
@@ -218,11 +193,13 @@ def assert_nest_runs(tape, written_out):
     root = loops_of(tape, written_out)
     expected = [k for k in range(1, len(tape)) if k not in set(tape.inputs.tolist())]
     assert list(slots_in_order(root, 0, {})) == expected
-    for ordered in (False, True):
-        slots, outputs = values_of(tape, program_of(tape, root, ordered), tape.value[tape.inputs])
-        found = [slots[slot] for slot in expected]
-        np.testing.assert_allclose(found, tape.value[expected], rtol=1e-13)
-        assert outputs == pytest.approx([tape.value[tape.outputs[0]]], rel=1e-13)
+    for is_strict in (False, True):
+        program = program_of(tape, root, is_strict)
+        check(program, stored=True)
+        *made, (_, results) = values_made(root, program, tape.value[tape.inputs])
+        for slots, values in made:
+            np.testing.assert_allclose(values, tape.value[slots], rtol=1e-13)
+        assert results == pytest.approx([tape.value[tape.outputs[0]]], rel=1e-13)
 
 
 # --- edges -------------------------------------------------------------------------------------

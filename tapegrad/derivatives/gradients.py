@@ -35,8 +35,8 @@ from tapegrad.replay.programs import float_gradient
 from tapegrad.tree import LEAF, Structure
 
 if TYPE_CHECKING:
+    from tapegrad.codegen.compiled_tape import Code
     from tapegrad.derivatives.machine import MachineGradient
-    from tapegrad.native.program import Code
 
 
 X = TypeVar("X")

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.codegen.calling import gradient
+from tapegrad.codegen.compiled_tape import Code
 from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.points import leaf
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
 from tapegrad.jit import jit
-from tapegrad.native.calling import gradient
-from tapegrad.native.program import Code
 
 Vector = npt.NDArray[np.float64]
 
@@ -65,9 +65,9 @@ class MachineGradient:
         Of the machine code, `int64_t f(double *inputs, double *seed, double *memory, double
         *value, double *products)`: fills the value and as many products as there are inputs,
         `seed` being 1.0. It returns 0 if all is well; otherwise the function goes another way
-        at this point, or a product is NaN. `memory` holds `memory_length` numbers, and begins
-        with `constants`. Several threads may call it, each with memory of its own. Once asked
-        for, it holds as long as the process lives.
+        at this point, or a product is NaN. `memory` holds `memory_length` numbers. Several
+        threads may call it, each with memory of its own. Once asked for, it holds as long as the
+        process lives.
     """
 
     def __init__(self, recording: Recording, code: Code, options: Options, name: str,
@@ -100,11 +100,6 @@ class MachineGradient:
     def memory_length(self) -> int:
         """How many numbers one call's memory holds."""
         return self._code.length
-
-    @property
-    def constants(self) -> Vector:
-        """What that memory begins with."""
-        return self._code.constants
 
     @property
     def address(self) -> int:
@@ -155,16 +150,13 @@ class MachineGradient:
         self._refuse_taps("njit")
         address, length = self.address, self.memory_length
         start, stop, size = self._start, self._stop, len(self._inputs)
-        template, constants = self._inputs, np.append(self.constants, 0.0)
-        n_constants = len(self.constants)
+        template = self._inputs
 
         @jit
         def value_and_gradient(x, out):
             if x.size != stop - start or out.size != stop - start:
                 raise ValueError("x or out has not the size that this was compiled for")
             memory = np.empty(length + 2)
-            for k in range(n_constants):
-                memory[k] = constants[k]
             memory[length] = 1.0
             if stop - start == size:
                 status, value = gradient(address, x, memory, out)

@@ -91,14 +91,7 @@ class Graph:
         n = len(self._tape)
         if n - 1 <= self._limit:
             return Folded([(slot, slot + 1) for slot in range(1, n)], {})
-        is_square = self._operands[0] == self._operands[1]
-        kind = 4 * self._tape.op.astype(np.int64) + 2 * is_square + (self._guards > 0)
-        # Another argument's inputs are no more of the same.
-        places = np.arange(len(self._input_slots))
-        leaf = np.searchsorted(self._inputs.starts, places, "right")
-        kind[self._input_slots] -= 4 * len(OPS) * leaf
-        is_input = (self._operands > 0) & (self._tape.op[self._operands] == INPUT)
-        return fold(kind, np.where(is_input, 0, self._operands))
+        return fold(self._tape, self._input_slots, self._inputs.starts[1:])
 
     def _draw(self, parts: list[Part], place: Place) -> None:
         for part in parts:

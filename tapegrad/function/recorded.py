@@ -30,7 +30,7 @@ from tapegrad.libraries import frames_to_user
 from tapegrad.record.interception import original_of
 
 if TYPE_CHECKING:
-    from tapegrad.native.program import Code
+    from tapegrad.codegen.compiled_tape import Code
 
 logger = logging.getLogger("tapegrad")
 

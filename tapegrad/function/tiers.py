@@ -18,7 +18,7 @@ from tapegrad.progress import progress
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
-    from tapegrad.native.program import Code, NativeProgram
+    from tapegrad.codegen.compiled_tape import Code, CompiledTape
 
 logger = logging.getLogger("tapegrad")
 
@@ -97,7 +97,7 @@ class Tiers:
         self._codes: dict[str, Code] = {}
         self._jobs: dict[Kind, Job] = {}
         self._work: dict[str, float] = {}
-        self.program: NativeProgram | None = None
+        self.program: CompiledTape | None = None
         self.reason = "it must never be compiled" if options.compile == "never" else ""
         self._failure: NotCompilableError | None = None
 
@@ -155,15 +155,14 @@ class Tiers:
             raise
 
     def _made(self, kind: Kind) -> Code:
-        from tapegrad.native.program import NativeProgram  # a tenth of a second, not for all
+        from tapegrad.codegen.compiled_tape import CompiledTape  # a tenth of a second, not for all
 
         tape, name = self._tape, self._name
         begin = time.perf_counter()
         if self.program is None:
             with progress.of(lambda: f"finding loops in the {len(tape):,} records of {name}"):
-                self.program = NativeProgram(tape, self._options.strict)
-        program = self.program.program
-        size = f"{len(program.records):,} records in {len(program.blocks) - 1:,} loops"
+                self.program = CompiledTape(tape, self._options.strict)
+        size = f"{self.program.n_lines:,} records in {len(self.program.program.loops):,} loops"
         with progress.of(lambda: f"compiling {_WHAT[kind]} of {name}, {size}"):
             code: Code = getattr(self.program, kind)
         logger.info(

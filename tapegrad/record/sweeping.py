@@ -13,6 +13,7 @@ from tapegrad.memory import data, records, slots
 from tapegrad.ops import CODE
 from tapegrad.record import scans, templates
 from tapegrad.record.appending import room_for
+from tapegrad.record.elementwise import with_constants
 from tapegrad.record.expansion import MOST_RECORDS, forward, reverse, tangent
 from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.replay.programs import workspace_length
@@ -127,3 +128,16 @@ class ActiveSweep:
         tangents[self._first + inner.inputs] = directions
         self._run(_tangent_kernel, tangents, *templates.places())
         return tangents[self._first + inner.outputs]
+
+
+def recorded_gradient(tape: Tape) -> Tape:
+    """Return a tape whose outputs are the gradient of the sum of a finished tape's outputs."""
+    outer = Tape()
+    inputs = np.zeros(len(tape.inputs), ACTIVE)
+    inputs["value"] = tape.value[tape.inputs]
+    inputs["slot"], inputs["tape"] = outer.input_block(inputs["value"].copy()), outer.address
+    seeds = np.zeros(len(tape.outputs), ACTIVE)
+    seeds["value"] = 1.0
+    gradient = with_constants(outer, ActiveSweep(tape, outer, inputs).pullback(seeds))
+    outer.end(gradient["slot"].astype(np.int32))
+    return outer

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tapegrad.program.ir import Program
+from tapegrad.program.text import text
+from tapegrad.roll.classification import classified
 from tapegrad.roll.nest import Loop, recognised
-from tapegrad.roll.operands import program_of
-from tapegrad.roll.printing import Listing
-from tapegrad.roll.program import Program
 from tapegrad.roll.shaping import absorb, unroll
-from tapegrad.roll.splitting import split
+from tapegrad.roll.splitting import Ranks, split
+from tapegrad.roll.writing import written
 from tapegrad.tape import Tape
 
 
@@ -29,16 +30,12 @@ class Rolled:
 
     program: Program | None
     n_records: int
-
-    @property
-    def n_lines(self) -> int:
-        """Records of the program."""
-        return self.n_records if self.program is None else len(self.program.records)
+    n_lines: int
 
     def __str__(self) -> str:
         if self.program is None:
             return f"{self.n_records:,} records in no loops"
-        return "\n".join(Listing(self.program).lines())
+        return text(self.program)
 
 
 def loops_of(tape: Tape, written_out: bool = False) -> Loop | None:
@@ -57,6 +54,22 @@ def loops_of(tape: Tape, written_out: bool = False) -> Loop | None:
             unroll(root)
         split(tape, root)
     return root
+
+
+def program_of(tape: Tape, root: Loop, is_strict: bool = False) -> Program:
+    """Return a tape's loops as a program, without the tape.
+
+    Parameters
+    ----------
+    tape : Tape
+    root : Loop
+        What `loops_of` found.
+    is_strict : bool, optional
+        Whether derivatives are to have the bits of the sweeps: then a value has all its readers
+        in its variable or all in memory, so that its adjoint is summed in the order of the records.
+    """
+    ranks = Ranks(tape, root)
+    return written(tape, classified(tape, root, ranks, is_strict), ranks, is_strict)
 
 
 def rolled(tape: Tape) -> Rolled:
@@ -95,4 +108,6 @@ def rolled(tape: Tape) -> Rolled:
     """
     root = loops_of(tape)
     n_records = len(tape) - 1 - len(tape.inputs)
-    return Rolled(None if root is None else program_of(tape, root), n_records)
+    if root is None:
+        return Rolled(None, n_records, n_records)
+    return Rolled(program_of(tape, root), n_records, root.n_leaves)

@@ -69,6 +69,11 @@ class Loop:
         """How often the body ran in all."""
         return int(self.counts.sum())
 
+    @property
+    def n_leaves(self) -> int:
+        """How many leaves there are, inner loops' too."""
+        return sum(1 for _ in self.leaves())
+
     def leaves(self) -> Iterator[Leaf]:
         """Yield every leaf, of inner loops too, in order."""
         for node in self.body:

@@ -16,7 +16,7 @@ from workloads import WORKLOADS
 from workloads.workload import Workload
 
 import tapegrad as tg
-from tapegrad.native.program import NativeProgram
+from tapegrad.codegen.compiled_tape import CompiledTape
 from tapegrad.tape import Tape
 
 RUNS = 31
@@ -43,8 +43,8 @@ def ratio(call: Any, w: Workload) -> float:
 
 def compiling(tape: Tape) -> tuple[float, float]:
     """Seconds to find the loops, and to make machine code of them."""
-    NativeProgram(tape)
-    programs = [NativeProgram(tape) for _ in range(COMPILATIONS)]
+    CompiledTape(tape)
+    programs = [CompiledTape(tape) for _ in range(COMPILATIONS)]
     machine = median(program.reverse.seconds for program in programs)
     return median(program.seconds for program in programs), machine
 
@@ -58,9 +58,9 @@ def line(name: str) -> str:
     assert abs(value - expected_value) <= 1e-9 * abs(expected_value)
     assert np.max(np.abs(gradient - expected)) <= 1e-9 * np.max(np.abs(expected))
     tape = tape_of(w)
-    strict, native = NativeProgram(tape, strict=True), NativeProgram(tape)
+    strict, native = CompiledTape(tape, strict=True), CompiledTape(tape)
     inputs, seed = tape.value[tape.inputs].copy(), np.ones(1)
-    direction, products = np.ones(len(inputs)), np.empty(2 * len(inputs))
+    direction, products = np.ones(len(inputs)), np.empty(native.product.n_products)
     roll, machine = compiling(tape)
     bound = f" (at most {BOUNDS[name]})" if name in BOUNDS else ""
     return (
@@ -69,7 +69,7 @@ def line(name: str) -> str:
         f"tangent {ratio(partial(native.tangent.run, inputs, direction, np.empty(1)), w):.2f}, "
         f"Hessian product {ratio(partial(native.product.run, inputs, direction, products), w):.2f}"
         f" times the function; compiled in {roll:.2f} + {machine:.2f} s (at most {MOST_SECONDS}) "
-        f"from {len(tape):,} records in {len(native.program.records)}; "
+        f"from {len(tape):,} records in {native.n_lines}; "
         f"{native.memory_bytes:,} bytes kept in a call, where a slot for each is {8 * len(tape):,}"
     )
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.roll.nest import Indices, Leaf, Loop, operands
-from tapegrad.roll.program import (
+from tapegrad.roll.classified import (
     INPUTS,
     Address,
     Block,
     Carried,
     Carry,
+    Classified,
     Constant,
     Data,
     Latest,
     Memory,
     Operand,
-    Program,
     Record,
     Start,
 )
+from tapegrad.roll.nest import Indices, Leaf, Loop, operands
 from tapegrad.roll.splitting import Ranks
 from tapegrad.tape import Tape
 
@@ -30,20 +28,18 @@ MOST_OUTPUTS = 16
 """Outputs that are stored one by one."""
 
 
-def program_of(tape: Tape, root: Loop, ordered: bool = False,
-               ranks: Ranks | None = None) -> Program:  # fmt: skip
-    """Return a nest as a program; `ranks` are the nest's, if they are known.
+def classified(tape: Tape, root: Loop, ranks: Ranks, ordered: bool = False) -> Classified:
+    """Return where the operands of a nest come from.
 
     If `ordered`, a value has all its readers in its variable or all in memory, so that its adjoint
     is summed in the order of the records.
     """
-    ranks = Ranks(tape, root) if ranks is None else ranks
     in_memory: set[int] = set()
     while True:
         found = _Classification(tape, root, ranks, in_memory)
         more = found.unordered() - in_memory if ordered else set()
         if not more:
-            return found.program
+            return found.result
         in_memory |= more
 
 
@@ -54,34 +50,37 @@ class _Classification:
         self.tape = tape
         self._in_memory = in_memory
         self.ranks = ranks
-        self.program = Program([], [], [], [], [])
+        self.result = Classified([], [], [], [], [])
         self._position: list[tuple[int, ...]] = []
         self._reads: dict[int, list[tuple[Indices, npt.NDArray[np.int32]]]] = {}
         self._guard_order = np.argsort(tape.guard_slot, kind="stable")
         self._add_block(root, None, ())
-        self._iteration_of = [self._runs(block) for block in self.program.blocks]
-        for record in self.program.records:
+        self._iteration_of = [self._runs(block) for block in self.result.blocks]
+        for block in self.result.blocks[1:]:
+            assert block.parent is not None
+            block.count = self._address(block.loop.counts, block.parent)
+        for record in self.result.records:
             for sources in operands(tape, record.leaf):
                 record.operands.append(self._operand(record, sources))
             record.guards = self._guards(record)
-        for start in self.program.starts:
+        for start in self.result.starts:
             start.operand = self._start(start)
-        self.program.n_outputs = len(tape.outputs)
+        self.result.n_outputs = len(tape.outputs)
         if len(tape.outputs) <= MOST_OUTPUTS:
-            self.program.outputs = [self._output(int(source)) for source in tape.outputs]
+            self.result.outputs = [self._output(int(source)) for source in tape.outputs]
         else:
             every = Address(0, tape.outputs.astype(np.int64), 0, {})
-            self.program.output_table = Memory(None, every)
+            self.result.output_table = Memory(None, every)
 
     def _add_block(self, loop: Loop, parent: int | None, position: tuple[int, ...]) -> int:
-        number = len(self.program.blocks)
-        level = 0 if parent is None else self.program.blocks[parent].level + 1
+        number = len(self.result.blocks)
+        level = 0 if parent is None else self.result.blocks[parent].level + 1
         block = Block(loop, parent, level)
-        self.program.blocks.append(block)
+        self.result.blocks.append(block)
         for k, node in enumerate(loop.body):
             if isinstance(node, Leaf):
-                block.body.append(("leaf", len(self.program.records)))
-                self.program.records.append(Record(node, number))
+                block.body.append(("leaf", len(self.result.records)))
+                self.result.records.append(Record(node, number))
                 self._position.append((*position, k))
             else:
                 block.body.append(("loop", self._add_block(node, number, (*position, k))))
@@ -98,15 +97,15 @@ class _Classification:
         at: int | None = block
         while at is not None:
             chain.append(at)
-            at = self.program.blocks[at].parent
+            at = self.result.blocks[at].parent
         return chain[::-1]
 
     def _iterations(self, block: int, outer: int) -> Indices:
         """Return which iteration of an outer loop each iteration of a loop is in."""
-        index = np.arange(self.program.blocks[block].loop.total)
+        index = np.arange(self.result.blocks[block].loop.total)
         while block != outer:
             index = self._iteration_of[block][index]
-            parent = self.program.blocks[block].parent
+            parent = self.result.blocks[block].parent
             assert parent is not None
             block = parent
         return index
@@ -134,13 +133,13 @@ class _Classification:
         words = values.view(np.int64)
         if np.all(words == words[:1]):
             return Constant(float(values[0]))
-        parent = self.program.blocks[block].parent
-        counts = self.program.blocks[block].loop.counts
+        parent = self.result.blocks[block].parent
+        counts = self.result.blocks[block].loop.counts
         if parent is not None and np.all(counts):
             firsts = np.cumsum(counts) - counts
             if np.array_equal(np.repeat(words[firsts], counts), words):
                 return self._constants(parent, values[firsts])
-        return Data(np.ascontiguousarray(values), self.program.blocks[block].level)
+        return Data(np.ascontiguousarray(values), self.result.blocks[block].level)
 
     def _guards(self, record: Record) -> list[Operand]:
         first = np.searchsorted(self.tape.guard_slot, record.leaf.slots, sorter=self._guard_order)
@@ -170,19 +169,19 @@ class _Classification:
             start = self._new_start(maker, used, sources, block, common)
             if start is None:
                 return None
-            self.program.starts.append(start)
+            self.result.starts.append(start)
             self._holds(maker, used, sources)
         carry = Carry(maker, common)
-        if carry not in self.program.carries:
-            self.program.carries.append(carry)
-        return Carried(self.program.carries.index(carry))
+        if carry not in self.result.carries:
+            self.result.carries.append(carry)
+        return Carried(self.result.carries.index(carry))
 
     def _starts_of(self, maker: int) -> list[Start]:
-        return self._by_level([start for start in self.program.starts if start.leaf == maker])
+        return self._by_level([start for start in self.result.starts if start.leaf == maker])
 
     def _by_level(self, starts: list[Start]) -> list[Start]:
         """Return starts in the order of those that happen at one slot: inner loops' are later."""
-        return sorted(starts, key=lambda start: self.program.blocks[start.top].level)
+        return sorted(starts, key=lambda start: self.result.blocks[start.top].level)
 
     def _holds(self, maker: int, used: Indices, sources: npt.NDArray[np.int32]) -> bool:
         """Whether a variable holds what is read from it; if so, take note of the reads."""
@@ -198,7 +197,7 @@ class _Classification:
         every[missing] = sources[differs]
         if np.any(every[missing] != sources[differs]):
             return False
-        begins = [self.program.blocks[start.top].loop.starts for start in starts]
+        begins = [self.result.blocks[start.top].loop.starts for start in starts]
         if len(missing) and np.any(every[missing] >= np.concatenate(begins)[missing]):
             return False
         for start in starts:
@@ -212,14 +211,14 @@ class _Classification:
 
         And where among the starts' sources it is from; -1 where it's what the leaf made.
         """
-        made = self.program.records[maker].leaf.slots
+        made = self.result.records[maker].leaf.slots
         latest = np.searchsorted(made, used) - 1
         content = np.where(latest >= 0, made[latest], -(2**40))
         time = np.where(latest >= 0, 2 * made[latest] + 1, -1)
         index = np.full(len(used), -1)
         before = 0
         for start in starts:
-            set_at = self.program.blocks[start.top].loop.starts
+            set_at = self.result.blocks[start.top].loop.starts
             run = np.searchsorted(set_at, used, "right") - 1
             # Before the record made at that slot, after an outer loop's start there.
             is_later = (run >= 0) & (2 * set_at[run] >= time)
@@ -248,7 +247,7 @@ class _Classification:
             if np.any(differs & ~first) or any(start.top == top for start in starts):
                 continue
             runs = run_of[inside[first]]
-            found = np.zeros(len(self.program.blocks[top].loop.counts), np.int64)
+            found = np.zeros(len(self.result.blocks[top].loop.counts), np.int64)
             found[runs] = sources[first]
             if np.array_equal(found[runs], sources[first]) and self._is_before(found, top):
                 exact = np.array_equal(differs, first)
@@ -263,12 +262,12 @@ class _Classification:
     def _is_before(self, sources: Indices, top: int) -> bool:
         """Whether operands, one for each run of a loop, are made before it runs."""
         is_input = self.ranks.maker[np.maximum(sources, 0)] == INPUTS
-        is_earlier = sources < self.program.blocks[top].loop.starts
+        is_earlier = sources < self.result.blocks[top].loop.starts
         return bool(np.all(is_input | is_earlier))
 
     def _start(self, start: Start) -> Operand:
         """Return what a variable is set to before a loop."""
-        top = self.program.blocks[start.top]
+        top = self.result.blocks[start.top]
         assert top.parent is not None
         sources = start.sources.astype(np.int32)
         if np.all(sources <= 0):
@@ -282,10 +281,10 @@ class _Classification:
         return self._memory(sources, top.parent) if found is None else found
 
     def _block_position(self, block: int) -> tuple[int, ...]:
-        parent = self.program.blocks[block].parent
+        parent = self.result.blocks[block].parent
         if parent is None:
             return ()
-        k = self.program.blocks[parent].body.index(("loop", block))
+        k = self.result.blocks[parent].body.index(("loop", block))
         return (*self._block_position(parent), k)
 
     # --- memory -------------------------------------------------------------------------------
@@ -300,9 +299,9 @@ class _Classification:
         """Return places, one for each iteration of a loop, as base, table and strides."""
         strides: dict[int, int] = {}
         while not is_table:
-            level = self.program.blocks[block].level
-            counts = self.program.blocks[block].loop.counts
-            parent = self.program.blocks[block].parent
+            level = self.result.blocks[block].level
+            counts = self.result.blocks[block].loop.counts
+            parent = self.result.blocks[block].parent
             if parent is None:
                 return Address(int(places[0]), None, 0, strides)
             firsts = np.cumsum(counts) - counts
@@ -319,7 +318,7 @@ class _Classification:
                 filled[has_run] = places[firsts[has_run]]
                 return Address(0, filled, level - 1, strides)
             places, block = places[firsts], parent
-        return Address(0, np.ascontiguousarray(places), self.program.blocks[block].level, strides)
+        return Address(0, np.ascontiguousarray(places), self.result.blocks[block].level, strides)
 
     # --- the order of adjoints ----------------------------------------------------------------
 
@@ -329,9 +328,9 @@ class _Classification:
         Those read both from variables and from memory, and those whose variables begin as
         something that has readers after the loop began, or in it, by other ways.
         """
-        by_variable: set[int] = {start.leaf for start in self.program.starts}
+        by_variable: set[int] = {start.leaf for start in self.result.starts}
         by_address: set[int] = set()
-        for operand in kinds(self.program):
+        for operand in self.result.operands():
             if isinstance(operand, Latest):
                 by_variable.add(operand.leaf)
             elif isinstance(operand, Memory) and operand.maker is None:
@@ -344,7 +343,7 @@ class _Classification:
         n = len(self.tape)
         pairs = [
             sources.astype(np.int64) * n + record.leaf.slots
-            for record in self.program.records
+            for record in self.result.records
             for sources in operands(self.tape, record.leaf)
         ]
         pairs.append(self.tape.outputs.astype(np.int64) * n + n - 1)
@@ -354,7 +353,7 @@ class _Classification:
             if not starts:
                 continue
             every = np.concatenate([start.sources for start in starts])
-            begin = np.concatenate([self.program.blocks[s.top].loop.starts for s in starts])
+            begin = np.concatenate([self.result.blocks[s.top].loop.starts for s in starts])
             counted = np.zeros(len(every), np.int64)
             for used, _ in done:
                 index = self._content(maker, starts, used)[1]
@@ -371,15 +370,7 @@ class _Classification:
             return Constant(float(self.tape.constants[~source]) if source else 0.0)
         maker, rank = int(self.ranks.maker[source]), int(self.ranks.rank[source])
         at_end, sources = np.array([len(self.tape)]), np.array([source], np.int32)
-        is_last = maker != INPUTS and rank == len(self.program.records[maker].leaf.slots) - 1
+        is_last = maker != INPUTS and rank == len(self.result.records[maker].leaf.slots) - 1
         if is_last and self._holds(maker, at_end, sources):
             return Latest(maker)
         return Memory(maker, Address(rank, None, 0, {}))
-
-
-def kinds(program: Program) -> Sequence[Operand]:
-    """Return every operand there is, of records, carries and outputs."""
-    every = [operand for record in program.records for operand in record.operands]
-    every += [start.operand for start in program.starts if start.operand is not None]
-    every += [] if program.output_table is None else [program.output_table]
-    return every + program.outputs

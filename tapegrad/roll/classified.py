@@ -1,4 +1,4 @@
-"""A rolled program: loops of records, each of whose operands says where its values come from.
+"""A nest whose operands are classified: loops of records, and where each operand comes from.
 
 In order of what a reader costs: `Constant` and `Latest` are in registers, `Carried` is what a
 variable held when an iteration began, `Data` and `Memory` are read from tables and memory. A
@@ -73,13 +73,15 @@ Operand = Constant | Data | Latest | Carried | Memory
 
 @dataclass(eq=False)
 class Block:
-    """A loop as a program has it.
+    """A loop, and where it is.
 
     Attributes
     ----------
     parent : int or None
         The number of the loop around it.
     level : int
+    count : Address
+        How often it runs.
     body : list of ("leaf" or "loop", number)
     """
 
@@ -87,11 +89,12 @@ class Block:
     parent: int | None
     level: int
     body: list[tuple[str, int]] = field(default_factory=list)
+    count: Address = field(default_factory=lambda: Address(1, None, 0, {}))
 
 
 @dataclass(eq=False)
 class Record:
-    """A leaf as a program has it.
+    """A leaf, and what it reads.
 
     Attributes
     ----------
@@ -130,7 +133,7 @@ class Start:
     sources : ndarray
         The operands it's set to, for each run of the loop; 0 where it doesn't matter.
     operand : Operand or None
-        The same as the program has it.
+        The same, classified.
     """
 
     leaf: int
@@ -140,8 +143,8 @@ class Start:
 
 
 @dataclass(eq=False)
-class Program:
-    """A tape, rolled.
+class Classified:
+    """A nest, classified.
 
     Attributes
     ----------
@@ -165,3 +168,10 @@ class Program:
     outputs: list[Operand]
     output_table: Memory | None = None
     n_outputs: int = 0
+
+    def operands(self) -> list[Operand]:
+        """Return every operand there is, of records, starts and outputs."""
+        every = [operand for record in self.records for operand in record.operands]
+        every += [start.operand for start in self.starts if start.operand is not None]
+        every += [] if self.output_table is None else [self.output_table]
+        return every + self.outputs

@@ -16,28 +16,21 @@ from llvmlite import ir
 from numba import float64
 
 from tapegrad import binding, rules
+from tapegrad.codegen.numbers import Doubles
 from tapegrad.jit import Symbol
 from tapegrad.ops import BY_NAME, Op
 from tapegrad.rows import F64, RowEmitter
-
-ZERO = ir.Constant(F64, 0.0)
 
 _FOLDED: dict[str, Callable[..., float]] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul,
     "negative": operator.neg,
 }  # fmt: skip
 _SIGNS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply"}
-_COSTLY = ("exp", "log", "sin", "cos", "pow", "special.", "math.", "%", "//")
 
 
 def is_constant(value: Any) -> bool:
     """Whether an emitted value is a constant."""
     return isinstance(value, ir.Constant)
-
-
-def is_costly(op: Op) -> bool:
-    """Whether computing an operation again costs more than a load and a store."""
-    return any(sign in op.value for sign in _COSTLY) and not op.value.startswith("math.sqrt")
 
 
 @functools.cache
@@ -50,21 +43,20 @@ def _symbol(name: str) -> Symbol:
 
 
 class Lowering(RowEmitter):
-    """Emits values and partial derivatives at a builder's place.
+    """Emits operations at a builder's place.
 
     Parameters
     ----------
     builder : IRBuilder
     flags : tuple of str
         Fast-math flags of every arithmetic instruction.
-    has_zero_rule : bool
-        Whether a product with a partial is zero where a factor is, as in the sweeps.
+    numbers : Doubles
+        How numbers are held.
     """
 
-    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
-                 has_zero_rule: bool = False) -> None:  # fmt: skip
-        super().__init__(builder, flags)
-        self._product = BY_NAME["chain" if has_zero_rule else "multiply"]
+    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...], numbers: Doubles) -> None:
+        super().__init__(builder, flags, numbers.kind)
+        self._numbers = numbers
 
     def value(self, op: Op, operands: list[Any]) -> Any:
         """Emit an operation's value."""
@@ -73,10 +65,6 @@ class Lowering(RowEmitter):
         if op.name in _FOLDED and all(map(is_constant, operands)):
             return self.number(_FOLDED[op.name](*(float(o.constant) for o in operands)))
         return super().value(op, operands)
-
-    def times(self, w: Any, partial: Any) -> Any:
-        """Emit an adjoint or a tangent times a partial derivative that was emitted."""
-        return self.value(self._product, [w, partial])
 
     def _emit_BinOp(self, node: ast.BinOp, scope: dict[str, Any]) -> Any:  # noqa: N802
         sides = [self._as_float(self._emit(side, scope)) for side in (node.left, node.right)]
@@ -96,7 +84,7 @@ class Lowering(RowEmitter):
             function = ir.Function(module, kind, symbol.name)
             function.attributes.add("nounwind")
             function.attributes.add("readnone")
-        return self.builder.call(function, operands)
+        return self._numbers.call(self.builder, function, operands)
 
     def _whole_power(self, x: Any, n: Any) -> Any:
         """Emit the products of a small constant power, as `special.powi` multiplies them."""

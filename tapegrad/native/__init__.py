@@ -1,1 +1,0 @@
-"""Rolled programs as machine code."""
