@@ -13,11 +13,10 @@ from tapegrad.program.ir import (
     Loop,
     Program,
     Statement,
-    Store,
     Variable,
-    leaves,
+    regions_read,
+    regions_set,
     statements,
-    values_of,
 )
 
 
@@ -74,11 +73,6 @@ class _Gathering:
         if loop.number not in self._touched:
             found: set[str] = set()
             for s in statements(loop.body):
-                found |= {
-                    leaf.region for value in values_of(s) for leaf in leaves(value)
-                    if isinstance(leaf, Element)
-                }  # fmt: skip
-                if isinstance(s, Store):
-                    found.add(s.target.region)
+                found.update(regions_read(s), regions_set(s))
             self._touched[loop.number] = found
         return self._touched[loop.number]
