@@ -232,7 +232,7 @@ class Emitter:
             )
         arguments = [self._spans(spans) for spans in (call.reads, call.writes)]
         kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
-        function = whole(self._blocks[call.block]).inttoptr(kind.as_pointer())
+        function = self.b.inttoptr(whole(self._blocks[call.block]), kind.as_pointer())
         self.b.call(function, arguments, attrs=("nounwind",))
 
     def _spans(self, spans: tuple[Span, ...]) -> Any:

@@ -40,6 +40,7 @@ from tapegrad.program.ir import (
     targets_of,
     with_values,
 )
+from tapegrad.program.iterations import counted_outside
 from tapegrad.program.scope import Scope
 
 ADJOINT = "_bar"
@@ -92,6 +93,7 @@ class _Reverse:
         self._results = program.of_role("output")[0].name
         self._activity = Activity(program, [self._inputs], [self._results])
         self._calls = Derivatives(self._activity, ADJOINT)
+        self._counted_outside = set(counted_outside(program.body))
         self._next_loop = max(program.loops, default=0) + 1
 
     def program(self) -> Program:
@@ -182,7 +184,9 @@ class _Reverse:
         inside = scope.inside(loop)
         for k in range(len(loop.body) - 1, -1, -1):
             body += self._of(loop.body[k], inside.at(k))
-        return (Loop(loop.number, loop.count, tuple(body), backward=True),) if body else ()
+        # Where its count is read it's taken back, though there be nothing else to do.
+        is_needed = body or loop.number in self._counted_outside
+        return (Loop(loop.number, loop.count, tuple(body), backward=True),) if is_needed else ()
 
     def _of_variable(self, target: Variable, value: Value, scope: Scope) -> Body:
         if not self._activity.has(target):
