@@ -41,7 +41,7 @@ def run(program, inputs, compute=as_swept, blocks=None):
 
 
 class Machine:
-    def __init__(self, program, inputs, compute, blocks):
+    def __init__(self, program, inputs, compute, blocks=None):
         self.blocks = blocks
         self.program, self.compute, self.holds = program, compute, True
         self.variables, self.step = {}, {}
