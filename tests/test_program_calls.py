@@ -20,8 +20,9 @@ from program_blocks import (
     straight,
     triangle,
 )
-from program_drafts import at, gather, index, loop, program, put, row, step, total
+from program_drafts import at, loop, program, put, row, step, total
 from program_interpreter import run
+from program_runs import agree, compiled, interpreted
 
 from tapegrad.codegen.compiled_tape import Code, gradient_of, product_of
 from tapegrad.program.check import check
@@ -32,30 +33,6 @@ from tapegrad.program.tangent import tangent
 from tapegrad.program.text import text
 
 i, j = step(0), step(1)
-
-
-def agree(found, expected):
-    scale = np.max(np.abs(expected), initial=1e-300)
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12 * scale)
-
-
-def interpreted(written, inputs):
-    """Return the outputs, by name, of a program whose guards hold."""
-    holds, outputs = run(written, inputs, blocks=BLOCKS)
-    assert holds
-    return outputs
-
-
-def compiled(written, x, seeds):
-    """Return results and products by machine code, in memory full of NaN."""
-    blocks = Callbacks(written)
-    code = Code(written, blocks.address)
-    memory, products = code.new_memory(), np.empty(code.n_products)
-    memory[: code.length] = np.nan
-    ok, results = code.run_in(memory, x, np.array(seeds, float), products)
-    assert not blocks.failed
-    assert ok
-    return results, products
 
 
 def point(name):
@@ -328,63 +305,3 @@ def test_a_span_is_a_slice(what, written):
     inside = loop(0, 2, loop(1, 2, call("b", [what], [span("n", 1)], adds=True)))
     line = text(program(inside, tables={"t0": [0, 0]})).splitlines()[-1]
     assert line.strip() == f"n[0:1] += b({written})"
-
-
-# --- what calls showed of other statements --------------------------------------------------------
-
-
-def test_a_program_that_reads_its_results_has_no_reverse():
-    reads = program(put(at("y", 0), at("x", 0)), put("v", at("y", 0)), x=1, y=1)
-    both = call("f", [span("x", 1)], [span("y", 1)]), call("g", [span("y", 1)], [span("m", 1)])
-    calls = program(*both, x=1, y=1, memory=[Region("m", 1)])
-    for written in (reads, calls):
-        with pytest.raises(ValueError, match="reads its results 'y' has no reverse"):
-            reverse(written)
-
-
-def test_results_that_are_set_before_the_end_are_seeded():
-    written = program(
-        put(at("y", 1), row("square", at("x", 0))),
-        put("v", row("exp", at("x", 1))),
-        loop(0, 2, gather(at("y", 2), row("multiply", "v", at("x", i)))),
-        put(at("y", 0), "v"),
-        x=2, y=3,
-    )  # fmt: skip
-    written = replace(written, regions=(written.regions[0], Region("y", 3, "output", True)))
-    x, e = np.array([0.5, 0.25]), np.exp(0.25)
-    expected = 2.0 * np.array([1.0 + e, e + e + 0.75 * e])
-    backward = gradient_of(written, seed=2.0)
-    check(backward, stored=True)
-    agree(interpreted(backward, {"x": x})["x_bar"], expected)
-    agree(compiled(backward, x, [])[1], expected)
-
-
-def test_what_was_stored_before_a_variable_was_set_is_not_its_value():
-    """Running backward, the value is read from where it was stored since."""
-    written = program(
-        put("v", at("x", 0)),
-        loop(0, 3, put(at("m", i), "v"), put("v", row("square", "v")), put("w", row("sin", "v"))),
-        put(at("y", 0), row("add", "w", "v")),
-        x=1, y=1, memory=[Region("m", 3)],
-    )  # fmt: skip
-    x = np.array([0.9])
-    backward = gradient_of(written)
-    slope = 8 * x**7 * (np.cos(x**8) + 1.0)
-    agree(interpreted(backward, {"x": x, "y_bar": [1.0]})["x_bar"], slope)
-    agree(compiled(backward, x, [1.0])[1], slope)
-
-
-def test_how_often_a_loop_ran_is_taken_back_though_nothing_else_is_to_do():
-    last = at("x", index(-1, (1, total(1))))
-    written = program(
-        put("s", 0.0),
-        loop(0, 3, loop(1, index(1, (1, i)), put("u", at("x", total(1)))),
-             put("s", row("add", "s", row("square", last)))),
-        put(at("y", 0), "s"),
-        x=6, y=1,
-    )  # fmt: skip
-    x, expected = np.arange(1.0, 7.0), np.array([2.0, 0.0, 6.0, 0.0, 0.0, 12.0])
-    for backward in (reverse(written), stored(reverse(written)), gradient_of(written)):
-        check(backward)
-        agree(interpreted(backward, {"x": x, "y_bar": [1.0]})["x_bar"], expected)
-    agree(compiled(backward, x, [1.0])[1], expected)

@@ -190,8 +190,9 @@ class Call:
     whoever runs the program supplies it. No span that's read overlaps one that's written. Those
     that are added to may overlap one another, and so a block adds to one after the other.
 
-    Calls read memory again when the program runs backward. So an element that is in a span and is
-    read is set once, and keeps what it is: every iteration has a place of its own.
+    Memory is read again when the program runs backward. So an element that is in a span and is read
+    is set once, in a place that no other iteration has, and one that's added to is read when all is
+    added. A block that may fail sets a number for a guard.
 
     Attributes
     ----------

@@ -83,6 +83,7 @@ def reverse(program: Program, seed: float | None = None, has_zero_rule: bool = F
             f"a program that reads its results {results!r} has no reverse, as their adjoints are "
             "given; let it put in memory what it reads, and in the results what it read"
         )
+    program = replace(program, body=_computed(program.body))
     return _Reverse(program, seed, Rules(program.is_strict, has_zero_rule)).program()
 
 
@@ -241,6 +242,20 @@ class _Reverse:
         if isinstance(value, Apply):
             return any(self._is_active(operand) for _, operand in differentiated(value))
         return self._activity.has(value)
+
+
+def _computed(body: Body) -> Body:
+    """Return a body in which variables are set to sums where they were added to."""
+
+    def one(statement: Statement) -> Statement:
+        match statement:
+            case Loop(body=inner):
+                return replace(statement, body=_computed(inner))
+            case Accumulate(target=Variable() as target, value=value, rounding=rounding):
+                return Compute(target, Apply("add", (target, value), rounding))
+        return statement
+
+    return tuple(map(one, body))
 
 
 def _replaced(value: Value, old: Value, new: Value) -> Value:
