@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -124,6 +124,8 @@ class Code:
     ----------
     program : Program
         One whose memory is laid out.
+    blocks : mapping of str to int, optional
+        The addresses of the blocks that it calls, which must live as long as this.
 
     Attributes
     ----------
@@ -139,10 +141,10 @@ class Code:
         What writing and compiling it took.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, blocks: Mapping[str, int] | None = None) -> None:
         begin = time.perf_counter()
         self.program = program
-        emitter = Emitter(alarmed(program))
+        emitter = Emitter(alarmed(program), blocks)
         self._arrays = emitter.arrays
         self._memories: list[Vector] = []
         length = emitter.places.length
