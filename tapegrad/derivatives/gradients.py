@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import (
@@ -20,22 +19,17 @@ from typing import (
 import numpy as np
 
 from tapegrad.compiled import embedding
-from tapegrad.derivatives.afresh import Afresh, afresh_of
+from tapegrad.derivatives.afresh import afresh_of
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.naming import Argnums
-from tapegrad.derivatives.selection import Selection, shape_of
-from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunctionError
-from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.points import at
-from tapegrad.function.recording import Recording, Workspace, name_of
+from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
+from tapegrad.function.naming import Argnums, is_first
+from tapegrad.function.points import Point
+from tapegrad.function.recording import Recording, name_of
 from tapegrad.function.tiers import NEVER, Compile, Options
-from tapegrad.record.nesting import is_recording
-from tapegrad.replay.programs import float_gradient
-from tapegrad.tree import LEAF
+from tapegrad.function.vectors import AnyVector
 
 if TYPE_CHECKING:
     from tapegrad.derivatives.machine import MachineGradient
-    from tapegrad.native.program import Code
 
 
 X = TypeVar("X")
@@ -51,11 +45,10 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                  has_aux: bool = False, options: Options = NEVER) -> None:  # fmt: skip
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
-        self._afresh: Afresh | None = None
-        if self._naming.is_first and not has_aux:
-            self._afresh = afresh_of(self.recorded.function, options)
-        if self._afresh is not None:
-            self.recorded.takes_over = self._afresh.takes_over
+        self._value_and_gradient = self._both if has_aux else self.recorded.gradient
+        may_be_afresh = is_first(argnums) and not has_aux
+        self._afresh = afresh_of(self.recorded.function, options) if may_be_afresh else None
+        self.recorded.afresh = self._afresh
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
@@ -63,38 +56,13 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
-        call, selection = self._sort(args, kwargs)
-        if self._has_aux or call.is_active or is_recording():
-            return self._in_steps(call, selection)
-        found = None if self._afresh is None else self._afresh.run(call, args)
-        if found is not None:
-            return found
-        inputs = call.inputs()
-        gradient = np.empty(0)
-        value = 0.0
+        return self._value_and_gradient(args, kwargs)
 
-        def run(recording: Recording, code: Code) -> bool:
-            nonlocal gradient, value
-            check_scalar(recording)
-            gradient = np.empty(len(inputs))
-            status, value = code.gradient(inputs, gradient)
-            return not status
-
-        def attempt(recording: Recording, workspace: Workspace) -> int:
-            nonlocal gradient, value
-            check_scalar(recording)
-            gradient = np.empty(len(recording.tape.inputs))
-            failed, value = float_gradient.run(
-                recording.tape.head, inputs, workspace.value, workspace.swept, gradient
-            )
-            return failed  # type: ignore[no-any-return]
-
-        recording, workspace = self.recorded.run_compiled(call, "reverse", run, attempt)
-        if recording.effects:
-            recording.run_effects_at(inputs, workspace)
-        if workspace is not None:
-            recording.give_back(workspace)
-        return value, selection.split(gradient)
+    def _both(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Return `(value, aux)` and gradient."""
+        plan, leaves = self.recorded.sort(args, kwargs)
+        found, gradient = self.recorded.run(plan, leaves, _with_aux)
+        return found, plan.split(gradient)
 
     if TYPE_CHECKING:
 
@@ -144,7 +112,6 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         >>> fast(np.array([1.0, 2.0, 3.0]))
         (14.0, array([2., 4., 6.]))
         """
-        call, selection = self._sort(args, kwargs)
         argnum = self._argnums
         is_one = isinstance(argnum, int) and isinstance(args[argnum], np.ndarray)
         if self._has_aux or not isinstance(argnum, int) or not is_one:
@@ -152,17 +119,15 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                 "compiled() is for a gradient by one float array, without has_aux: put what is "
                 "differentiated in one array"
             )
-        point = at(self.recorded, call)
-        check_scalar(point.recording)
-        code = point.recording.tiers.compile("reverse")
+        plan, leaves = self.recorded.sort(args, kwargs)
+        recording = self.recorded.run(plan, leaves, _of_a_number, is_quiet=True)
+        code = recording.tiers.compile("reverse")
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
-
-        (start, stop), shape = selection.spans[0], selection.shapes[0]
 
         otherwise = _Otherwise(self, argnum, args, kwargs)
         options, name = self.recorded.options, name_of(self.recorded.function)
-        return MachineGradient(point.recording, code, options, name, call.inputs(), start, stop,
-                               shape, otherwise)  # fmt: skip
+        return MachineGradient(recording, code, options, name, plan.pack(leaves), plan.spans[0],
+                               plan.shapes[0], otherwise)  # fmt: skip
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -184,17 +149,22 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             raise NoCompiledFormError("in compiled code has_aux is not possible")
         return super()._compiled(make)
 
-    def _in_steps(self, call: Call, selection: Selection) -> Any:
-        point = at(self.recorded, call)
-        recording = point.recording
-        check_scalar(recording, self._has_aux)
-        seeds = np.zeros(len(recording.tape.outputs))
-        seeds[0] = 1.0
-        adjoints = point.pullback(seeds)
-        point.run_effects()
-        value, *aux = point.result() if self._has_aux else (point.result(),)
-        value = value.item() if np.shape(value) else value
-        return (value, *aux) if self._has_aux else value, selection.split(adjoints)
+
+def _with_aux(point: Point) -> tuple[Any, AnyVector]:
+    """Return what a function returns at a point, and the gradient of the first part of it."""
+    point.check_scalar(has_aux=True)
+    seeds = np.zeros(len(point.recording.tape.outputs))
+    seeds[0] = 1.0
+    adjoints = point.pullback(seeds)
+    value, aux = point.result()
+    return (value.item() if np.shape(value) else value, aux), adjoints
+
+
+def _of_a_number(point: Point) -> Recording:
+    """Return a recording that is valid at a point, of a function that returns one float."""
+    point.check_scalar()
+    point.replayed()
+    return point.recording
 
 
 @dataclass(frozen=True)
@@ -213,30 +183,7 @@ class _Otherwise:
 
     def holding(self) -> Callable[[], bool]:
         """Return what tells whether what the function closes over is as it is now."""
-        call, _ = self.derivative._sort(self.args, self.kwargs)
-        return self.derivative.recorded.holding(call)
-
-
-def check_scalar(recording: Recording, has_aux: bool = False) -> None:
-    """Raise NotScalarError if a recorded function's value is not one float."""
-    structure = recording.structure
-    if has_aux:
-        if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
-            raise NotScalarError("with has_aux=True the function must return a pair (value, aux)")
-        structure = structure[2][0]
-    spec = recording.specs[0] if recording.specs else None
-    if structure is LEAF and not isinstance(spec, Fixed) and math.prod(shape_of(spec)) == 1:
-        return
-    if structure is not LEAF:
-        found = f"a {structure[0].__name__}"
-    elif isinstance(recording.specs[0], Fixed):
-        found = f"{recording.specs[0].thing!r} of type {type(recording.specs[0].thing).__name__}"
-    else:
-        found = f"an array of shape {recording.specs[0]}"
-    raise NotScalarError(
-        f"a gradient needs a function that returns one float, and it returned {found}; use "
-        "jacobian for several outputs, or has_aux=True to return more beside the value"
-    )
+        return self.derivative.recorded.holding(*self.args, **self.kwargs)
 
 
 class Grad(ValueAndGrad[X, P]):
@@ -244,7 +191,7 @@ class Grad(ValueAndGrad[X, P]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
-        value, gradient = super()._call(*args, **kwargs)
+        value, gradient = self._value_and_gradient(args, kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
 
     if TYPE_CHECKING:

@@ -7,17 +7,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError, NoCompiledFormError
-from tapegrad.function.points import leaf
+from tapegrad.function.points import Point
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
+from tapegrad.function.vectors import Vector, leaf
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
-
-Vector = npt.NDArray[np.float64]
 
 _given_away: set[Code] = set()
 """Code whose address was given away: nothing tells when it's called last, so it's never freed."""
@@ -51,7 +49,7 @@ class MachineGradient:
         Of the function.
     inputs : ndarray
         The recording's inputs; those that aren't differentiated stay as they are here.
-    start, stop : int
+    span : tuple of int
         Which of them the differentiated array is.
     shape : tuple of int
         Of that array.
@@ -71,15 +69,15 @@ class MachineGradient:
     """
 
     def __init__(self, recording: Recording, code: Code, options: Options, name: str,
-                 inputs: Vector, start: int, stop: int, shape: tuple[int, ...],
+                 inputs: Vector, span: tuple[int, int], shape: tuple[int, ...],
                  otherwise: Otherwise) -> None:  # fmt: skip
         self._recording: Recording | None = recording
         self._code = code
         self._tape, self._options, self._name = recording.tape, options, name
         self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
         self._inputs = inputs
-        self._start, self._stop, self._shape = start, stop, shape
-        self._is_whole = stop - start == len(inputs)
+        (self._start, self._stop), self._shape = span, shape
+        self._is_whole = self._stop - self._start == len(inputs)
         self._otherwise, self._holds = otherwise, otherwise.holding()
 
     @functools.cached_property
@@ -138,7 +136,7 @@ class MachineGradient:
         if status:
             return self._otherwise(x)
         if self._has_effects and self._recording is not None:
-            self._recording.run_effects_at(inputs)
+            Point(self._recording, inputs).run_effects()
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
         return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))

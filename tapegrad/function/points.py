@@ -1,8 +1,9 @@
-"""A function replayed at a point, ready to be swept: with plain numbers, or with active ones.
+"""A function at a point: machine code of its recording if there is, else the sweeps.
 
-`at` finds or makes the recording and replays it. Inside another recording an argument, a
-captured number, a seed or a direction may be active: then the sweeps run on the outer tape,
-which so receives the derivative's operations. Vectors are float64 arrays, or active arrays.
+Whoever asks a point for values or derivatives doesn't know what computes them. That the recording
+is valid there is found out by whatever runs first: where a guard fails, `GuardFailedError` asks for
+another recording. Inside another recording an argument, a captured number, a seed or a direction
+may be active: then the sweeps run on the outer tape, which so receives the derivative's operations.
 """
 
 from __future__ import annotations
@@ -12,61 +13,132 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.recorded import RecordedFunction
-from tapegrad.function.recording import Recording, Vector, Workspace, record
+from tapegrad.errors import TapegradError
+from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.tiers import Kind
-from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
-from tapegrad.record.nesting import innermost, is_recording
+from tapegrad.function.vectors import AnyVector, Vector
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
+from tapegrad.record.nesting import innermost
 from tapegrad.record.sweeping import ActiveSweep
-from tapegrad.replay.programs import floats
+from tapegrad.replay.programs import float_gradient, floats
 from tapegrad.tape import Tape
 
-AnyVector = Any
-"""A float64 array or an `ActiveArray`, of one dimension."""
+
+class GuardFailedError(TapegradError, AssertionError):
+    """A recording isn't valid at a point: a guard finds another value there.
+
+    Attributes
+    ----------
+    guard : int
+    found : float
+    """
+
+    def __init__(self, recording: Recording, guard: int, found: float) -> None:
+        super().__init__(f"the guard at {recording.site(guard)} fails where it was recorded")
+        self.guard, self.found = guard, found
 
 
 class Point:
-    """A recording, and the numbers it's replayed at.
+    """A recording, and the numbers it's used at.
 
     Parameters
     ----------
     recording : Recording
-    bound : list
-        What each input stands for: floats, arrays, or active ones.
-    value : ndarray
-        The values of the tape's operands at this point.
-    inputs : ndarray, optional
-        The inputs, where none is active.
+    inputs : ndarray
+        The values of the tape's inputs.
+    outer : sequence
+        What the inputs stand for, where some may be numbers of an outer tape.
     """
 
-    def __init__(self, recording: Recording, bound: list[Any], value: Vector,
-                 inputs: Vector | None = None) -> None:  # fmt: skip
-        self.recording, self._bound, self._value = recording, bound, value
-        self._inputs = inputs
-        self._tape = recording.tape
+    __slots__ = ("_inputs", "_is_kept", "_outer", "_sweeps", "_workspace", "recording")
+
+    def __init__(self, recording: Recording, inputs: Vector, outer: Sequence[Any] = ()) -> None:
+        self.recording, self._inputs, self._outer = recording, inputs, outer
+        self._workspace: Workspace | None = None
+        self._is_kept = False
         self._sweeps: dict[int, ActiveSweep] = {}
+
+    def replayed(self) -> Workspace:
+        """Return the values of the tape's operands, replayed when they are first asked for."""
+        if self._workspace is None:
+            self._workspace = workspace = self.recording.take_workspace()
+            head = self.recording.tape.head
+            self._check(floats.replay.run(head, self._inputs, workspace.value), workspace)
+        return self._workspace
+
+    def _check(self, guard: int, workspace: Workspace) -> None:
+        """Raise GuardFailedError if a guard failed."""
+        if guard >= 0:
+            found = self.recording.value_read(guard, workspace.value)
+            raise GuardFailedError(self.recording, guard, found)
+
+    def keep(self) -> None:
+        """Keep the numbers for sweeps after the call, in any thread."""
+        self._is_kept = True
+        self._inputs = self._inputs.copy()  # the caller may change an array
+
+    def give_back(self) -> None:
+        """Let another call use the memory, unless it's kept."""
+        if self._workspace is not None and not self._is_kept:
+            self.recording.give_back(self._workspace)
+            self._workspace = None
 
     def result(self) -> Any:
         """Return the function's result."""
         outer = self._outer_tape()
         if outer is not None:
             return self.recording.result.active(outer, self._sweep(outer).results())
-        out = np.empty(len(self._tape.outputs))
-        floats.results.run(self._tape.head, self._value, out)
+        out = np.empty(len(self.recording.tape.outputs))
+        floats.results.run(self.recording.tape.head, self.replayed().value, out)
         return self.recording.result.plain(out)
 
     def run_effects(self) -> None:
         """Do what the function does beside its result; on an outer tape, have it done there."""
         effects = self.recording.effects
         outer = self._outer_tape() if effects else None
-        if outer is None:
-            self.recording.run_effects(self._value)
-            return
-        sweep = self._sweep(outer)
-        trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
-        for effect, tree in zip(effects, trees, strict=True):
+        if outer is not None:
+            sweep = self._sweep(outer)
+            trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
+        elif effects:
+            values, first = self.replayed().value, len(self.recording.tape.constants)
+            trees = [e.result.plain(values[first + e.operands]) for e in effects]
+        for effect, tree in zip(effects, trees if effects else (), strict=True):
             effect.run(tree)
+
+    def gradient(self) -> tuple[Any, AnyVector]:
+        """Return the function's value and gradient.
+
+        Raises
+        ------
+        NotScalarError
+            If its result is not one number.
+        """
+        self.check_scalar()
+        if self._outer_tape() is not None:
+            adjoints, value = self.pullback(np.ones(1)), self.result()
+            return value.item() if np.shape(value) else value, adjoints
+        code, out = self.recording.tiers.code("reverse"), np.empty(len(self._inputs))
+        if code is not None:
+            status, value = code.gradient(self._inputs, out)
+            if not status:
+                return value, out
+            self.recording.tiers.hand_over()
+        workspace = self._workspace = self.recording.take_workspace()
+        failed, value = float_gradient.run(
+            self.recording.tape.head, self._inputs, workspace.value, workspace.swept, out
+        )
+        self._check(failed, workspace)
+        return value, out
+
+    def check_scalar(self, has_aux: bool = False) -> None:
+        """Raise NotScalarError if the function's value here is not one float."""
+        if self.recording.is_bare and not has_aux:
+            return
+        try:
+            self.recording.result.check_scalar(has_aux)
+        except TapegradError:
+            self.replayed()  # another recording is asked, if this one isn't valid here
+            raise
 
     def pullback(self, seeds: AnyVector) -> AnyVector:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
@@ -74,7 +146,7 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pullback(as_active_data(outer, seeds))
             return ActiveArray(outer, data)
-        return self._with_floats("reverse", floats.pullback.run, seeds, len(self._tape.inputs))
+        return self._product("reverse", floats.pullback.run, seeds, len(self._inputs))
 
     def pushforward(self, directions: AnyVector) -> AnyVector:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
@@ -82,68 +154,48 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pushforward(as_active_data(outer, directions))
             return ActiveArray(outer, data)
-        return self._with_floats(
-            "tangent", floats.pushforward.run, directions, len(self._tape.outputs)
-        )
+        n_outputs = len(self.recording.tape.outputs)
+        return self._product("tangent", floats.pushforward.run, directions, n_outputs)
 
-    def _with_floats(self, kind: Kind, run: Any, vector: Vector, length: int) -> Vector:
-        """Run machine code if there is, and the sweep where there is none or it won't do."""
+    def hessian_product(self, directions: Vector) -> Vector | None:
+        """Return the Hessian times the directions by machine code; None where it won't do."""
+        length = len(self._inputs)
+        found = self._by_machine_code("product", directions, 2 * length)
+        return None if found is None else found[length:]
+
+    def _by_machine_code(self, kind: Kind, vector: Vector, length: int) -> Vector | None:
+        """Return what machine code computes; None where there is none or it won't do."""
+        code = self.recording.tiers.code(kind)
+        if code is None:
+            return None
         out = np.empty(length)
-        inputs = self._inputs
-        code = None if inputs is None else self.recording.tiers.code(kind)
-        if inputs is not None and code is not None and code.run(inputs, vector, out)[0]:
+        if code.run(self._inputs, vector, out)[0]:
             return out
-        workspace = self.recording.take_workspace()  # another thread may be sweeping this point
-        run(self._tape.head, vector, self._value, workspace.swept, out)
-        self.recording.give_back(workspace)
+        self.recording.tiers.hand_over()
+        self.replayed()  # a guard may have failed
+        return None
+
+    def _product(self, kind: Kind, sweep: Any, vector: Vector, length: int) -> Vector:
+        """Return what machine code computes, or the sweep where it doesn't."""
+        found = self._by_machine_code(kind, vector, length)
+        if found is not None:
+            return found
+        here, out = self.replayed(), np.empty(length)
+        # Another thread may be sweeping a point that is kept.
+        workspace = self.recording.take_workspace() if self._is_kept else here
+        sweep(self.recording.tape.head, vector, here.value, workspace.swept, out)
+        if self._is_kept:
+            self.recording.give_back(workspace)
         return out
 
     def _outer_tape(self, *vectors: AnyVector) -> Tape | None:
-        tapes = list(tapes_in(*self._bound, *vectors))
+        tapes = list(tapes_in(*self._outer, *vectors))
         return innermost(tapes) if tapes else None
 
     def _sweep(self, outer: Tape) -> ActiveSweep:
         if outer.level not in self._sweeps:
-            parts = [as_active_data(outer, leaf).reshape(-1) for leaf in [*self._bound, []]]
-            self._sweeps[outer.level] = ActiveSweep(self._tape, outer, np.concatenate(parts))
+            bound = self._outer or [self._inputs]
+            parts = [as_active_data(outer, part).reshape(-1) for part in [*bound, []]]
+            tape = self.recording.tape
+            self._sweeps[outer.level] = ActiveSweep(tape, outer, np.concatenate(parts))
         return self._sweeps[outer.level]
-
-
-def join(parts: Sequence[Any]) -> AnyVector:
-    """Return floats and arrays, active or not, one after another as a vector."""
-    tapes = list(tapes_in(*parts))
-    if not tapes:
-        flat = [np.ravel(np.asarray(part, np.float64)) for part in parts]
-        return np.concatenate([np.empty(0), *flat])
-    tape = innermost(tapes)
-    return ActiveArray(tape, np.concatenate([as_active_data(tape, p).reshape(-1) for p in parts]))
-
-
-def leaf(part: Any) -> Any:
-    """Return part of a vector, in its shape, as the caller gets it: a number if it has none."""
-    if isinstance(part, ActiveArray):
-        return wrap(part.tape, part.data)
-    return part if np.ndim(part) else float(part)
-
-
-def at(function: RecordedFunction, call: Call) -> Point:
-    """Return the function replayed at a call's arguments."""
-    inputs = call.inputs() if not call.is_active else np.empty(0)
-    bound = [leaf for leaf, spec in zip(call.leaves, call.specs, strict=True)
-             if not isinstance(spec, Fixed)]  # fmt: skip
-    if call.is_active or is_recording():
-        recording = record(function.function, call)
-        value = recording.take_workspace().value
-        floats.replay.run(recording.tape.head, recording.point(), value)
-        return Point(recording, [*bound, *recording.captured], value)
-
-    def attempt(recording: Recording, workspace: Workspace) -> int:
-        return floats.replay.run(recording.tape.head, inputs, workspace.value)  # type: ignore[no-any-return]
-
-    recording, workspace = function.run(call, attempt)
-    return Point(recording, _copies(bound), workspace.value, inputs)
-
-
-def _copies(bound: list[Any]) -> list[Any]:
-    # The caller may change an array before a pullback is called.
-    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in bound]

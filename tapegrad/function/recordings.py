@@ -1,0 +1,96 @@
+"""The recordings made for one kind of call, linked at the guards where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tapegrad.function.environment import Environment, is_watched
+from tapegrad.function.recording import Recording
+
+Shortcut = Callable[[Sequence[Any]], tuple[float, Any] | None]
+"""Returns value and gradient for a call's leaves, or None if the whole policy is to be asked."""
+
+
+class Recordings:
+    """The recordings for one kind of call, as long as nothing that the function reads changes.
+
+    Parameters
+    ----------
+    things : sequence
+        What among the arguments is no input.
+    outer : Environment
+        What the function reads.
+
+    Attributes
+    ----------
+    environment : Environment or None
+        What functions and objects among the arguments read, which are equal while that changes.
+    latest : Recording or None
+        The one used last.
+    shortcut : callable or None
+        What serves calls without a look at the rest, renewed after each that it didn't serve.
+    is_full : bool
+        Whether there are as many as may be, and the function takes new ways all the same.
+    is_passing : bool
+        Whether the one there is was of use for one call only.
+    has_routes : bool
+        Whether some leave numbers in objects.
+    is_careful : bool
+        Whether there is more to look at before a call than what the function reads.
+    """
+
+    def __init__(self, things: Sequence[Any], outer: Environment) -> None:
+        self.outer = outer
+        self.environment: Environment | None = None
+        if any(map(is_watched, things)):
+            self.environment = Environment(*things, names=outer.names)
+            outer.mention(self.environment.names)
+        self.all: list[Recording] = []
+        self.latest: Recording | None = None
+        self.shortcut: Shortcut | None = None
+        self.is_full = self.is_told = self.is_passing = False
+        self.is_careful, self.has_routes = self.environment is not None, False
+
+    @property
+    def environments(self) -> list[Environment]:
+        """What tells whether the recordings are valid."""
+        return [self.outer] if self.environment is None else [self.outer, self.environment]
+
+    @property
+    def replayed(self) -> Recording | None:
+        """The recording used last, if it may be replayed."""
+        return None if self.is_full or self.is_passing else self.latest
+
+    def changed(self) -> str | None:
+        """Return the name of what changed of that which functions among the arguments read."""
+        return None if self.environment is None else self.environment.changed()
+
+    def drop_moved(self) -> None:
+        """Forget recordings that leave numbers in objects which are no longer in their places."""
+        moved = [r for r in self.all if not all(route.holds() for route in r.routes)]
+        if moved:
+            self.drop(moved)
+            if self.latest in moved:
+                self.latest = self.all[-1] if self.all else None
+
+    def drop(self, outdated: Sequence[Recording]) -> None:
+        """Forget recordings."""
+        self.all = [r for r in self.all if r not in outdated]
+        for recording in self.all:
+            recording.unlink(outdated)
+
+    def add(self, new: Recording) -> None:
+        """Keep a recording, linked to the others."""
+        if self.is_passing:
+            self.all, self.is_passing = [], False
+        for recording in self.all:
+            recording.link(new)
+        self.all.append(new)
+        if new.routes:
+            self.is_careful = self.has_routes = True
+        self.latest = new
+
+    def keep_for_this_call(self, new: Recording) -> None:
+        """Keep a recording to be looked at, not to be replayed."""
+        self.all, self.latest, self.is_passing = [new], new, True
