@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numba import typeof
@@ -41,18 +42,18 @@ class Afresh:
 
     Attributes
     ----------
-    is_used : bool
-        Whether the latest call was one of the form's.
+    served : Plan or None
+        That of the latest call, if it was one of the form's.
     """
 
     def __init__(self, function: Dispatcher, is_now: bool) -> None:
         self._function, self._is_now = function, is_now
         self._form: Any = None
-        self._plans: set[Plan] = set()
+        self._plans: WeakSet[Plan] = WeakSet()
         self._jobs: dict[Types, Job] = {}
         self._compiled: set[Types] = set()
         self._refused: set[Types] = set()
-        self.is_used = False
+        self.served: Plan | None = None
 
     def takes_over(self, plan: Plan, leaves: Sequence[Any]) -> bool:
         """Begin to compile for calls of a kind; return whether the form will serve them."""
@@ -72,7 +73,7 @@ class Afresh:
 
     def run(self, plan: Plan, leaves: Sequence[Any]) -> tuple[float, Vector] | None:
         """Return value and gradient, or None if the form doesn't serve such calls, or not yet."""
-        self.is_used = False
+        self.served = None
         if plan not in self._plans:
             return None
         args, _ = plan.arguments(leaves)
@@ -82,7 +83,7 @@ class Afresh:
             return None
         out = np.empty(x.shape)
         value = self._form(x, *args[1:], out)
-        self.is_used = True
+        self.served = plan
         return float(value), out.reshape(-1)
 
     def wait(self, timeout: float | None = None) -> None:
@@ -93,7 +94,7 @@ class Afresh:
 
     def forget(self) -> None:
         """Forget for which calls guards keep failing."""
-        self._plans, self.is_used = set(), False
+        self._plans, self.served = WeakSet(), None
 
     def _compile(self, types: Types) -> None:
         name = name_of(self._function)

@@ -23,7 +23,7 @@ from tapegrad.derivatives.afresh import afresh_of
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
 from tapegrad.function.naming import Argnums, is_first
-from tapegrad.function.points import Point
+from tapegrad.function.points import Point, valid_recording
 from tapegrad.function.recording import Recording, name_of
 from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.function.vectors import AnyVector
@@ -81,7 +81,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
     @property
     def tier(self) -> str:
         """What the latest call ran as: that of the recording, or 'recorded afresh'."""
-        is_afresh = self._afresh is not None and self._afresh.is_used
+        served = None if self._afresh is None else self._afresh.served
+        is_afresh = served is not None and served is self.recorded.last
         return "recorded afresh" if is_afresh else super().tier
 
     def wait(self, timeout: float | None = None) -> str:
@@ -163,8 +164,7 @@ def _with_aux(point: Point) -> tuple[Any, AnyVector]:
 def _of_a_number(point: Point) -> Recording:
     """Return a recording that is valid at a point, of a function that returns one float."""
     point.check_scalar()
-    point.replayed()
-    return point.recording
+    return valid_recording(point)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from tapegrad.errors import InputTypeError, NoCompiledFormError
-from tapegrad.function.points import Point
+from tapegrad.function.arguments import DOUBLE
+from tapegrad.function.points import GuardFailedError, used, valid_recording
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
-from tapegrad.function.vectors import Vector, leaf
+from tapegrad.function.vectors import Vector, in_a_row, leaf
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -119,12 +120,12 @@ class MachineGradient:
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
         code = self._code
-        inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
+        inputs = x if type(x) is np.ndarray and x.dtype is DOUBLE else _floats(x)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
         if not self._holds() or (self._has_effects and self._recording is None):
             return self._otherwise(x)
-        inputs = np.ascontiguousarray(inputs)
+        inputs = in_a_row(inputs)
         if len(self._shape) != 1:
             inputs = inputs.reshape(-1)
         if not self._is_whole:
@@ -136,7 +137,10 @@ class MachineGradient:
         if status:
             return self._otherwise(x)
         if self._has_effects and self._recording is not None:
-            Point(self._recording, inputs).run_effects()
+            try:
+                used(self._recording, inputs, valid_recording)
+            except GuardFailedError:  # sums in another order
+                return self._otherwise(x)
         if not self._is_whole:
             products = products[self._start : self._stop].copy()
         return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))

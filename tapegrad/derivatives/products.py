@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -153,7 +154,7 @@ class HessianProduct(Derivative, Generic[X, P]):
         self._gradient = grad(function, compile=options.compile, strict=options.strict)
         super().__init__(self._gradient, 0)
         self._options = options
-        self._work: dict[Plan, float] = {}
+        self._work: WeakKeyDictionary[Plan, float] = WeakKeyDictionary()
 
     @property
     def _differentiated(self) -> Any:
@@ -209,7 +210,7 @@ class HessianProduct(Derivative, Generic[X, P]):
             worked = self._work.get(of_gradient, 0.0)
             if gradient is None or worked < seconds_to_compile(gradient.tape):
                 return None
-        if not recorded.is_replayed(plan):
+        if not recorded.is_replayed(plan, leaves):
             return None
 
         def use(point: Point) -> Any:
@@ -217,9 +218,12 @@ class HessianProduct(Derivative, Generic[X, P]):
             if is_first:
                 point.recording.tiers.start("product")
             product = point.hessian_product(plan.join(plan.n_inputs, vector, "vector"))
-            return None if product is None else plan.split(product)
+            if product is None:
+                return None
+            point.finish()
+            return plan.split(product)
 
-        return recorded.run(plan, leaves, use)
+        return recorded.run(plan, leaves, use, is_quiet=True)
 
 
 def hvp(function: Callable[Concatenate[X, P], Any], *, compile: Compile = "auto",

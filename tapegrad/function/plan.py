@@ -16,8 +16,8 @@ import numpy as np
 from tapegrad.errors import InputTypeError, StructureError
 from tapegrad.function.arguments import FLOAT, Fixed, Specs, shape_of, size_of
 from tapegrad.function.naming import Key
-from tapegrad.function.vectors import AnyVector, Vector, check_shape, join, leaf
-from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
+from tapegrad.function.vectors import AnyVector, Vector, check_shape, in_a_row, join, leaf
+from tapegrad.tree import LEAF, Structure, flatten, unflatten, unflatten_all
 
 if TYPE_CHECKING:
     from tapegrad.function.recordings import Recordings
@@ -94,15 +94,15 @@ class Plan:
         if self.recordings is not None:
             self.recordings, self.reason = None, reason
 
-    @property
-    def fixed(self) -> list[Any]:
-        """The things among the arguments that are no inputs."""
-        return [spec.thing for spec in self.specs if isinstance(spec, Fixed)]
-
     def arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return a call's `(args, kwargs)`."""
         found: tuple[tuple[Any, ...], dict[str, Any]] = unflatten_all(self.structure, leaves)
         return found
+
+    def fixed(self, leaves: Sequence[Any]) -> list[Any]:
+        """Return what is no input among a call's leaves."""
+        pairs = zip(leaves, self.specs, strict=True)
+        return [thing for thing, spec in pairs if isinstance(spec, Fixed)]
 
     def inputs(self, leaves: Sequence[Any]) -> list[Any]:
         """Return the inputs among a call's leaves."""
@@ -111,11 +111,8 @@ class Plan:
     def pack(self, leaves: Sequence[Any]) -> Vector:
         """Return the values of a call's inputs as one vector, which may be the caller's array."""
         if self._array is not None:
-            array = leaves[self._array]
-            if not array.flags.carray:
-                # Compiled code takes numbers in a row, at addresses that may be written to.
-                array = np.array(array, order="C")
-            return array if array.ndim == 1 else array.reshape(-1)  # type: ignore[no-any-return]
+            array = in_a_row(leaves[self._array])
+            return array if array.ndim == 1 else array.reshape(-1)
         vector = np.empty(self.n_inputs)
         for position, start, stop in self._inputs:
             thing = leaves[position]
@@ -129,10 +126,7 @@ class Plan:
     def tree(self, leaves: Sequence[Any]) -> Any:
         """Return leaves, one for each that is differentiated, in the arguments' structure."""
         remaining = iter(leaves)
-        trees = [
-            unflatten_all(structure, [next(remaining) for _ in range(_count(structure))])
-            for structure in self._structures
-        ]
+        trees = [unflatten(structure, remaining) for structure in self._structures]
         return trees[0] if self._is_single else tuple(trees)
 
     def split(self, vector: AnyVector, prefix: tuple[int, ...] = ()) -> Any:
@@ -140,12 +134,14 @@ class Plan:
 
         A tape has more inputs than the plan where it captured numbers of an outer one.
         """
-        return self.tree(
-            [
-                leaf(vector[..., start:stop].reshape(prefix + shape))
-                for (start, stop), shape in zip(self.spans, self.shapes, strict=True)
-            ]
-        )
+        if self.is_vector and type(vector) is np.ndarray and vector.shape == self.shapes[0]:
+            return vector
+        parts = zip(self.spans, self.shapes, strict=True)
+        if type(vector) is np.ndarray and vector.ndim == 1:
+            return self.tree([vector[start:stop].reshape(shape) if shape else vector.item(start)
+                              for (start, stop), shape in parts])  # fmt: skip
+        return self.tree([leaf(vector[..., start:stop].reshape(prefix + shape))
+                          for (start, stop), shape in parts])  # fmt: skip
 
     def join(self, n_inputs: int, tree: Any, what: str) -> AnyVector:
         """Return a vector of a tape's inputs from a tree in the arguments' structure."""

@@ -8,8 +8,8 @@ may be active: then the sweeps run on the outer tape, which so receives the deri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from tapegrad.record.nesting import innermost
 from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import float_gradient, floats
 from tapegrad.tape import Tape
+
+T = TypeVar("T")
 
 
 class GuardFailedError(TapegradError, AssertionError):
@@ -50,12 +52,12 @@ class Point:
         What the inputs stand for, where some may be numbers of an outer tape.
     """
 
-    __slots__ = ("_inputs", "_is_kept", "_outer", "_sweeps", "_workspace", "recording")
+    __slots__ = ("_inputs", "_is_kept", "_is_valid", "_outer", "_sweeps", "_workspace", "recording")
 
     def __init__(self, recording: Recording, inputs: Vector, outer: Sequence[Any] = ()) -> None:
         self.recording, self._inputs, self._outer = recording, inputs, outer
         self._workspace: Workspace | None = None
-        self._is_kept = False
+        self._is_kept, self._is_valid = False, bool(outer)
         self._sweeps: dict[int, ActiveSweep] = {}
 
     def replayed(self) -> Workspace:
@@ -71,11 +73,20 @@ class Point:
         if guard >= 0:
             found = self.recording.value_read(guard, workspace.value)
             raise GuardFailedError(self.recording, guard, found)
+        self._is_valid = True
 
     def keep(self) -> None:
         """Keep the numbers for sweeps after the call, in any thread."""
         self._is_kept = True
         self._inputs = self._inputs.copy()  # the caller may change an array
+        self._outer = [p.copy() if type(p) is np.ndarray else p for p in self._outer]
+
+    def finish(self) -> None:
+        """Make sure that the recording is valid here, and do what the function does beside."""
+        if not self._is_valid:
+            self.replayed()
+        if self.recording.effects:
+            self.run_effects()
 
     def give_back(self) -> None:
         """Let another call use the memory, unless it's kept."""
@@ -94,15 +105,14 @@ class Point:
 
     def run_effects(self) -> None:
         """Do what the function does beside its result; on an outer tape, have it done there."""
-        effects = self.recording.effects
-        outer = self._outer_tape() if effects else None
+        effects, outer = self.recording.effects, self._outer_tape()
         if outer is not None:
             sweep = self._sweep(outer)
             trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
-        elif effects:
+        else:
             values, first = self.replayed().value, len(self.recording.tape.constants)
             trees = [e.result.plain(values[first + e.operands]) for e in effects]
-        for effect, tree in zip(effects, trees if effects else (), strict=True):
+        for effect, tree in zip(effects, trees, strict=True):
             effect.run(tree)
 
     def gradient(self) -> tuple[Any, AnyVector]:
@@ -121,6 +131,7 @@ class Point:
         if code is not None:
             status, value = code.gradient(self._inputs, out)
             if not status:
+                self._is_valid = True
                 return value, out
             self.recording.tiers.hand_over()
         workspace = self._workspace = self.recording.take_workspace()
@@ -170,6 +181,7 @@ class Point:
             return None
         out = np.empty(length)
         if code.run(self._inputs, vector, out)[0]:
+            self._is_valid = True
             return out
         self.recording.tiers.hand_over()
         self.replayed()  # a guard may have failed
@@ -199,3 +211,36 @@ class Point:
             tape = self.recording.tape
             self._sweeps[outer.level] = ActiveSweep(tape, outer, np.concatenate(parts))
         return self._sweeps[outer.level]
+
+
+Use = Callable[[Point], T]
+"""What a derivative makes of a function at a point. It may be tried with a recording that turns
+out not to be valid there, and is called again with another one."""
+
+
+def used(recording: Recording, inputs: Vector, use: Use[T], outer: Sequence[Any] = (),
+         is_quiet: bool = False) -> T:  # fmt: skip
+    """Return what a derivative makes of a recording, and do what the function does beside.
+
+    A quiet use leaves that to the derivative, and to see that the recording is valid if it asked
+    the point for nothing.
+
+    Raises
+    ------
+    GuardFailedError
+        If the recording isn't valid there.
+    """
+    point = Point(recording, inputs, outer)
+    try:
+        found = use(point)
+        if not is_quiet:
+            point.finish()
+        return found
+    finally:
+        point.give_back()
+
+
+def valid_recording(point: Point) -> Recording:
+    """Return the recording, of which nothing is needed but that it's valid; a quiet use."""
+    point.replayed()
+    return point.recording

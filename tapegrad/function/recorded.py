@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from tapegrad.function.environment import Environment
 from tapegrad.function.naming import Argnums, Naming
 from tapegrad.function.places import Places
 from tapegrad.function.plan import Plan
-from tapegrad.function.points import GuardFailedError, Point
+from tapegrad.function.points import GuardFailedError, Point, T, Use, used, valid_recording
 from tapegrad.function.recording import Recording, name_of, record
 from tapegrad.function.recordings import Recordings
 from tapegrad.function.shortcut import shortcut
@@ -40,12 +40,6 @@ from tapegrad.record.nesting import THREAD
 from tapegrad.tree import LEAF
 
 logger = logging.getLogger("tapegrad")
-
-T = TypeVar("T")
-Use = Callable[[Point], T]
-"""What a derivative does with a function at a point. It may be tried at one where the recording
-turns out not to be valid, and is called again for another; where it returns None, nothing else is
-done there."""
 
 MOST_PLANS = 256
 MANY_RECORDINGS = MOST_RECORDINGS // 2
@@ -81,6 +75,8 @@ class RecordedFunction:
 
     Attributes
     ----------
+    last : Plan or None
+        That of the latest call.
     afresh : Afresh or None
         What takes over where guards keep failing, if anything may.
     """
@@ -90,7 +86,7 @@ class RecordedFunction:
         self.function, self.options = original_of(function), options.check()
         self._naming = Naming(function, argnums)
         self._plans: dict[Any, Plan] = {}
-        self._last: Plan | None = None
+        self.last: Plan | None = None
         self._lock = threading.RLock()
         self._surroundings = Surroundings(self.function)
         self.afresh: Afresh | None = None
@@ -140,37 +136,39 @@ class RecordedFunction:
             serve = recordings.shortcut
             served = None if serve is None else serve(leaves)
             if served is not None:
-                self._last = plan
+                self.last = plan
                 return served
-        found = None
-        if self.afresh is not None and not THREAD.tapes:
-            found = self.afresh.run(plan, leaves)
-        if found is None:
+        if THREAD.tapes or self.afresh is None or (found := self.afresh.run(plan, leaves)) is None:
             found = self.run(plan, leaves, Point.gradient)
-            if plan.recordings is not None:
-                plan.recordings.shortcut = shortcut(plan, plan.recordings)
+            recordings = plan.recordings
+            if recordings is not None:
+                recordings.shortcut = shortcut(plan, recordings)
+        else:
+            self.last = plan
+            if recordings is not None:
+                recordings.shortcut = None
         return found[0], plan.split(found[1])
 
     def run(self, plan: Plan, leaves: Sequence[Any], use: Use[T], is_quiet: bool = False) -> T:
         """Return what a derivative makes of the function at a call's arguments.
 
-        What the function does beside its result is done then, unless it's to be quiet.
+        What the function does beside its result is done then, unless the use is quiet.
         """
         if THREAD.tapes:
             return self._recorded_within(plan, leaves, use)
-        recordings, inputs = self._current(plan), plan.pack(leaves)
+        recordings, inputs = self._current(plan, leaves), plan.pack(leaves)
         return self._search(plan, leaves, recordings, inputs, use, is_quiet)
 
     def recording(self, *args: Any, **kwargs: Any) -> Recording:
         """Return a recording that is valid for a call, and do nothing else."""
         plan, leaves = self.sort(args, kwargs)
-        return self.run(plan, leaves, _valid_recording, is_quiet=True)
+        return self.run(plan, leaves, valid_recording, is_quiet=True)
 
     def _recorded_within(self, plan: Plan, leaves: Sequence[Any], use: Use[T]) -> T:
         """Use a recording made within another one, for this call only."""
         recording = record(self.function, plan, leaves)
         outer = [*plan.inputs(leaves), *recording.captured]
-        return self._use(recording, recording.point(), use, outer)
+        return used(recording, recording.point(), use, outer)
 
     def _search(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings, inputs: Vector,
                 use: Use[T], is_quiet: bool = False) -> T:  # fmt: skip
@@ -181,7 +179,7 @@ class RecordedFunction:
         recording = recordings.replayed
         while recording is not None:
             try:
-                found = self._use(recording, inputs, use, is_quiet=is_quiet)
+                found = used(recording, inputs, use, is_quiet=is_quiet)
             except GuardFailedError as failed:
                 guard, value = failed.guard, failed.found
             else:
@@ -198,30 +196,18 @@ class RecordedFunction:
             if recording not in untried:
                 recording = untried[-1] if untried else None
         recording = self._recorded(plan, leaves, recordings, failure, outdated)
-        return self._use(recording, inputs, use, is_quiet=is_quiet)
-
-    def _use(self, recording: Recording, inputs: Vector, use: Use[T], outer: Sequence[Any] = (),
-             is_quiet: bool = False) -> T:  # fmt: skip
-        """Return what a derivative makes of a recording, and do what the function does beside."""
-        point = Point(recording, inputs, outer)
-        try:
-            found = use(point)
-            if recording.effects and found is not None and not is_quiet:
-                point.run_effects()
-        finally:
-            point.give_back()
-        return found
+        return used(recording, inputs, use, is_quiet=is_quiet)
 
     # --- recordings ----------------------------------------------------------------------------
 
-    def _current(self, plan: Plan) -> Recordings:
+    def _current(self, plan: Plan, leaves: Sequence[Any]) -> Recordings:
         """Return the recordings for a kind of call, none of them outdated."""
         environment = self._surroundings.environment
         if environment is None or not environment.holds():
             environment = self._renewed_environment()
-        self._last, recordings = plan, plan.recordings
+        self.last, recordings = plan, plan.recordings
         if recordings is None or recordings.outer is not environment or recordings.is_careful:
-            recordings = self._renewed_recordings(plan, environment)
+            recordings = self._renewed_recordings(plan, leaves, environment)
         return recordings
 
     def _renewed_environment(self) -> Environment:
@@ -232,7 +218,8 @@ class RecordedFunction:
                 self._forget(f"{changed!r}, which it reads, has changed")
             return environment
 
-    def _renewed_recordings(self, plan: Plan, environment: Environment) -> Recordings:
+    def _renewed_recordings(self, plan: Plan, leaves: Sequence[Any],
+                            environment: Environment) -> Recordings:  # fmt: skip
         """Return the recordings for a kind of call, new ones if they are outdated."""
         recordings = plan.recordings
         changed = None if recordings is None else recordings.changed()
@@ -241,7 +228,7 @@ class RecordedFunction:
                 plan.forget(f"{changed!r}, which an argument reads, has changed")
             recordings = plan.recordings
             if recordings is None or recordings.outer is not environment:
-                recordings = plan.recordings = Recordings(plan.fixed, environment)
+                recordings = plan.recordings = Recordings(plan.fixed(leaves), environment)
             elif recordings.has_routes:
                 recordings.drop_moved()
             return recordings
@@ -307,9 +294,9 @@ class RecordedFunction:
             self._forget("its recordings were cleared")
             self._surroundings.environment = None
 
-    def is_replayed(self, plan: Plan) -> bool:
+    def is_replayed(self, plan: Plan, leaves: Sequence[Any]) -> bool:
         """Whether recordings for a kind of call are of use for more than one, as far as known."""
-        recordings = self._current(plan)
+        recordings = self._current(plan, leaves)
         return not (recordings.is_passing or recordings.is_full)
 
     def holding(self, *args: Any, **kwargs: Any) -> Callable[[], bool]:
@@ -320,13 +307,13 @@ class RecordedFunction:
         UnsupportedFunctionError
             If it's recorded at each call, and so is of no use for another one.
         """
-        plan, _ = self.sort(args, kwargs)
-        if not self.is_replayed(plan):
+        call = self.sort(args, kwargs)
+        if not self.is_replayed(*call):
             raise UnsupportedFunctionError(
                 f"{name_of(self.function)} is recorded at every call, so that machine code of one "
                 "recording would be of use for that call only; call the derivative itself"
             )
-        environments = self._current(plan).environments
+        environments = self._current(*call).environments
 
         def holds() -> bool:
             for environment in environments:  # a generator takes longer than this
@@ -339,7 +326,7 @@ class RecordedFunction:
     @property
     def latest(self) -> Recording | None:
         """The recording used last."""
-        recordings = None if self._last is None else self._last.recordings
+        recordings = None if self.last is None else self.last.recordings
         return None if recordings is None else recordings.latest
 
     @property
@@ -347,8 +334,3 @@ class RecordedFunction:
         """Every recording kept."""
         kept = [plan.recordings for plan in list(self._plans.values())]
         return [recording for recordings in kept if recordings for recording in recordings.all]
-
-
-def _valid_recording(point: Point) -> Recording:
-    point.replayed()
-    return point.recording

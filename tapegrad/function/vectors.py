@@ -28,6 +28,11 @@ def join(parts: Sequence[Any]) -> AnyVector:
     return ActiveArray(tape, np.concatenate([as_active_data(tape, p).reshape(-1) for p in parts]))
 
 
+def in_a_row(array: Vector) -> Vector:
+    """Return an array as compiled code takes it: contiguous, aligned, and not marked read-only."""
+    return array if array.flags.carray else np.array(array, order="C")
+
+
 def leaf(part: Any) -> Any:
     """Return part of a vector, in its shape, as the caller gets it: a number if it has none."""
     if isinstance(part, ActiveArray):
