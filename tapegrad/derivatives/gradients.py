@@ -19,10 +19,10 @@ from typing import (
 import numpy as np
 
 from tapegrad.compiled import embedding
-from tapegrad.derivatives.afresh import afresh_of
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
-from tapegrad.function.naming import Argnums, is_first
+from tapegrad.function.afresh import afresh_of
+from tapegrad.function.naming import Argnums
 from tapegrad.function.points import Point, valid_recording
 from tapegrad.function.recording import Recording, name_of
 from tapegrad.function.tiers import NEVER, Compile, Options
@@ -46,9 +46,8 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
         self._value_and_gradient = self._both if has_aux else self.recorded.gradient
-        may_be_afresh = is_first(argnums) and not has_aux
-        self._afresh = afresh_of(self.recorded.function, options) if may_be_afresh else None
-        self.recorded.afresh = self._afresh
+        if not has_aux:
+            self.recorded.afresh = afresh_of(self.recorded.function, options)
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
@@ -72,23 +71,17 @@ class ValueAndGrad(Derivative, Generic[X, P]):
     else:
         __call__ = _call
 
-    def clear(self) -> None:
-        """Forget every recording, after a change that can't be seen: a file, a random number."""
-        super().clear()
-        if self._afresh is not None:
-            self._afresh.forget()
-
     @property
     def tier(self) -> str:
         """What the latest call ran as: that of the recording, or 'recorded afresh'."""
-        served = None if self._afresh is None else self._afresh.served
+        served = None if self.recorded.afresh is None else self.recorded.afresh.served
         is_afresh = served is not None and served is self.recorded.last
         return "recorded afresh" if is_afresh else super().tier
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for what is being compiled in the background, and return the tier."""
-        if self._afresh is not None:
-            self._afresh.wait(timeout)
+        if self.recorded.afresh is not None:
+            self.recorded.afresh.wait(timeout)
         return super().wait(timeout)
 
     _make_form = embedding.value_and_gradient

@@ -10,7 +10,7 @@ import numpy as np
 
 from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.arguments import DOUBLE
-from tapegrad.function.points import GuardFailedError, used, valid_recording
+from tapegrad.function.points import GuardFailedError, Point, used, valid_recording
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Options, Tiers
 from tapegrad.function.vectors import Vector, in_a_row, leaf
@@ -138,7 +138,7 @@ class MachineGradient:
             return self._otherwise(x)
         if self._has_effects and self._recording is not None:
             try:
-                used(self._recording, inputs, valid_recording)
+                used(Point(self._recording, inputs), valid_recording)
             except GuardFailedError:  # sums in another order
                 return self._otherwise(x)
         if not self._is_whole:

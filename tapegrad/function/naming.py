@@ -26,11 +26,6 @@ def is_single(argnums: Argnums) -> bool:
     return isinstance(argnums, str) or not isinstance(argnums, (slice, *_MANY))
 
 
-def is_first(argnums: Argnums) -> bool:
-    """Whether the first argument alone is meant."""
-    return is_single(argnums) and not isinstance(argnums, str) and bool(argnums == 0)
-
-
 class Naming:
     """What `argnums` means in the calls of a function.
 

@@ -45,6 +45,8 @@ class Plan:
         Where the elements of each leaf that is differentiated lie in the vector of inputs.
     shapes : list of tuple of int
         Of those leaves.
+    is_by_first : bool
+        Whether the first argument alone is differentiated.
     is_vector : bool
         Whether the one input is an array of one dimension, and differentiated: then the gradient
         needs no other structure than the vector's.
@@ -80,7 +82,7 @@ class Plan:
                         if not isinstance(spec, Fixed)]  # fmt: skip
         is_one = len(self._inputs) == 1 and specs[self._inputs[0][0]] is not FLOAT
         self._array = self._inputs[0][0] if is_one else None
-        self._is_single = is_single
+        self._is_single, self.is_by_first = is_single, is_single and list(keys) == [0]
         self._structures = [arguments[key] for key in keys]
         self.spans = [spans[position] for position in chosen]
         self.shapes = [shape_of(specs[position]) for position in chosen]

@@ -20,10 +20,13 @@ from tapegrad.function.vectors import AnyVector, Vector
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.nesting import innermost
 from tapegrad.record.sweeping import ActiveSweep
-from tapegrad.replay.programs import float_gradient, floats
+from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
 T = TypeVar("T")
+
+
+_ONE = np.ones(1)
 
 
 class GuardFailedError(TapegradError, AssertionError):
@@ -50,14 +53,17 @@ class Point:
         The values of the tape's inputs.
     outer : sequence
         What the inputs stand for, where some may be numbers of an outer tape.
+    is_new : bool
+        Whether it was recorded here: then it's valid, and not compiled yet.
     """
 
-    __slots__ = ("_inputs", "_is_kept", "_is_valid", "_outer", "_sweeps", "_workspace", "recording")
-
-    def __init__(self, recording: Recording, inputs: Vector, outer: Sequence[Any] = ()) -> None:
+    def __init__(self, recording: Recording, inputs: Vector, outer: Sequence[Any] = (),
+                 is_new: bool = False) -> None:  # fmt: skip
         self.recording, self._inputs, self._outer = recording, inputs, outer
+        self._is_new = self._is_valid = is_new
+        self._is_kept = False
+        self._outputs: Vector | None = None
         self._workspace: Workspace | None = None
-        self._is_kept, self._is_valid = False, bool(outer)
         self._sweeps: dict[int, ActiveSweep] = {}
 
     def replayed(self) -> Workspace:
@@ -94,14 +100,25 @@ class Point:
             self.recording.give_back(self._workspace)
             self._workspace = None
 
-    def result(self) -> Any:
-        """Return the function's result."""
+    def outputs(self) -> AnyVector:
+        """Return the values of the tape's outputs."""
         outer = self._outer_tape()
         if outer is not None:
-            return self.recording.result.active(outer, self._sweep(outer).results())
-        out = np.empty(len(self.recording.tape.outputs))
-        floats.results.run(self.recording.tape.head, self.replayed().value, out)
-        return self.recording.result.plain(out)
+            return ActiveArray(outer, self._sweep(outer).results())
+        if self._outputs is None:
+            values, self._outputs = (
+                self.replayed().value,
+                np.empty(len(self.recording.tape.outputs)),
+            )
+            floats.results.run(self.recording.tape.head, values, self._outputs)
+        return self._outputs
+
+    def result(self) -> Any:
+        """Return the function's result."""
+        outputs, result = self.outputs(), self.recording.result
+        if isinstance(outputs, ActiveArray):
+            return result.active(outputs.tape, outputs.data)
+        return result.plain(outputs)
 
     def run_effects(self) -> None:
         """Do what the function does beside its result; on an outer tape, have it done there."""
@@ -124,22 +141,8 @@ class Point:
             If its result is not one number.
         """
         self.check_scalar()
-        if self._outer_tape() is not None:
-            adjoints, value = self.pullback(np.ones(1)), self.result()
-            return value.item() if np.shape(value) else value, adjoints
-        code, out = self.recording.tiers.code("reverse"), np.empty(len(self._inputs))
-        if code is not None:
-            status, value = code.gradient(self._inputs, out)
-            if not status:
-                self._is_valid = True
-                return value, out
-            self.recording.tiers.hand_over()
-        workspace = self._workspace = self.recording.take_workspace()
-        failed, value = float_gradient.run(
-            self.recording.tape.head, self._inputs, workspace.value, workspace.swept, out
-        )
-        self._check(failed, workspace)
-        return value, out
+        adjoints = self.pullback(_ONE)
+        return self.outputs().item(), adjoints
 
     def check_scalar(self, has_aux: bool = False) -> None:
         """Raise NotScalarError if the function's value here is not one float."""
@@ -176,12 +179,13 @@ class Point:
 
     def _by_machine_code(self, kind: Kind, vector: Vector, length: int) -> Vector | None:
         """Return what machine code computes; None where there is none or it won't do."""
-        code = self.recording.tiers.code(kind)
+        code = None if self._is_new else self.recording.tiers.code(kind)
         if code is None:
             return None
         out = np.empty(length)
-        if code.run(self._inputs, vector, out)[0]:
-            self._is_valid = True
+        is_well, outputs = code.run(self._inputs, vector, out)
+        if is_well:
+            self._is_valid, self._outputs = True, outputs
             return out
         self.recording.tiers.hand_over()
         self.replayed()  # a guard may have failed
@@ -200,8 +204,11 @@ class Point:
             self.recording.give_back(workspace)
         return out
 
-    def _outer_tape(self, *vectors: AnyVector) -> Tape | None:
-        tapes = list(tapes_in(*self._outer, *vectors))
+    def _outer_tape(self, vector: AnyVector = None) -> Tape | None:
+        """Return the tape that an operation with a vector is recorded on, if it is."""
+        if not self._outer and not isinstance(vector, ActiveArray):
+            return None
+        tapes = list(tapes_in(*self._outer, vector))
         return innermost(tapes) if tapes else None
 
     def _sweep(self, outer: Tape) -> ActiveSweep:
@@ -218,9 +225,8 @@ Use = Callable[[Point], T]
 out not to be valid there, and is called again with another one."""
 
 
-def used(recording: Recording, inputs: Vector, use: Use[T], outer: Sequence[Any] = (),
-         is_quiet: bool = False) -> T:  # fmt: skip
-    """Return what a derivative makes of a recording, and do what the function does beside.
+def used(point: Point, use: Use[T], is_quiet: bool = False) -> T:
+    """Return what a derivative makes of a point, and do what the function does beside.
 
     A quiet use leaves that to the derivative, and to see that the recording is valid if it asked
     the point for nothing.
@@ -230,7 +236,6 @@ def used(recording: Recording, inputs: Vector, use: Use[T], outer: Sequence[Any]
     GuardFailedError
         If the recording isn't valid there.
     """
-    point = Point(recording, inputs, outer)
     try:
         found = use(point)
         if not is_quiet:

@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.function.afresh import Afresh
 from tapegrad.function.arguments import DOUBLE, plain_specs, sort_arguments, structure_of
 from tapegrad.function.environment import Environment
 from tapegrad.function.naming import Argnums, Naming
@@ -49,16 +50,6 @@ IN_COMPILED_CODE = (
     ": decorate it with `@numba.njit`, and it's recorded in compiled code, where a gradient needs "
     "no guards"
 )
-
-
-class Afresh(Protocol):
-    """What computes gradients without recordings, for calls whose guards keep failing."""
-
-    def takes_over(self, plan: Plan, leaves: Sequence[Any]) -> bool:
-        """Return whether it will serve calls of a kind."""
-
-    def run(self, plan: Plan, leaves: Sequence[Any]) -> tuple[float, Vector] | None:
-        """Return value and gradient, None if it doesn't serve such calls, or not yet."""
 
 
 class RecordedFunction:
@@ -168,7 +159,7 @@ class RecordedFunction:
         """Use a recording made within another one, for this call only."""
         recording = record(self.function, plan, leaves)
         outer = [*plan.inputs(leaves), *recording.captured]
-        return used(recording, recording.point(), use, outer)
+        return used(Point(recording, recording.point(), outer, is_new=True), use)
 
     def _search(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings, inputs: Vector,
                 use: Use[T], is_quiet: bool = False) -> T:  # fmt: skip
@@ -179,7 +170,7 @@ class RecordedFunction:
         recording = recordings.replayed
         while recording is not None:
             try:
-                found = used(recording, inputs, use, is_quiet=is_quiet)
+                found = used(Point(recording, inputs), use, is_quiet)
             except GuardFailedError as failed:
                 guard, value = failed.guard, failed.found
             else:
@@ -196,7 +187,7 @@ class RecordedFunction:
             if recording not in untried:
                 recording = untried[-1] if untried else None
         recording = self._recorded(plan, leaves, recordings, failure, outdated)
-        return used(recording, inputs, use, is_quiet=is_quiet)
+        return used(Point(recording, inputs, is_new=True), use, is_quiet)
 
     # --- recordings ----------------------------------------------------------------------------
 
@@ -293,6 +284,8 @@ class RecordedFunction:
         with self._lock:
             self._forget("its recordings were cleared")
             self._surroundings.environment = None
+            if self.afresh is not None:
+                self.afresh.forget()
 
     def is_replayed(self, plan: Plan, leaves: Sequence[Any]) -> bool:
         """Whether recordings for a kind of call are of use for more than one, as far as known."""

@@ -58,7 +58,7 @@ class Afresh:
     def takes_over(self, plan: Plan, leaves: Sequence[Any]) -> bool:
         """Begin to compile for calls of a kind; return whether the form will serve them."""
         args, kwargs = plan.arguments(leaves)
-        if kwargs or not _is_accepted(args):
+        if kwargs or not plan.is_by_first or not _is_accepted(args):
             return False
         types = _types(args)
         if types in self._refused:
