@@ -8,7 +8,7 @@ where that can't be meant otherwise: in arrays and inside containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -100,13 +100,8 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
 
     positional = tuple([sort(position, argument) for position, argument in enumerate(args)])
     named = tuple([sort(name, argument) for name, argument in kwargs.items()])
-    return structure_of(positional, tuple(kwargs), named), tuple(specs), leaves
-
-
-def structure_of(positional: Sequence[Structure], names: tuple[str, ...] = (),
-                 named: Sequence[Structure] = ()) -> Structure:  # fmt: skip
-    """Return the structure of `(args, kwargs)`, given those of the arguments."""
-    return tuple, None, ((tuple, None, tuple(positional)), (dict, names, tuple(named)))
+    structure = (tuple, None, ((tuple, None, positional), (dict, tuple(kwargs), named)))
+    return structure, tuple(specs), leaves
 
 
 def _sorted(leaf: Any) -> tuple[Spec, Any]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.afresh import Afresh
-from tapegrad.function.arguments import DOUBLE, plain_specs, sort_arguments, structure_of
+from tapegrad.function.arguments import DOUBLE, plain_specs, sort_arguments
 from tapegrad.function.environment import Environment
 from tapegrad.function.naming import Argnums, Naming
 from tapegrad.function.places import Places
@@ -93,7 +93,7 @@ class RecordedFunction:
                 return plan, args
         keys = self._naming.keys(args, kwargs)
         structure, specs, leaves = sort_arguments(args, kwargs, keys)
-        is_plain = not kwargs and structure == structure_of([LEAF] * len(args))
+        is_plain = not kwargs and all(child is LEAF for child in structure[2][0][2])
         kind = specs if is_plain else (structure, specs)
         plan = self._plans.get(kind)
         if plan is None:
@@ -123,9 +123,8 @@ class RecordedFunction:
         if plan is None:
             plan, leaves = self.sort(args, kwargs)
         recordings = plan.recordings
-        if recordings is not None and not THREAD.tapes:
-            serve = recordings.shortcut
-            served = None if serve is None else serve(leaves)
+        if recordings is not None and recordings.shortcut is not None and not THREAD.tapes:
+            served = recordings.shortcut(leaves)
             if served is not None:
                 self.last = plan
                 return served

@@ -37,7 +37,9 @@ def shortcut(plan: Plan, recordings: Recordings) -> Shortcut | None:
     def serve(leaves: Sequence[Any]) -> tuple[float, Any] | None:
         if not holds():
             return None
-        inputs = leaves[0] if is_vector and leaves[0].flags.carray else pack(leaves)
+        inputs = leaves[0] if is_vector else None
+        if inputs is None or not inputs.flags.carray:
+            inputs = pack(leaves)
         products = empty(n_inputs)
         try:
             memory = memories.pop()

@@ -40,17 +40,12 @@ def leaf(part: Any) -> Any:
     return part if np.ndim(part) else float(part)
 
 
-def check_real(number: Any, what: str) -> None:
-    """Raise `InputTypeError` if a number or an array is complex."""
+def check_shape(number: Any, shape: tuple[int, ...], what: str) -> None:
+    """Raise an error unless a number or an array is real and has a shape."""
     if isinstance(number, complex) or getattr(number, "dtype", np.dtype(float)).kind == "c":
         raise InputTypeError(
             f"the {what} is complex; complex numbers are not supported: pass the real and the "
             "imaginary part one after the other"
         )
-
-
-def check_shape(number: Any, shape: tuple[int, ...], what: str) -> None:
-    """Raise an error unless a number or an array is real and has a shape."""
-    check_real(number, what)
     if np.shape(number) != shape:
         raise StructureError(f"the {what} has shape {np.shape(number)} where {shape} is needed")
