@@ -358,6 +358,53 @@ def test_machine_code_of_every_recording_is_used():
     assert first.tiers.name == second.tiers.name == "compiled"
 
 
+held = {"factor": 2.0, "list": [2.0], "array": np.array([2.0])}
+
+
+class Holder:
+    factor = 2.0
+
+
+holder = Holder()
+READS = {
+    "item": lambda x: held["factor"] * np.sum(x * x),
+    "attribute": lambda x: holder.factor * np.sum(x * x),
+    "list": lambda x: held["list"][0] * np.sum(x * x),
+    "array": lambda x: held["array"][0] * np.sum(x * x),
+}
+
+
+def put(name, value):
+    if name == "item":
+        held["factor"] = value
+    elif name == "attribute":
+        holder.factor = value
+    elif name == "list":
+        held["list"][0] = value
+    else:
+        held["array"] = np.array([value])
+
+
+@pytest.mark.parametrize("name", READS)
+def test_machine_code_within_a_recording_knows_active_numbers_from_plain_ones(name):
+    derivative = tg.value_and_grad(READS[name], compile="now")
+    x = np.array([1.0, 3.0])
+
+    def outer(y):
+        plain = derivative(x)[1][0]
+        put(name, y)
+        active = derivative(x)[1][1]
+        put(name, 2.0)
+        return y * plain + active
+
+    for _ in range(4):
+        assert derivative(x)[0] == 20.0
+        # y * 2 * 2 * 1 + 2 * y * 3
+        assert tg.value_and_grad(outer)(5.0) == (50.0, 10.0)
+        assert derivative(x)[0] == 20.0
+    assert derivative.tier == "compiled"
+
+
 def python_calls(call):
     """The Python functions that a call runs."""
     names = Counter()

@@ -122,9 +122,11 @@ class RecordedFunction:
                 plan = self._plans.get((x.shape,))
         if plan is None:
             plan, leaves = self.sort(args, kwargs)
+        # Within a recording, too: an active number in place of a plain one is a change.
         recordings = plan.recordings
-        if recordings is not None and recordings.shortcut is not None and not THREAD.tapes:
-            served = recordings.shortcut(leaves)
+        serve = None if recordings is None else recordings.shortcut
+        if serve is not None:
+            served = serve(leaves)
             if served is not None:
                 self.last = plan
                 return served
