@@ -31,7 +31,6 @@ from tapegrad.function.plan import Plan
 from tapegrad.function.points import GuardFailedError, Point, T, Use, used, valid_recording
 from tapegrad.function.recording import Recording, name_of, record
 from tapegrad.function.recordings import Recordings
-from tapegrad.function.shortcut import shortcut
 from tapegrad.function.surroundings import MOST_RECORDINGS, OFTEN, Surroundings, warn
 from tapegrad.function.tiers import NEVER, Options
 from tapegrad.function.vectors import Vector
@@ -134,7 +133,7 @@ class RecordedFunction:
             found = self.run(plan, leaves, Point.gradient)
             recordings = plan.recordings
             if recordings is not None:
-                recordings.shortcut = shortcut(plan, recordings)
+                recordings.renew_shortcut(plan)
         else:
             self.last = plan
             if recordings is not None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from numpy import empty
 
 from tapegrad.function.environment import Environment, is_watched
+from tapegrad.function.plan import Plan
 from tapegrad.function.recording import Recording
+from tapegrad.function.vectors import Vector
+
+if TYPE_CHECKING:
+    from tapegrad.native.program import Code
 
 Shortcut = Callable[[Sequence[Any]], tuple[float, Any] | None]
 """Returns value and gradient for a call's leaves, or None if the whole policy is to be asked."""
@@ -91,6 +98,47 @@ class Recordings:
             self.is_careful = self.has_routes = True
         self.latest = new
 
+    def renew_shortcut(self, plan: Plan) -> None:
+        """Let machine code of the recording used last serve calls by itself, if that is all."""
+        recording = self.replayed
+        code = None if recording is None else recording.tiers.codes.get("reverse")
+        is_all = recording is not None and recording.is_bare and not self.is_careful
+        self.shortcut = None if code is None or not is_all else _serving(plan, code, self.outer)
+
     def keep_for_this_call(self, new: Recording) -> None:
         """Keep a recording to be looked at, not to be replayed."""
         self.all, self.latest, self.is_passing = [new], new, True
+
+
+def _serving(plan: Plan, code: Code, environment: Environment) -> Shortcut:
+    """Return what computes value and gradient by machine code, in one Python call.
+
+    Such calls take as long as the machine code of a small function, so that each further call,
+    attribute and object would be felt.
+    """
+    from tapegrad.native.calling import run_gradient  # the code's maker has imported it
+
+    run_gradient.compile()
+    run, address, new_memory = run_gradient.run, code.address, code.new_memory
+    holds, pack, split = environment.holds, plan.pack, plan.split
+    n_inputs, is_vector = plan.n_inputs, plan.is_vector
+    memories: list[Vector] = []
+
+    def serve(leaves: Sequence[Any]) -> tuple[float, Any] | None:
+        if not holds():
+            return None
+        inputs = leaves[0] if is_vector else None
+        if inputs is None or not inputs.flags.carray:
+            inputs = pack(leaves)
+        products = empty(n_inputs)
+        try:
+            memory = memories.pop()
+        except IndexError:
+            memory = new_memory()
+        status, value = run(address, inputs, memory, products)
+        memories.append(memory)
+        if status:
+            return None
+        return value, products if is_vector else split(products)
+
+    return serve
