@@ -25,7 +25,6 @@ from tapegrad.tape import Tape
 
 T = TypeVar("T")
 
-
 _ONE = np.ones(1)
 
 
@@ -64,22 +63,18 @@ class Point:
         self._is_kept = False
         self._outputs: Vector | None = None
         self._workspace: Workspace | None = None
-        self._sweeps: dict[int, ActiveSweep] = {}
+        self._active: ActiveSweep | None = None
 
     def replayed(self) -> Workspace:
         """Return the values of the tape's operands, replayed when they are first asked for."""
         if self._workspace is None:
             self._workspace = workspace = self.recording.take_workspace()
-            head = self.recording.tape.head
-            self._check(floats.replay.run(head, self._inputs, workspace.value), workspace)
+            guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
+            if guard >= 0:
+                found = self.recording.value_read(guard, workspace.value)
+                raise GuardFailedError(self.recording, guard, found)
+            self._is_valid = True
         return self._workspace
-
-    def _check(self, guard: int, workspace: Workspace) -> None:
-        """Raise GuardFailedError if a guard failed."""
-        if guard >= 0:
-            found = self.recording.value_read(guard, workspace.value)
-            raise GuardFailedError(self.recording, guard, found)
-        self._is_valid = True
 
     def keep(self) -> None:
         """Keep the numbers for sweeps after the call, in any thread."""
@@ -106,11 +101,9 @@ class Point:
         if outer is not None:
             return ActiveArray(outer, self._sweep(outer).results())
         if self._outputs is None:
-            values, self._outputs = (
-                self.replayed().value,
-                np.empty(len(self.recording.tape.outputs)),
-            )
-            floats.results.run(self.recording.tape.head, values, self._outputs)
+            tape, values = self.recording.tape, self.replayed().value
+            self._outputs = np.empty(len(tape.outputs))
+            floats.results.run(tape.head, values, self._outputs)
         return self._outputs
 
     def result(self) -> Any:
@@ -212,12 +205,14 @@ class Point:
         return innermost(tapes) if tapes else None
 
     def _sweep(self, outer: Tape) -> ActiveSweep:
-        if outer.level not in self._sweeps:
+        """Return the sweep on an outer tape: the last one, if that was on the same tape."""
+        sweep = self._active
+        if sweep is None or sweep.outer is not outer:
             bound = self._outer or [self._inputs]
             parts = [as_active_data(outer, part).reshape(-1) for part in [*bound, []]]
-            tape = self.recording.tape
-            self._sweeps[outer.level] = ActiveSweep(tape, outer, np.concatenate(parts))
-        return self._sweeps[outer.level]
+            sweep = ActiveSweep(self.recording.tape, outer, np.concatenate(parts))
+            self._active = sweep
+        return sweep
 
 
 Use = Callable[[Point], T]

@@ -120,9 +120,7 @@ def line(name: str, runs: list[dict[str, list[float]]], others: list[Any]) -> st
     if other:
         text += f"; the other package {other[1]:.2f}"
     if more:
-        text += (
-            f"; at most {MOST_MICROSECONDS}; compiled() {more[0]:.2f}; {more[1]:.0f} calls"
-        )
+        text += f"; at most {MOST_MICROSECONDS}; compiled() {more[0]:.2f}; {more[1]:.0f} calls"
         text += f", the other package {other[3]:.0f}" if other else ""
     return text
 
