@@ -406,6 +406,20 @@ def test_machine_code_within_a_recording_knows_active_numbers_from_plain_ones(na
     assert derivative.tier == "compiled"
 
 
+@pytest.mark.parametrize("argnum", [0, -2])
+def test_what_is_compiled_keeps_the_other_arguments(argnum):
+    def signed(x, data):
+        return np.sum(x * data) if x[0] > 0.0 else -np.sum(x * data)
+
+    x, data = np.ones(3), np.array([1.0, 2.0, 3.0])
+    fast = tg.value_and_grad(signed, argnum).compiled(x, data)
+    data[:] = 0.0
+    for point in (x, -x, 2.0 * x):  # by machine code, and where its guard fails
+        value, gradient = fast(point)
+        np.testing.assert_array_equal(gradient, np.sign(point) * [1.0, 2.0, 3.0])
+        assert value == 6.0 * abs(point[0])
+
+
 def python_calls(call):
     """The Python functions that a call runs."""
     names = Counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -24,7 +23,7 @@ from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
 from tapegrad.function.afresh import afresh_of
 from tapegrad.function.naming import Argnums
 from tapegrad.function.points import Point, valid_recording
-from tapegrad.function.recording import Recording, name_of
+from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.function.vectors import AnyVector
 
@@ -115,13 +114,9 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             )
         plan, leaves = self.recorded.sort(args, kwargs)
         recording = self.recorded.run(plan, leaves, _of_a_number, is_quiet=True)
-        code = recording.tiers.compile("reverse")
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
 
-        otherwise = _Otherwise(self, argnum, args, kwargs)
-        options, name = self.recorded.options, name_of(self.recorded.function)
-        return MachineGradient(recording, code, options, name, plan.pack(leaves), plan.spans[0],
-                               plan.shapes[0], otherwise)  # fmt: skip
+        return MachineGradient(self, recording, argnum, plan, leaves)
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -158,25 +153,6 @@ def _of_a_number(point: Point) -> Recording:
     """Return a recording that is valid at a point, of a function that returns one float."""
     point.check_scalar()
     return valid_recording(point)
-
-
-@dataclass(frozen=True)
-class _Otherwise:
-    """A derivative called with another array in place of the one it's by."""
-
-    derivative: ValueAndGrad[Any, Any]
-    argnum: int
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def __call__(self, x: Any) -> Any:
-        args = list(self.args)
-        args[self.argnum] = x
-        return ValueAndGrad._call(self.derivative, *args, **self.kwargs)
-
-    def holding(self) -> Callable[[], bool]:
-        """Return what tells whether what the function closes over is as it is now."""
-        return self.derivative.recorded.holding(*self.args, **self.kwargs)
 
 
 class Grad(ValueAndGrad[X, P]):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import InputTypeError, NoCompiledFormError
 from tapegrad.function.arguments import DOUBLE
+from tapegrad.function.plan import Plan
 from tapegrad.function.points import GuardFailedError, Point, used, valid_recording
-from tapegrad.function.recording import Recording
-from tapegrad.function.tiers import Options, Tiers
+from tapegrad.function.recording import Recording, name_of
+from tapegrad.function.tiers import Tiers
 from tapegrad.function.vectors import Vector, in_a_row, leaf
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
@@ -25,16 +27,6 @@ _given_away: set[Code] = set()
 _OF_THIS_PROCESS = ("_code", "_holds", "njit")
 
 
-class Otherwise(Protocol):
-    """What is called where machine code won't do."""
-
-    def __call__(self, x: Any) -> Any:
-        """Return value and gradient at a point."""
-
-    def holding(self) -> Callable[[], bool]:
-        """Return what tells whether what the function closes over is as it is now."""
-
-
 class MachineGradient:
     """A gradient compiled for one way through a function; what `ValueAndGrad.compiled` returns.
 
@@ -42,21 +34,16 @@ class MachineGradient:
 
     Parameters
     ----------
+    derivative : Derivative
+        Its own, which is asked where the code won't do: a guard fails, there is a NaN, or what
+        the function closes over has changed.
     recording : Recording
-    code : Code
-        Compiled of it.
-    options : Options
-    name : str
         Of the function.
-    inputs : ndarray
-        The recording's inputs; those that aren't differentiated stay as they are here.
-    span : tuple of int
-        Which of them the differentiated array is.
-    shape : tuple of int
-        Of that array.
-    otherwise : Otherwise
-        What to call where the code won't do: a guard fails, there is a NaN, or what the function
-        closes over has changed.
+    argnum : int
+        The argument that is differentiated; the others stay as they are here.
+    plan : Plan
+    leaves : sequence
+        A call's.
 
     Attributes
     ----------
@@ -69,27 +56,36 @@ class MachineGradient:
         for, it holds as long as the process lives.
     """
 
-    def __init__(self, recording: Recording, code: Code, options: Options, name: str,
-                 inputs: Vector, span: tuple[int, int], shape: tuple[int, ...],
-                 otherwise: Otherwise) -> None:  # fmt: skip
-        self._recording: Recording | None = recording
-        self._code = code
-        self._tape, self._options, self._name = recording.tape, options, name
+    def __init__(self, derivative: Derivative, recording: Recording, argnum: int, plan: Plan,
+                 leaves: Sequence[Any]) -> None:  # fmt: skip
+        self._derivative, self._recording = derivative, recording
+        self._argnum, self._tape = argnum, recording.tape
         self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
-        self._inputs = inputs
-        (self._start, self._stop), self._shape = span, shape
-        self._is_whole = self._stop - self._start == len(inputs)
-        self._otherwise, self._holds = otherwise, otherwise.holding()
+        kept = [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in leaves]
+        self._args, self._kwargs = plan.arguments(kept)
+        self._inputs = plan.pack(kept)
+        (self._start, self._stop), self._shape = plan.spans[0], plan.shapes[0]
+        self._is_whole = self._stop - self._start == len(self._inputs)
+        self._code, self._holds = recording.tiers.compile("reverse"), self._holding()
+
+    def _holding(self) -> Callable[[], bool]:
+        return self._derivative.recorded.holding(*self._args, **self._kwargs)
+
+    def _otherwise(self, x: Any) -> Any:
+        """Return what the derivative does."""
+        args = (*self._args[: self._argnum], x, *self._args[self._argnum :][1:])
+        return self._derivative.recorded.gradient(args, self._kwargs)
 
     @functools.cached_property
     def _code(self) -> Code:
         """The machine code, which stays behind in a pickle."""
-        return Tiers(self._tape, self._options, self._name).compile("reverse")
+        recorded = self._derivative.recorded
+        return Tiers(self._tape, recorded.options, name_of(recorded.function)).compile("reverse")
 
     @functools.cached_property
     def _holds(self) -> Callable[[], bool]:
         """What tells whether what the function closes over is as it was; in a pickle it's not."""
-        return self._otherwise.holding()
+        return self._holding()
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}

@@ -43,50 +43,41 @@ class Result(NamedTuple):
     specs: list[Spec]
     kinds: list[type]
 
-    def plain(self, values: Vector) -> Any:
-        """Return the tree from the values of its operands."""
+    def _tree(self, leaf: Callable[[slice, Spec, type], Any], fixed: Callable[[Any], Any]) -> Any:
+        """Return the tree with leaves made of where they lie among the operands, or of objects."""
         leaves: list[Any] = []
         start = 0
         for spec, kind in zip(self.specs, self.kinds, strict=True):
-            if isinstance(spec, Fixed):
-                leaves.append(duplicate(spec.thing))
-            elif spec is FLOAT:
-                leaves.append(kind(values[start]))
-                start += 1
-            else:
-                stop = start + size_of(spec)
-                part = values[start:stop].reshape(spec)
-                leaves.append(part != 0.0 if kind is bool else part.copy())
-                start = stop
+            stop = start + size_of(spec)
+            is_fixed = isinstance(spec, Fixed)
+            leaves.append(fixed(spec.thing) if is_fixed else leaf(slice(start, stop), spec, kind))
+            start = stop
         return unflatten_all(self.structure, leaves)
+
+    def plain(self, values: Vector) -> Any:
+        """Return the tree from the values of its operands."""
+
+        def leaf(part: slice, spec: Spec, kind: type) -> Any:
+            if spec is FLOAT:
+                return kind(values[part.start])
+            return (values[part] != 0.0 if kind is bool else values[part].copy()).reshape(spec)
+
+        return self._tree(leaf, duplicate)
 
     def active(self, tape: Tape, values: npt.NDArray[Any]) -> Any:
         """Return the tree from its operands as numbers of an outer tape."""
-        leaves: list[Any] = []
-        start = 0
-        for spec, kind in zip(self.specs, self.kinds, strict=True):
-            if isinstance(spec, Fixed):
-                leaves.append(duplicate(spec.thing))
-                continue
-            stop = start + size_of(spec)
-            part = values[start:stop].reshape(shape_of(spec))
-            leaves.append(wrap(tape, part, kind is bool))
-            start = stop
-        return unflatten_all(self.structure, leaves)
 
-    def split(self, part: Callable[[slice, tuple[int, ...]], Any]) -> Any:
+        def leaf(part: slice, spec: Spec, kind: type) -> Any:
+            return wrap(tape, values[part].reshape(shape_of(spec)), kind is bool)
+
+        return self._tree(leaf, duplicate)
+
+    def split(self, leaf: Callable[[slice, tuple[int, ...]], Any]) -> Any:
         """Return a tree of the same structure, None where there is no number or array.
 
-        `part` is given where a leaf's elements lie among the outputs, and its shape.
+        `leaf` is given where its elements lie among the outputs, and its shape.
         """
-        leaves: list[Any] = []
-        start = 0
-        for spec in self.specs:
-            stop = start + size_of(spec)
-            is_fixed = isinstance(spec, Fixed)
-            leaves.append(None if is_fixed else part(slice(start, stop), shape_of(spec)))
-            start = stop
-        return unflatten_all(self.structure, leaves)
+        return self._tree(lambda part, spec, _: leaf(part, shape_of(spec)), lambda _: None)
 
     def check_scalar(self, has_aux: bool = False) -> None:
         """Raise NotScalarError if it's not one float, or with `has_aux` a pair with one first."""
