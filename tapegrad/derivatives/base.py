@@ -142,9 +142,9 @@ class Derivative:
         >>> descend(np.array([1.0, 1.0]), 100).round(6)
         array([0., 0.])
         """
-        return self._compiled(type(self)._make_form)
+        return self._embedded(type(self)._make_form)
 
-    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+    def _embedded(self, make: Callable[[Any], Any] | None) -> Any:
         """Return what `make` makes of the function for compiled code."""
         if make is None:
             raise NoCompiledFormError(f"{self!r} has no form for compiled code")

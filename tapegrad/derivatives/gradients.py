@@ -126,17 +126,17 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         `gradient`. If the function raises, all of them are NaN. It has the attributes of what
         `numba.cfunc` returns, among them `address`, `ctypes` and `native_name`.
         """
-        return self._compiled(embedding.c_function)
+        return self._embedded(embedding.c_function)
 
     @property
     def address(self) -> int:
         """The address of `cfunc`."""
         return int(self.cfunc.address)
 
-    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+    def _embedded(self, make: Callable[[Any], Any] | None) -> Any:
         if self._has_aux:
             raise NoCompiledFormError("in compiled code has_aux is not possible")
-        return super()._compiled(make)
+        return super()._embedded(make)
 
 
 def _with_aux(point: Point) -> tuple[Any, AnyVector]:
@@ -180,7 +180,7 @@ class Grad(ValueAndGrad[X, P]):
         For a compiled function of one array of length `n`; NaN if the function raises. This is
         an integrand that `scipy.integrate` takes as `scipy.LowLevelCallable(g.cfunc.ctypes)`.
         """
-        return self._compiled(embedding.c_integrand)
+        return self._embedded(embedding.c_integrand)
 
 
 @overload

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from tapegrad.function.arguments import DOUBLE
 from tapegrad.function.plan import Plan
 from tapegrad.function.points import GuardFailedError, Point, used, valid_recording
 from tapegrad.function.recording import Recording, name_of
+from tapegrad.function.recordings import Shortcut, serving
 from tapegrad.function.tiers import Tiers
-from tapegrad.function.vectors import Vector, in_a_row, leaf
+from tapegrad.function.vectors import Vector
 from tapegrad.jit import jit
 from tapegrad.native.calling import gradient
 from tapegrad.native.program import Code
@@ -24,7 +25,7 @@ _given_away: set[Code] = set()
 """Code whose address was given away: nothing tells when it's called last, so it's never freed."""
 
 
-_OF_THIS_PROCESS = ("_code", "_holds", "njit")
+_OF_THIS_PROCESS = ("_code", "_plan", "_serve", "njit")
 
 
 class MachineGradient:
@@ -61,15 +62,12 @@ class MachineGradient:
         self._derivative, self._recording = derivative, recording
         self._argnum, self._tape = argnum, recording.tape
         self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
-        kept = [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in leaves]
-        self._args, self._kwargs = plan.arguments(kept)
-        self._inputs = plan.pack(kept)
+        self._leaves = [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in leaves]
+        self._args, self._kwargs = plan.arguments(self._leaves)
+        self._inputs = plan.pack(self._leaves)
         (self._start, self._stop), self._shape = plan.spans[0], plan.shapes[0]
-        self._is_whole = self._stop - self._start == len(self._inputs)
-        self._code, self._holds = recording.tiers.compile("reverse"), self._holding()
-
-    def _holding(self) -> Callable[[], bool]:
-        return self._derivative.recorded.holding(*self._args, **self._kwargs)
+        self._position, self._is_vector = plan.leaves[0], plan.is_vector
+        self._plan, self._code = plan, recording.tiers.compile("reverse")
 
     def _otherwise(self, x: Any) -> Any:
         """Return what the derivative does."""
@@ -83,9 +81,15 @@ class MachineGradient:
         return Tiers(self._tape, recorded.options, name_of(recorded.function)).compile("reverse")
 
     @functools.cached_property
-    def _holds(self) -> Callable[[], bool]:
-        """What tells whether what the function closes over is as it was; in a pickle it's not."""
-        return self._holding()
+    def _plan(self) -> Plan:
+        """The plan of calls, which stays behind, too."""
+        return self._derivative.recorded.sort(self._args, self._kwargs)[0]
+
+    @functools.cached_property
+    def _serve(self) -> Shortcut:
+        """What runs the code as long as what the function closes over is as it was."""
+        holds = self._derivative.recorded.holding(*self._args, **self._kwargs)
+        return serving(self._plan, self._code, holds)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
@@ -115,31 +119,21 @@ class MachineGradient:
 
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
-        code = self._code
-        inputs = x if type(x) is np.ndarray and x.dtype is DOUBLE else _floats(x)
-        if inputs.shape != self._shape:
-            raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
-        if not self._holds() or (self._has_effects and self._recording is None):
-            return self._otherwise(x)
-        inputs = in_a_row(inputs)
-        if len(self._shape) != 1:
-            inputs = inputs.reshape(-1)
-        if not self._is_whole:
-            whole = self._inputs.copy()
-            whole[self._start : self._stop] = inputs
-            inputs = whole
-        products = np.empty(len(inputs))
-        status, value = code.gradient(inputs, products)
-        if status:
-            return self._otherwise(x)
-        if self._has_effects and self._recording is not None:
+        array = x if type(x) is np.ndarray and x.dtype is DOUBLE else _floats(x)
+        if array.shape != self._shape:
+            raise ValueError(f"this was compiled for shape {self._shape}, not {array.shape}")
+        leaves: Sequence[Any] = (array,)
+        if not self._is_vector:
+            leaves = [*self._leaves[: self._position], array, *self._leaves[self._position + 1 :]]
+        if not self._has_effects:
+            return self._serve(leaves) or self._otherwise(x)
+        served = None if self._recording is None else self._serve(leaves)
+        if served is not None and self._recording is not None:
             try:
-                used(Point(self._recording, inputs), valid_recording)
-            except GuardFailedError:  # sums in another order
-                return self._otherwise(x)
-        if not self._is_whole:
-            products = products[self._start : self._stop].copy()
-        return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
+                used(Point(self._recording, self._plan.pack(leaves)), valid_recording)
+            except GuardFailedError:  # by sums in another order
+                served = None
+        return served or self._otherwise(x)
 
     @functools.cached_property
     def njit(self) -> Any:

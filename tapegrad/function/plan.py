@@ -41,10 +41,11 @@ class Plan:
     ----------
     n_inputs : int
         Elements of all inputs.
+    leaves : list of int
+        The positions of those that are differentiated, among a call's.
     spans : list of (int, int)
-        Where the elements of each leaf that is differentiated lie in the vector of inputs.
+        Where the elements of each of them lie in the vector of inputs.
     shapes : list of tuple of int
-        Of those leaves.
     is_by_first : bool
         Whether the first argument alone is differentiated.
     is_vector : bool
@@ -71,8 +72,8 @@ class Plan:
             key: range(end - _count(argument), end)
             for (key, argument), end in zip(arguments.items(), ends, strict=True)
         }
-        chosen = [position for key in keys for position in leaves[key]]
-        for position in chosen:
+        self.leaves = [position for key in keys for position in leaves[key]]
+        for position in self.leaves:
             if isinstance(specs[position], Fixed):
                 _refuse(specs[position].thing)
         stops = np.cumsum([0, *map(size_of, specs)]).tolist()
@@ -84,8 +85,8 @@ class Plan:
         self._array = self._inputs[0][0] if is_one else None
         self._is_single, self.is_by_first = is_single, is_single and list(keys) == [0]
         self._structures = [arguments[key] for key in keys]
-        self.spans = [spans[position] for position in chosen]
-        self.shapes = [shape_of(specs[position]) for position in chosen]
+        self.spans = [spans[position] for position in self.leaves]
+        self.shapes = [shape_of(specs[position]) for position in self.leaves]
         is_all = is_single and self.spans == [(0, self.n_inputs)] and self._structures == [LEAF]
         self.is_vector = is_all and len(self.shapes[0]) == 1
         self.recordings: Recordings | None = None

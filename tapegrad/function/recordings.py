@@ -103,15 +103,19 @@ class Recordings:
         recording = self.replayed
         code = None if recording is None else recording.tiers.codes.get("reverse")
         is_all = recording is not None and recording.is_bare and not self.is_careful
-        self.shortcut = None if code is None or not is_all else _serving(plan, code, self.outer)
+        self.shortcut = (
+            serving(plan, code, self.outer.holds) if code is not None and is_all else None
+        )
 
     def keep_for_this_call(self, new: Recording) -> None:
         """Keep a recording to be looked at, not to be replayed."""
         self.all, self.latest, self.is_passing = [new], new, True
 
 
-def _serving(plan: Plan, code: Code, environment: Environment) -> Shortcut:
+def serving(plan: Plan, code: Code, holds: Callable[[], bool]) -> Shortcut:
     """Return what computes value and gradient by machine code, in one Python call.
+
+    It returns None where something doesn't hold any more, a guard fails or there is a NaN.
 
     Such calls take as long as the machine code of a small function, so that each further call,
     attribute and object would be felt.
@@ -120,7 +124,7 @@ def _serving(plan: Plan, code: Code, environment: Environment) -> Shortcut:
 
     run_gradient.compile()
     run, address, new_memory = run_gradient.run, code.address, code.new_memory
-    holds, pack, split = environment.holds, plan.pack, plan.split
+    pack, split = plan.pack, plan.split
     n_inputs, is_vector = plan.n_inputs, plan.is_vector
     memories: list[Vector] = []
 
