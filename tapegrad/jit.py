@@ -30,6 +30,7 @@ from numba.core import cgutils, config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.ccallback import CFunc
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from tapegrad.caching import Entries
@@ -181,7 +182,11 @@ class _StampedCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            # All that ready code calls of Numba's: its own method would first import whatever
+            # Numba compiles by, and scipy.linalg for it, which takes most of a second.
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception:  # what another version of a package wrote may be read otherwise
             return None
 

@@ -148,6 +148,8 @@ _row("floor",    "np.floor(x)", "0", on=(0.1, 0.9))
 _row("ceil",     "np.ceil(x)",  "0", on=(0.1, 0.9))
 _row("trunc",    "np.trunc(x)", "0", on=(0.1, 0.9))
 _row("rint",     "np.rint(x)",    "0", on=(0.6, 1.4))
+# Rounding to single precision stands for the number, as a store into a float32 array does.
+_row("single",   "special.single(x)", "1", ufuncs="")
 
 # --- powers, exponentials, logarithms -------------------------------------------------------
 _row("sqrt",  "math.sqrt(x)",    "0.5 / z",           math="sqrt",  on=POSITIVE)

@@ -21,7 +21,7 @@ from numba import float64, int64, types
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
-from tapegrad import binding, generated
+from tapegrad import binding, generated, special
 from tapegrad.jit import Symbol
 from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
 from tapegrad.rows import F64, RowEmitter, names_in, parsed
@@ -36,8 +36,9 @@ from tapegrad import special
 
 '''
 
-_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.")]
-"""Rows that are compiled apart, when they're first computed."""
+_POWI = BY_NAME["powi"]
+_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.") and op is not _POWI]
+"""Rows that are compiled apart, when they're first computed; whole powers are too common."""
 
 # --- functions --------------------------------------------------------------------------------
 
@@ -81,7 +82,9 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 IS_BOOLEAN: tuple[bool, ...] = tuple(op.boolean for op in OPS)
 
 for _op in _IN_SPECIAL:
-    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity)
+    _in_partials = {name for e in (*_op.partials, *_op.where.values()) for name in names_in(e)}
+    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity,
+                     tuple(op.code for op in _IN_SPECIAL if op.name in _in_partials))  # fmt: skip
 
 
 def _compute_apart(code: Any, n_operands: int) -> Any:
@@ -167,6 +170,8 @@ class _SweepEmitter(RowEmitter):
         """Emit the value of an operation that isn't made of instructions alone."""
         if op in _IN_SPECIAL:
             return binding.call(self.builder, op.code, operands)
+        if op is _POWI:
+            return special.emit_powi(self._context, self.builder, *operands)
         node = parsed(op.value)
         if isinstance(node, ast.BinOp):
             function: Any = _OPERATORS[type(node.op)]
@@ -327,10 +332,12 @@ def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any)
             return result
 
         def write_common() -> Any:
-            ones = emit.number(1.0), emit.number(1.0)
-            total = add(zero, t, lambda: emit.times(t, emit.common(code, *ones, y)))
-            last = emit.number(1.0), emit.number(-1.0), x
-            return add(total, u, lambda: emit.times(u, emit.common(code, *last)))
+            one, minus_one = emit.number(1.0), emit.number(-1.0)
+            total = zero  # of which a product with a zero tangent makes no other
+            for tangent, partials in ((t, (one, one, y)), (u, (one, minus_one, x))):
+                product = emit.times_of_common(tangent, emit.common(code, *partials))
+                total = builder.fadd(total, product)
+            return total
 
         def write(op: Op) -> Any:
             scope = emit.shared(op, {"x": x, "y": y, "z": z})

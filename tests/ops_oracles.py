@@ -45,6 +45,8 @@ MPMATH = {
     "ceil": mp.ceil,
     "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
     "rint": mp.nint,
+    # Rounded by what the nearest double is, so that it moves as the number does.
+    "single": lambda x: x + mp.mpf(float(np.float32(float(x)))) - mp.mpf(float(x)),
     "sqrt": mp.sqrt,
     "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "exp": mp.exp,

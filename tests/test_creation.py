@@ -165,12 +165,12 @@ def test_a_plain_array_is_named_with_the_line_that_makes_it_hold_active_numbers(
     kept = np.array([1.0, 2.0, 3.0])
 
     def storing(x):
-        y = kept * 1
+        y = kept[::-1]
         y[0] = x[0]
         return np.sum(y * x)
 
     def as_told(x):
-        y = kept * 1
+        y = kept[::-1]
         y = np.array(y, float)
         y[0] = x[0]
         return np.sum(y * x)

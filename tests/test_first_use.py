@@ -70,11 +70,15 @@ def function(x):
 
 binding._compute = None  # what would compile it in the middle
 x, of_two, out = np.array([2.0, 3.0]), np.empty(2), np.empty((2, 2))
+names = "gammaln", "digamma", "polygamma", "iv", "scaled_erfc"
 tg.value_and_grad(function).njit(x, of_two)
+print("".join("ny"[binding.is_bound(BY_NAME[n].code)] for n in names))
 tg.hessian(function).njit(x, out)
+print("".join("ny"[binding.is_bound(BY_NAME[n].code)] for n in names))
 print(round(of_two[0], 6), round(out[0, 0], 6), round(out[0, 1], 6))
 """
-    assert output_of(script)[0] == ["1.268353", "1.934802", "0.422784"]
+    wanted = ["yynnn", "yyynn", "1.268353", "1.934802", "0.422784"]
+    assert output_of(script)[0] == wanted
 
 
 def test_an_interrupt_while_a_row_is_compiled_comes_when_its_value_is_there(monkeypatch):
@@ -102,6 +106,28 @@ def test_a_row_that_can_not_be_compiled_is_nan_and_says_why(monkeypatch, capsys)
     monkeypatch.setattr(binding, "bind", bind)
     assert np.isnan(binding._compute(BY_NAME["expit"].code, 0.0))
     assert "MemoryError: none left" in capsys.readouterr().err
+
+
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def test_what_comes_from_the_cache_needs_nothing_that_numba_compiles_by():
+    # Numba imports it when it first compiles, or loads code itself: most of a second.
+    script = """
+import pickle, sys
+import numpy as np, tapegrad as tg
+from tests.formulas import rosenbrock
+
+gradient = tg.value_and_grad(rosenbrock)
+handle = pickle.loads(pickle.dumps(gradient.compiled(np.zeros(3))))
+for derivative in (gradient, handle):
+    value, slope = derivative(np.array([1.0, 2.0, 4.0]))
+    print(value, *slope.tolist())
+print("numba.np.arraymath" in sys.modules)
+"""
+    output_of(script)
+    lines = ["101.0", "-400.0", "202.0", "0.0"]
+    assert output_of(script)[0] == [*lines, *lines, "False"]
 
 
 # --- templates ---------------------------------------------------------------------------------

@@ -37,8 +37,18 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 # Within the packages, the same.
 RECORD_FLOORS = [
-    ["kinds", "nesting", "frames", "intervals", "dependence", "templates", "exact"],
-    ["emission", "trampolines"],
+    [
+        "kinds",
+        "nesting",
+        "frames",
+        "intervals",
+        "dependence",
+        "templates",
+        "exact",
+        "detours",
+        "steps",
+    ],
+    ["emission", "trampolines", "stores"],
     ["expressions", "refusals"],
     ["native"],
     ["appending"],
@@ -52,6 +62,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
+    ["storing"],
     ["twins"],
 ]
 

@@ -248,7 +248,7 @@ def test_truth_values_have_no_derivative_and_domains_fit_the_operands():
 
 def test_linear_and_constant_rows_are_recognised():
     linear = {op.name for op in OPERATIONS if op.is_linear and not op.is_piecewise_constant}
-    assert linear == {"add", "subtract", "negative", "positive"}
+    assert linear == {"add", "subtract", "negative", "positive", "single"}
     assert all(BY_NAME[name].is_piecewise_constant for name in ("floor", "less", "step", "stop"))
 
 

@@ -212,7 +212,7 @@ def provide(second_order: bool) -> None:
     """Make ready what code that records, and sweeps, names where Python may not be run."""
     Symbol.provide()
     if second_order:
-        binding.bind_all()
+        binding.bind_derivatives()
 
 
 @register_jitable

@@ -15,6 +15,7 @@ import numpy as np
 
 from tapegrad.errors import TapegradError
 from tapegrad.function.recording import Recording, Workspace
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
 from tapegrad.function.vectors import AnyVector, Vector
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
@@ -143,9 +144,9 @@ class Point:
             return
         try:
             self.recording.result.check_scalar(has_aux)
-        except TapegradError:
+        except TapegradError as error:
             self.replayed()  # another recording is asked, if this one isn't valid here
-            raise
+            raise error.with_traceback(returned_in(self.recording.function))  # noqa: B904
 
     def pullback(self, seeds: AnyVector) -> AnyVector:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""

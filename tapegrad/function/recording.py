@@ -20,13 +20,14 @@ from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.plan import Plan
 from tapegrad.function.results import Result, append_result
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.refusals import in_masked_arrays
+from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape
@@ -68,14 +69,14 @@ class Recording:
     """
 
     def __init__(self, tape: Tape, result: Result, effects: Sequence[Effect],
-                 captured: list[Active], options: Options = NEVER,
-                 name: str = "a function") -> None:  # fmt: skip
+                 captured: list[Active], function: Callable[..., Any],
+                 options: Options = NEVER) -> None:  # fmt: skip
         self.tape, self.result, self.effects = tape, result, effects
-        self.captured = captured
+        self.captured, self.function = captured, function
         self.is_bare = result.is_scalar and not effects
         self.routes: Sequence[Route] = ()
         self.branches: dict[tuple[int, float], Recording] = {}
-        self.tiers = Tiers(tape, options, name)
+        self.tiers = Tiers(tape, options, name_of(function))
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
@@ -163,9 +164,13 @@ def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], opt
     ]
     args, kwargs = plan.arguments(active)
     name = name_of(function)
+    forget_refused()
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
-        return _ended(tape, result, options, places, name)
+        try:
+            return _ended(tape, result, options, places, function)
+        except TapegradError as error:  # what it returned, or left, can't be
+            raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException:
         if places is not None:
             places.clear(tape)
@@ -197,7 +202,7 @@ def _ours(error: Exception, tape: Tape) -> Exception | None:
 
 
 def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
-           name: str) -> Recording:  # fmt: skip
+           function: Callable[..., Any]) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
     made = append_result(tape, result, operands)
@@ -205,7 +210,7 @@ def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
     tape.end(operands)
-    recording = Recording(tape, made, effects, captured, options, name)
+    recording = Recording(tape, made, effects, captured, function, options)
     recording.routes = routes
     if left:  # at once, for whoever looks at places while an outer function runs
         values, first = recording.values(), len(tape.constants)

@@ -21,6 +21,7 @@ from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import slot_on
+from tapegrad.record.refusals import as_plain
 from tapegrad.tape import Tape
 from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
 
@@ -161,9 +162,10 @@ def _append_operands(tape: Tape, leaf: Any, operands: list[int], what: str) -> S
         operands.extend(tape.constant_block(np.ravel(leaf).astype(np.float64)).tolist())
         return leaf.shape
     if holds_actives(leaf, tape):
+        remedy = as_plain([leaf])
         raise UnsupportedFunctionError(
             f"{what} holds an object of type {type(leaf).__name__} in which there are active "
-            f"numbers: it can't be made again for another point; {_VERBS[what]} its numbers "
-            "themselves, in a tuple, list, deque, dict or dataclass"
+            f"numbers: it can't be made again for another point; {remedy + ', or ' * bool(remedy)}"
+            f"{_VERBS[what]} its numbers themselves, in a tuple, list, deque, dict or dataclass"
         )
     return Fixed(duplicate(original_of(leaf)))

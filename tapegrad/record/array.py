@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import (
-    LostDerivativeError,
     MixedTapesError,
     UnhashableError,
     UnsupportedFunctionError,
@@ -23,7 +22,6 @@ from tapegrad.errors import (
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make
-from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.refusals import check_kind, no_numbers
@@ -59,6 +57,7 @@ class ActiveArray:
 
     __array_priority__ = 1000.0
     value: Any
+    astype: Any
 
     def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
         self.tape, self.data, self.is_bool = tape, data, is_bool
@@ -83,8 +82,10 @@ class ActiveArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What the array stands for: float64, or bool."""
-        return np.dtype(np.bool_ if self.is_bool else np.float64)
+        """What the array stands for: float64, bool, or float32, which holds rounded numbers."""
+        if self.is_bool:
+            return np.dtype(np.bool_)
+        return np.dtype(np.float32 if elementwise.is_single(self.data) else np.float64)
 
     @property
     def primal(self) -> npt.NDArray[Any]:
@@ -126,10 +127,11 @@ class ActiveArray:
 
     def _own(self, value: Any) -> Any:
         """Return what to store for `value` in this array."""
+        rounds = self.data.dtype is not ACTIVE and elementwise.is_single(self.data)
         if isinstance(value, Active):
-            if value.tape is self.tape:
+            if not rounds and value.tape is self.tape:
                 return (value.primal, value.slot, self.tape.address)
-        elif isinstance(value, float | int):
+        elif isinstance(value, float | int) and not rounds:
             return (value, 0, 0)
         tape = innermost([self.tape, *tapes_in(value)])
         if tape is not self.tape:
@@ -137,7 +139,8 @@ class ActiveArray:
                 "a number of an inner recording can't be stored in an array of the outer one: "
                 "return it from the function being differentiated, or make the array inside it"
             )
-        return as_active_data(self.tape, value)
+        data = as_active_data(self.tape, value)
+        return elementwise.unary(self.tape, CODE["single"], data) if rounds else data
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -254,25 +257,6 @@ class ActiveArray:
         """Return a view with two axes interchanged."""
         return ActiveArray(self.tape, self.data.swapaxes(first, second), self.is_bool)
 
-    def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return a float64 copy; what is cut to another type is read, or has no derivative."""
-        if np.dtype(dtype) == np.float64:
-            if not kwargs.get("copy", True) and not self.is_bool:
-                return self
-            return ActiveArray(self.tape, self.data.copy(kwargs.get("order", "K")))
-        if np.dtype(dtype) == np.bool_:
-            return self.truth()
-        if np.dtype(dtype).kind in "iu":
-            whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
-            guard_exactly(self.tape, whole.reshape(-1))
-            return whole["value"].astype(dtype)
-        if np.dtype(dtype) == np.object_:
-            return objects(self)
-        plain = np.asarray(self)  # of objects where there are derivatives
-        if plain.dtype == np.object_:
-            raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
-        return plain.astype(dtype)
-
     def fill(self, value: Any) -> None:
         """Assign one number to every element."""
         self[...] = value
@@ -361,6 +345,8 @@ def as_data(tape: Tape, operand: Any) -> Data:
         return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
     check_kind(operand)
     if any(True for _ in tapes_in(operand)):
+        if getattr(operand, "ndim", 1) == 0:
+            return as_data(tape, operand.item())
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
     if plain.dtype.kind not in "fiub":

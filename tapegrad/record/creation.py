@@ -13,20 +13,32 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tapegrad.errors import LostDerivativeError
+from tapegrad.ops import CODE
+from tapegrad.record import elementwise
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, is_boolean, objects, tapes_in
+from tapegrad.record.guards import guard_exactly
+from tapegrad.record.kinds import ACTIVE, ACTIVE_SINGLE
 from tapegrad.record.nesting import current, innermost, is_recording
 from tapegrad.record.refusals import MAKERS
 
 REPLACEMENTS: dict[Any, Any] = {}
 
 
-def holding(array: Any) -> Any:
-    """Return a plain float64 array as one that can hold active numbers; others as they are."""
-    if type(array) is not np.ndarray or array.dtype != np.float64:
+def holding(array: Any, of_single: bool = False) -> Any:
+    """Return a plain float64 array as one that can hold active numbers; others as they are.
+
+    One of float32 holds what is rounded to that, if asked for.
+    """
+    if type(array) is not np.ndarray:
         return array
     tape = current()
-    return ActiveArray(tape, as_active_data(tape, array))
+    if array.dtype == np.float64:
+        return ActiveArray(tape, as_active_data(tape, array))
+    if of_single and array.dtype == np.float32:
+        return ActiveArray(tape, as_active_data(tape, array).astype(ACTIVE_SINGLE))
+    return array
 
 
 def _made_by(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,13 +62,16 @@ def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
         return holding(np.full(shape, fill_value, *args, **kwargs))
     tape = innermost([current(), *tapes_in(fill_value)])
     filling = as_active_data(tape, fill_value)
-    return ActiveArray(tape, np.broadcast_to(filling, shape).copy())
+    filled = ActiveArray(tape, np.broadcast_to(filling, shape).copy())
+    kind = args[0] if args else kwargs.get("dtype")
+    return filled if kind is None else filled.astype(kind)
 
 
 def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     shape = kwargs.get("shape")
     if any(True for _ in tapes_in(fill_value)):
-        return _full(np.shape(a) if shape is None else shape, fill_value)
+        dtype = args[0] if args else kwargs.get("dtype")
+        return _full(np.shape(a) if shape is None else shape, fill_value, dtype)
     return holding(np.full_like(a, fill_value, *args, **kwargs))
 
 
@@ -85,8 +100,8 @@ def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int
         if dtype is not None and np.dtype(dtype) != np.float64:
             return as_array(thing).astype(dtype)
         array = as_array(thing)
-        if dtype is not None and array.is_bool:
-            array = ActiveArray(array.tape, array.data)
+        if dtype is not None and array.dtype != np.float64:
+            array = array.astype(float)
         wanted = max(least_dimensions, kwargs.get("ndmin", 0))
         if array.ndim < wanted:
             array = array.reshape((1,) * (wanted - array.ndim) + array.shape)
@@ -112,12 +127,35 @@ def _holds_booleans(thing: Any) -> bool:
     return is_boolean(thing)
 
 
+def _array_astype(self: ActiveArray, dtype: Any, **kwargs: Any) -> Any:
+    """Return a float64 copy; what is cut to another type is read, or has no derivative."""
+    if np.dtype(dtype) in (np.float64, self.dtype):
+        if not kwargs.get("copy", True) and self.dtype == dtype:
+            return self
+        kind = ACTIVE if np.dtype(dtype) == np.float64 else self.data.dtype
+        data = self.data.astype(kind, order=kwargs.get("order", "K"))
+        return ActiveArray(self.tape, data, np.dtype(dtype) == np.bool_)
+    if np.dtype(dtype) == np.bool_:
+        return self.truth()
+    if np.dtype(dtype).kind in "iu":
+        whole = elementwise.unary(self.tape, CODE["trunc"], self.data)
+        guard_exactly(self.tape, whole.reshape(-1))
+        return whole["value"].astype(dtype)
+    if np.dtype(dtype) == np.object_:
+        return objects(self)
+    plain = np.asarray(self)  # of objects where there are derivatives
+    if plain.dtype == np.object_:
+        raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
+    return plain.astype(dtype)
+
+
 def _astype(self: Active, dtype: Any, **kwargs: Any) -> Any:
     """Return the number as one of another type, as an array's elements are converted."""
     return as_array(self).astype(dtype, **kwargs)[()]
 
 
 Active.astype = _astype  # type: ignore[attr-defined]
+ActiveArray.astype = _array_astype
 
 
 def _objects(thing: Any) -> Any:

@@ -128,6 +128,12 @@ def is_active_data(data: Data) -> bool:
     return data.dtype.names is not None
 
 
+def is_single(data: Data) -> bool:
+    """Whether what is stored among such elements is rounded to single precision."""
+    metadata = data.dtype.metadata
+    return metadata is not None and "single" in metadata
+
+
 def _flat(data: Data, shape: tuple[int, ...], size: int) -> Data:
     """Return `data`, broadcast to a shape, as a 1-d array: a view wherever it can be one."""
     if data.shape == shape:

@@ -21,6 +21,9 @@ from tapegrad.jit import source_stamp
 ACTIVE = np.dtype([("value", np.float64), ("slot", np.int64), ("tape", np.int64)])
 """An active number in NumPy's memory, laid out as the compiled type is."""
 
+ACTIVE_SINGLE = np.dtype(ACTIVE, metadata={"single": True})
+"""The same in an array whose elements are rounded to single precision when they're stored."""
+
 MOST_TERMS = 8
 """How many terms an expression may have."""
 

@@ -15,7 +15,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from types import CodeType
+from types import CellType, CodeType
 from typing import Any
 
 from tapegrad.record.interception import original_of
@@ -26,6 +26,9 @@ _READ_IN_C = ("__name__", "__package__", "__spec__", "__loader__", "__file__", "
 # By these, code reads names that it doesn't name.
 _LOOK_UP = frozenset(["globals", "locals", "vars"])
 _MISSING = object()
+
+EMPTY = object()
+"""What a variable is that has no value yet."""
 
 StandIn = Callable[[Any], Any]
 
@@ -231,6 +234,17 @@ def _running(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _eval, _exec = _running(builtins.eval), _running(builtins.exec)
+
+# --- variables of closures ------------------------------------------------------------------------
+
+
+def contents_of(cell: CellType) -> Any:
+    """Return a closure variable's value, or `EMPTY`."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return EMPTY
+
 
 # --- code -----------------------------------------------------------------------------------------
 

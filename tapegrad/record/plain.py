@@ -138,9 +138,14 @@ def _values(self: ActiveArray) -> npt.NDArray[Any]:
 
 
 def _array(self: ActiveArray, dtype: Any = None, copy: Any = None) -> Any:
-    """Return a plain array where no element has a derivative, or one of active numbers."""
+    """Return a plain array where no element has a derivative, or one of active numbers.
+
+    It's read-only, unless a copy is asked for: what is stored there wouldn't be seen here.
+    """
     if not has_derivative(self):
-        return np.array(_values(self), dtype)
+        plain = np.array(_values(self), dtype)
+        plain.flags.writeable = bool(copy)
+        return plain
     if dtype is not None and dtype != np.object_:
         raise lost_number()
     return objects(self)

@@ -7,8 +7,6 @@ unless it shares memory with an argument: what is stored there must be seen ther
 
 from __future__ import annotations
 
-import dis
-import functools
 import sys
 from types import CodeType
 from typing import Any
@@ -21,25 +19,7 @@ from tapegrad.record.arithmetic import is_bitwise
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.functions.registry import RULES, known_code, record
 from tapegrad.record.nesting import is_recording
-
-_STORES = ("STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
-_STORING = frozenset(
-    ["copyto", "fill", "fill_diagonal", "flat", "partition", "place", "put", "put_along_axis",
-     "putmask", "sort"]
-)  # fmt: skip
-
-
-@functools.lru_cache(maxsize=4096)
-def _stores(code: CodeType) -> bool:
-    """Whether code may store into an array: by index, in place, by a method or `out=`."""
-    if not _STORING.isdisjoint(code.co_names):
-        return True
-    if any(isinstance(names, tuple) and "out" in names for names in code.co_consts):
-        return True
-    return any(
-        step.opname in _STORES or (step.opname == "BINARY_OP" and step.argrepr.endswith("="))
-        for step in dis.get_instructions(code)
-    )
+from tapegrad.record.stores import may_store
 
 
 def _shares(array: Any, thing: Any) -> bool:
@@ -55,7 +35,7 @@ def storable(result: Any, args: Any, kwargs: Any, caller: CodeType) -> Any:
         if (
             result.dtype != np.float64
             or not result.flags.writeable
-            or not _stores(caller)
+            or not may_store(caller)
             or _shares(result, (args, list(kwargs.values())))
         ):
             return result

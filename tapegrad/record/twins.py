@@ -20,21 +20,19 @@ from tapegrad.record.interception import (
     original_of,
     switch_of,
 )
-from tapegrad.record.namespaces import Namespace, names_in, with_visible_stores
+from tapegrad.record.namespaces import (
+    EMPTY,
+    Namespace,
+    contents_of,
+    names_in,
+    with_visible_stores,
+)
 from tapegrad.record.nesting import THREAD, open_tape
-from tapegrad.record.trampolines import User, code_of, function_of, put, repair, take_away
+from tapegrad.record.storing import Storing
+from tapegrad.record.trampolines import User, function_of, put, repair, take_away
 from tapegrad.tape import Tape
 
 Result = TypeVar("Result")
-
-_EMPTY = object()
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # the variable has no value yet
-        return _EMPTY
 
 
 class _Cell:
@@ -42,7 +40,7 @@ class _Cell:
 
     def __init__(self, cell: CellType) -> None:
         self.cell, self.own = cell, CellType()
-        self._stand_in: Any = _EMPTY
+        self._stand_in: Any = EMPTY
 
     def fill(self, stand_in_of: Callable[[Any], Any]) -> None:
         """Give the twins' cell what stands for the variable's value."""
@@ -50,10 +48,10 @@ class _Cell:
 
     def write_back(self) -> None:
         """Give the variable what a twin assigned to it."""
-        content = _contents(self.own)
+        content = contents_of(self.own)
         if content is not self._stand_in:
             self._stand_in = content
-            if content is _EMPTY:
+            if content is EMPTY:
                 del self.cell.cell_contents
             else:
                 self.cell.cell_contents = original_of(content)
@@ -72,6 +70,7 @@ class Twins(dict[FunctionType, FunctionType]):
     def __init__(self) -> None:
         super().__init__()
         self._is_live = True
+        self.storing = Storing(is_users)
         self.originals: dict[int, Any] = {}
         self._made: dict[Any, Any] = {}
         self._cells: dict[int, _Cell] = {}
@@ -115,7 +114,7 @@ class Twins(dict[FunctionType, FunctionType]):
         if depth == 0:
             return False
         if kind is FunctionType:  # a decorator's: what it calls may be the user's
-            contents = map(_contents, thing.__closure__ or ())
+            contents = map(contents_of, thing.__closure__ or ())
             return any(callable(c) and self._has_stand_in(c, depth - 1) for c in contents)
         if kind is functools.partial:
             return self._has_stand_in(thing.func, depth - 1)
@@ -150,7 +149,7 @@ class Twins(dict[FunctionType, FunctionType]):
         return self._twin(thing)
 
     def _twin(self, function: FunctionType) -> FunctionType:
-        code = with_visible_stores(code_of(function))
+        code = with_visible_stores(self.storing.keeping(function))
         names = self._namespace(function) if is_users(function) else function.__globals__
         cells = [self._cell(cell) for cell in function.__closure__ or ()]
         defaults = function.__defaults__ and tuple(map(self.of, function.__defaults__))
@@ -180,7 +179,7 @@ class Twins(dict[FunctionType, FunctionType]):
         """Return a cell for a twin, which functions that share a variable go on sharing."""
         found = self._cells.get(id(cell))
         if found is None:
-            if not self._has_stand_in(_contents(cell)):
+            if not self._has_stand_in(contents_of(cell)):
                 return cell
             found = self._cells[id(cell)] = _Cell(cell)
             self._unfinished.append(functools.partial(found.fill, self.of))
@@ -219,7 +218,9 @@ def while_recording(body: Callable[[Tape, Twins], Result],
     try:
         tape = open_tape()
         THREAD.twins = twins
-        put(filter(is_users, methods), user)
+        reached = [*filter(is_users, methods)]
+        put(reached, user)
+        twins.storing.know(reached)
         return body(tape, twins)
     finally:
         # No instruction up to the calls lets a signal in, and the calls may be made twice.

@@ -21,14 +21,15 @@ from tapegrad.special.elementary import (
     logaddexp2,
     logit,
     nearest_remainder,
-    powi,
     pseudo_huber,
     rel_entr,
+    single,
     xlog1py,
     xlogy,
 )
 from tapegrad.special.error import erfcinv, erfinv, log_ndtr, ndtr, ndtri, scaled_erfc
 from tapegrad.special.gamma import beta, betaln, digamma, digamma_rise, gamma, gammaln, polygamma
+from tapegrad.special.powers import emit_powi, powi
 
 __all__ = [
     "beta",
@@ -37,6 +38,7 @@ __all__ = [
     "cbrt",
     "digamma",
     "digamma_rise",
+    "emit_powi",
     "entr",
     "erfcinv",
     "erfinv",
@@ -65,6 +67,7 @@ __all__ = [
     "pseudo_huber",
     "rel_entr",
     "scaled_erfc",
+    "single",
     "xlog1py",
     "xlogy",
 ]

@@ -1,4 +1,4 @@
-"""Powers, logistic functions, entropies and transformations, as compiled code."""
+"""Roots, exponentials, logistic functions, entropies and transformations, as compiled code."""
 
 from __future__ import annotations
 
@@ -10,26 +10,6 @@ from tapegrad.jit import jit
 
 _LN2 = 0.6931471805599453
 _LARGEST_EXPONENT = 700.0
-
-
-@jit
-def powi(x: float, n: float) -> float:
-    """Return x to a whole power: products up to the eighth, the library's pow beyond."""
-    m = abs(n)
-    if m > 8.0:
-        return x**n
-    result = 1.0
-    square = x
-    k = int(m)
-    while k > 0:
-        if k & 1:
-            result *= square
-        square *= square
-        k >>= 1
-    if n >= 0.0:
-        return result
-    inverse = 1.0 / result
-    return inverse if inverse != 0.0 else x**n  # the product may overflow where this doesn't vanish
 
 
 @jit
@@ -45,6 +25,12 @@ def nearest_remainder(x: float, y: float) -> float:
     elif above == below:  # an even multiple and a half, or an odd one
         above -= 2.0 * np.fmod(0.5 * (distance - above), width)
     return math.copysign(1.0, x) * above
+
+
+@jit
+def single(x: float) -> float:
+    """Return the nearest number of single precision."""
+    return np.float64(np.float32(x))
 
 
 @jit

@@ -226,8 +226,11 @@ def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: An
 @rule(np.zeros_like, np.empty_like)
 def _zeros_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None,
                 **kwargs: Any) -> Any:  # fmt: skip
-    tape = innermost(tapes_in(a))
-    return ActiveArray(tape, np.zeros(np.shape(a) if shape is None else shape, ACTIVE))
+    shape = np.shape(a) if shape is None else shape
+    dtype = getattr(a, "dtype", np.float64) if dtype is None else np.dtype(dtype)
+    if dtype != np.float64:
+        return np.zeros(shape, dtype)
+    return ActiveArray(innermost(tapes_in(a)), np.zeros(shape, ACTIVE))
 
 
 @rule(np.ones_like)
@@ -239,9 +242,13 @@ def _ones_like(a: Any, *args: Any, **kwargs: Any) -> Any:
 def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True,
                shape: Any = None, **kwargs: Any) -> Any:  # fmt: skip
     tape = innermost(tapes_in(a, fill_value))
-    full = ActiveArray(tape, np.zeros(np.shape(a) if shape is None else shape, ACTIVE))
+    shape = np.shape(a) if shape is None else shape
+    dtype = getattr(a, "dtype", np.float64) if dtype is None else np.dtype(dtype)
+    if dtype != np.float64 and not any(True for _ in tapes_in(fill_value)):
+        return np.full(shape, fill_value, dtype)
+    full = ActiveArray(tape, np.zeros(shape, ACTIVE))
     full[...] = fill_value
-    return full
+    return full.astype(dtype)
 
 
 @rule(np.may_share_memory, np.shares_memory)
