@@ -13,13 +13,11 @@ from numba.core.dispatcher import Dispatcher
 
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
-from tapegrad.function.arguments import sort_arguments
 from tapegrad.function.effects import silence
-from tapegrad.function.points import at
+from tapegrad.function.points import Point
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import failures_refused
-from tapegrad.replay.programs import floats
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
@@ -143,18 +141,18 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
 
     while isinstance(function, Derivative):
         function = function.recorded.function
-    call = sort_arguments(args, kwargs)
-    at(RecordedFunction(function), call)  # compiles what is compiled once
+    RecordedFunction(function).recording(*args, **kwargs)  # compiles what is compiled once
     recorded = RecordedFunction(function)
     begin = time.perf_counter()
-    point = at(recorded, call)
+    recording = recorded.recording(*args, **kwargs)
     seconds = {"record": time.perf_counter() - begin}
-    tape = point.recording.tape
-    inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
-    if not (point.recording.has_taps and isinstance(function, Dispatcher)):
+    tape = recording.tape
+    plan, leaves = recorded.sort(args, kwargs)
+    inputs, seeds = plan.pack(leaves), np.ones(len(tape.outputs))
+    if not (recording.has_taps and isinstance(function, Dispatcher)):
         with silence():  # which compiled code doesn't ask for
             seconds["function"] = _best(lambda: function(*args, **kwargs))
-    seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
+    seconds["swept"] = _best(lambda: _sweep(recording, inputs, seeds))
     native, code, obstacle = None, None, ""
     try:
         with failures_refused():
@@ -173,11 +171,9 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
 
 
 def _sweep(recording: Recording, inputs: Any, seeds: Any) -> None:
-    workspace = recording.take_workspace()
-    head, products = recording.tape.head, np.empty(len(inputs))
-    floats.replay.run(head, inputs, workspace.value)
-    floats.pullback.run(head, seeds, workspace.value, workspace.swept, products)
-    recording.give_back(workspace)
+    point = Point(recording, inputs)
+    point.pullback(seeds)
+    point.give_back()
 
 
 def _best(call: Callable[[], Any]) -> float:

@@ -137,7 +137,7 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
 
 @pytest.mark.parametrize("place", [0, 17, 39])
 def test_a_way_that_changes_anywhere_is_recorded_anew(place):
-    gradient = tg.value_and_grad(two_ways, compile="now")
+    gradient = tg.value_and_grad(two_ways, compile="now", strict=True)
     x = np.linspace(0.5, 1.5, 40)
     gradient(x)
     gradient(x)

@@ -12,7 +12,7 @@ from tapegrad import columns
 from tapegrad.errors import TapeMemoryError
 from tapegrad.ops import CODE
 from tapegrad.record.nesting import recording
-from tapegrad.replay.programs import float_gradient, float_workspace, workspace_length
+from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
 
 ADD, MULTIPLY, SIN, POSITIVE = CODE["add"], CODE["multiply"], CODE["sin"], CODE["positive"]
@@ -22,8 +22,11 @@ HERE = (lambda: 0).__code__
 def gradient(tape, *point):
     value, work = float_workspace(tape), np.empty(workspace_length(tape))
     out = np.empty(len(tape.inputs))
-    failed, result = float_gradient.run(tape.head, np.array(point), value, work, out)
-    return failed, result, out
+    failed = floats.replay.run(tape.head, np.array(point), value)
+    result = np.empty(1)
+    floats.results.run(tape.head, value, result)
+    floats.pullback.run(tape.head, np.ones(1), value, work, out)
+    return failed, result[0], out
 
 
 def test_a_tape_appended_to_by_hand_is_swept():

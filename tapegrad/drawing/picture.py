@@ -14,9 +14,8 @@ import numpy as np
 from tapegrad.drawing.graph import Graph, Vector
 from tapegrad.drawing.names import Names, Numbered, argument_names, result_names
 from tapegrad.errors import GraphvizError, StructureError
-from tapegrad.function.arguments import sort_arguments
-from tapegrad.function.points import at, join
 from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.vectors import join
 from tapegrad.replay.programs import float_workspace, floats
 from tapegrad.tape import Tape
 from tapegrad.tree import flatten
@@ -183,11 +182,12 @@ def draw(function: Callable[..., Any], *args: Any, adjoints: bool = True, seeds:
     >>> print(drawing.to_dot().splitlines()[0])
     digraph tape {
     """
-    call = sort_arguments(args, {})
-    recording = at(RecordedFunction(function), call).recording
-    tape = recording.tape
-    inputs = argument_names(function, call.structure, call.specs)
-    outputs = result_names(function, recording.structure, recording.specs)
+    recorded = RecordedFunction(function)
+    plan, _ = recorded.sort(args, {})
+    recording = recorded.recording(*args)
+    tape, result = recording.tape, recording.result
+    inputs = argument_names(function, plan.structure, plan.specs)
+    outputs = result_names(function, result.structure, result.specs)
     return Drawing(tape, inputs, outputs, _seed_vector(tape, adjoints, seeds), limit)
 
 
