@@ -28,7 +28,6 @@ from tapegrad.function.tiers import NEVER, Compile, Options
 from tapegrad.function.vectors import AnyVector
 
 if TYPE_CHECKING:
-    from tapegrad.codegen.compiled_tape import Code
     from tapegrad.derivatives.machine import MachineGradient
 
 
