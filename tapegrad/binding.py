@@ -19,9 +19,9 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import float64
-from numba.core import cgutils
 
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import variable
 
 _NAME = "tapegrad_rows"
 _ROWS = 256
@@ -100,9 +100,7 @@ def _compute(code: int, *operands: float) -> float:
 
 def call(builder: ir.IRBuilder, code: int, operands: list[Any]) -> Any:
     """Emit a call of a row's function, wherever it is by then."""
-    table = builder.module.globals.get(_NAME) or cgutils.add_global_variable(
-        builder.module, ir.ArrayType(_I64, _ROWS), _NAME
-    )
+    table = variable(builder.module, ir.ArrayType(_I64, _ROWS), _NAME)
     place = builder.gep(table, [_I64(0), _I64(code)])
     address = builder.load_atomic(place, "monotonic", 8)
     kind = ir.FunctionType(_F64, [_F64] * len(operands))

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import float64, int64, types
-from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
 from tapegrad import binding, generated
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import signature, when_loaded
 from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
 from tapegrad.rows import F64, RowEmitter, names_in, parsed
 
@@ -90,7 +90,7 @@ def _compute_apart(code: Any, n_operands: int) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         bind = functools.partial(binding.bind, code.literal_value)
         bind()
-        context.active_code_library._reload_init.add(bind)  # where it comes from a cache
+        when_loaded(context.active_code_library, bind)
         return binding.call(builder, code.literal_value, list(args[1:]))
 
     return signature(float64, code, *[float64] * n_operands), codegen

@@ -11,11 +11,16 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.typing import npydecl
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, lower_cast, overload
-from numba.np import arrayobj
 
+from tapegrad.numba_internals import (
+    count_as_numbers,
+    leave_in_place_operators,
+    only_element,
+    signature,
+    type_calls,
+)
+from tapegrad.numba_protocols import Kind, Signature
 from tapegrad.ops import OPS
 from tapegrad.record.kinds import (
     ActiveType,
@@ -62,19 +67,16 @@ def _is_elementwise(args: Any, arity: int) -> bool:
 
 
 def _define(key: Any, arity: int, is_boolean: bool) -> None:
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, arity):
-                return None
-            result = types.boolean if is_boolean else kind_in(*args)
-            return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
+    def typing(*args: Kind) -> Signature | None:
+        if not _is_elementwise(args, arity):
+            return None
+        result = types.boolean if is_boolean else kind_in(*args)
+        return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing)
 
 
-# What Numba takes for a scalar in a loop over arrays.
-types.number_domain |= {active, linearised, *expressions.values()}
+count_as_numbers(active, linearised, *expressions.values())
 
 
 def _define_all() -> None:
@@ -97,8 +99,7 @@ def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) 
         raise NotImplementedError(
             f"an array of {fromty.ndim} axes can't be stored in one element of another"
         )
-    array = arrayobj.make_array(fromty)(context, builder, val)
-    element = arrayobj.load_item(context, builder, fromty, array.data)
+    element = only_element(context, builder, fromty, val)
     return context.cast(builder, element, fromty.dtype, toty)
 
 
@@ -178,32 +179,19 @@ _IN_PLACE = {
 def _define_in_place(key: Any, implementation: Any) -> None:
     impl_key = ("tapegrad.in_place", implementation.__name__)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, 2) or not holds_actives(args[0]):
-                return None
-            return signature(args[0], *args)
-
-        def get_impl_key(self, sig: Any) -> Any:
-            return impl_key
+    def typing(*args: Kind) -> Signature | None:
+        fits = _is_elementwise(args, 2) and holds_actives(args[0])
+        return signature(args[0], *args) if fits else None
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.compile_internal(builder, implementation, sig, args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, impl_key)
     lower_builtin(impl_key, types.Array, types.Any)(lower)
 
 
-_plain_generic = npydecl.NumpyRulesInplaceArrayOperator.generic
-
-
-def _generic(self: Any, args: Any, kws: Any) -> Any:
-    """Leave arrays of active numbers to the templates above: Numba's own fails on them."""
-    return None if any(map(holds_actives, args)) else _plain_generic(self, args, kws)
-
-
-npydecl.NumpyRulesInplaceArrayOperator.generic = _generic
+# Numba's own typing of them fails on arrays of active numbers.
+leave_in_place_operators(lambda *args: any(map(holds_actives, args)))
 
 for _key, _implementation in _IN_PLACE.items():
     _define_in_place(_key, _implementation)

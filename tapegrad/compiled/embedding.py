@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, float64, int32, int64, intc, njit, types, uint8
-from numba.core import cgutils
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import TypingError
-from numba.core.typing.templates import signature
+from numba import TypingError, carray, cfunc, float64, int32, int64, intc, njit, types, uint8
 from numba.extending import intrinsic, overload, register_jitable
 
 from tapegrad.compiled import operations, pool
@@ -30,6 +27,7 @@ from tapegrad.compiled.sweeping import (
 from tapegrad.errors import NoCompiledFormError, TapeMemoryError
 from tapegrad.layout import COUNT_WORD, FAILED_WORD, RECORDS, STATEMENTS
 from tapegrad.memory import pointer
+from tapegrad.numba_internals import if_unlikely, is_compiled, signature, wrap_compiling
 from tapegrad.ops import CODE
 from tapegrad.record.kinds import active, is_number, linearised
 from tapegrad.record.native import as_active, make_active, make_linearised
@@ -263,7 +261,7 @@ def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
         finish = context.add_dynamic_addr(builder, pool.finish.address(), "tapegrad_finish")
         builder.call(builder.bitcast(finish, kind), [values[3]])
-        with cgutils.if_unlikely(builder, status.is_error):
+        with if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return result
 
@@ -275,7 +273,7 @@ def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address
 
 def _form(work: Any, function: Any, second_order: bool = False, has_direction: bool = False) -> Any:
     """Return `form(x, *args, out)`, or `form(x, direction, *args, out)`."""
-    if not isinstance(function, Dispatcher):
+    if not is_compiled(function):
         name = getattr(function, "__qualname__", repr(function))
         raise NoCompiledFormError(
             f"{name} is not compiled, so its derivative can't be called from compiled code: "
@@ -307,14 +305,18 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
 
 def _explain_errors(form: Any, arguments: tuple[str, ...]) -> None:
     """Have a form that is called from Python raise errors of ours."""
-    compile_for = explaining(form._compile_for_args)
 
-    def compile_for_args(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or not args[-1]:  # the arguments that the star takes, in a tuple
-            raise TypeError(f"it takes ({', '.join(arguments)}), by position")
-        return compile_for(*args)
+    def wrap(compile_for_args: Callable[..., Any]) -> Callable[..., Any]:
+        compile_for = explaining(compile_for_args)
 
-    form._compile_for_args = compile_for_args
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or not args[-1]:  # the arguments that the star takes, in a tuple
+                raise TypeError(f"it takes ({', '.join(arguments)}), by position")
+            return compile_for(*args)
+
+        return checked
+
+    wrap_compiling(form, wrap)
 
 
 def value_and_gradient(function: Any) -> Any:

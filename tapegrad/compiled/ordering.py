@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.extending import register_jitable
-from numba.np import arrayobj
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.stand_ins import stand_in
+from tapegrad.numba_internals import replace_order
 from tapegrad.record.kinds import is_active
 
 
@@ -91,15 +91,7 @@ def _comes_before(x: Any, y: Any) -> bool:
     return not np.isnan(x) and bool(np.isnan(y))
 
 
-_plain_order = arrayobj.lt_implementation
-
-
-def _order(dtype: Any) -> Any:
-    """Return the order that Numba sorts numbers of a type in."""
-    return _comes_before if is_active(dtype) else _plain_order(dtype)
-
-
-arrayobj.lt_implementation = _order
+replace_order(lambda plain, dtype: _comes_before if is_active(dtype) else plain(dtype))
 
 
 @register_jitable

@@ -15,7 +15,6 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import int32, int64, types, uint8
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tapegrad.jit import Symbol, jit
@@ -34,6 +33,7 @@ from tapegrad.layout import (
     WORK_WORD,
 )
 from tapegrad.memory import pointer
+from tapegrad.numba_internals import variable
 from tapegrad.ops import CODE
 
 _LIBRARY = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
@@ -90,11 +90,7 @@ llvm.add_symbol("tapegrad_pool", _pool.ctypes.data)
 
 
 def _place(builder: Any, index: Any) -> Any:
-    kind = ir.ArrayType(ir.IntType(64), _PLACES)
-    name = "tapegrad_pool"
-    pool = builder.module.globals.get(name) or cgutils.add_global_variable(
-        builder.module, kind, name
-    )
+    pool = variable(builder.module, ir.ArrayType(ir.IntType(64), _PLACES), "tapegrad_pool")
     return builder.gep(pool, [ir.IntType(64)(0), index])
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import lower_builtin, register_jitable
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.stand_ins import cleared, stand_in
+from tapegrad.numba_internals import signature, tuple_setitem, type_calls
+from tapegrad.numba_protocols import Kind, Signature
 from tapegrad.record.kinds import kind_in
 
 
@@ -288,19 +288,14 @@ def _norm(x: Any) -> Any:
     return lambda x: np.sqrt(_chain(_add, x * x, 0.0))
 
 
-class _MatMul(AbstractTemplate):  # type: ignore[misc]
-    def generic(self, args: Any, kws: Any) -> Any:
-        if kws or len(args) != 2 or _product(*args) is None:
-            return None
-        ndim = args[0].ndim + args[1].ndim - 2
-        kind = kind_in(*args)
-        return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
-
-    def get_impl_key(self, sig: Any) -> Any:
-        return _MATMUL
-
-
 _MATMUL = "tapegrad.matmul"
+
+
+def _matmul_type(*args: Kind) -> Signature | None:
+    if len(args) != 2 or _product(*args) is None:
+        return None
+    ndim, kind = args[0].ndim + args[1].ndim - 2, kind_in(*args)
+    return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
 
 
 def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -309,4 +304,4 @@ def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 lower_builtin(_MATMUL, types.Array, types.Array)(_lower_matmul)
 for _key in (operator.matmul, np.matmul):
-    infer_global(_key)(type("_MatMul", (_MatMul,), {"key": _key}))
+    type_calls(_key, _matmul_type, _MATMUL)

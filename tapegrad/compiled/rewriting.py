@@ -13,14 +13,19 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
-from numba.core import ir
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import UnsupportedError
-from numba.core.ir_utils import get_definition, guard
-from numba.core.rewrites import Rewrite, register_rewrite
+from numba import UnsupportedError, njit
 
 from tapegrad.compiled import stand_ins
+from tapegrad.numba_internals import (
+    Rewrite,
+    definition,
+    ir,
+    is_cached,
+    is_compiled,
+    register_rewrite,
+    set_definition,
+    takes_new_types,
+)
 from tapegrad.record.interception import original_of
 from tapegrad.record.kinds import active, kind_in
 
@@ -46,7 +51,7 @@ def twin(dispatcher: Any, kind: Any) -> Any:
         _original_of_twin[function] = dispatcher
         options = {k: v for k, v in dispatcher.targetoptions.items() if k != "nopython"}
         copy = njit(**options)(function)
-        if type(dispatcher._cache).__name__ != "NullCache":
+        if is_cached(dispatcher):
             copy.enable_caching()
         twins[kind] = copy
     return twins[kind]
@@ -59,13 +64,13 @@ def original_dispatcher(dispatcher: Any) -> Any:
 
 def taking_active(function: Any) -> Any:
     """Return what to call with active numbers; of a function with declared types, its twin."""
-    is_closed = isinstance(function, Dispatcher) and not getattr(function, "_can_compile", True)
+    is_closed = is_compiled(function) and not takes_new_types(function)
     return twin(function, active) if is_closed else function
 
 
 def _stand_in(thing: Any, kind: Any) -> Any:
     """Return what stands for a function of NumPy or the user in such functions, or None."""
-    if isinstance(thing, Dispatcher):
+    if is_compiled(thing):
         other = twin(thing, kind)
         return None if other is thing else other
     try:
@@ -105,7 +110,7 @@ class NamedThings(Rewrite):  # type: ignore[misc]
                 return thing.njit if thing.has_compiled_form else None
             return None if thing is value.value else thing
         if isinstance(value, ir.Expr) and value.op == "getattr" and value.attr == "njit":
-            owner = guard(get_definition, self._ir, value.value)
+            owner = definition(self._ir, value.value)
             if isinstance(owner, ir.Global) and owner.value in forms:
                 return owner.value
         return None
@@ -118,7 +123,7 @@ class NamedThings(Rewrite):  # type: ignore[misc]
             meant = self._found.get(id(instruction))
             new = instruction if meant is None else _assign(instruction, meant)
             if meant is not None:
-                self._ir._definitions[new.target.name] = [meant]
+                set_definition(self._ir, new.target.name, meant)
             block.append(new)
         return block
 
@@ -126,7 +131,7 @@ class NamedThings(Rewrite):  # type: ignore[misc]
 def constant_of(func_ir: Any, value: Any) -> Any:
     """Return the object that a global name or a module's attribute is, or None."""
     if isinstance(value, ir.Var):
-        return constant_of(func_ir, guard(get_definition, func_ir, value))
+        return constant_of(func_ir, definition(func_ir, value))
     if isinstance(value, ir.Global | ir.FreeVar):
         return value.value
     if isinstance(value, ir.Expr) and value.op == "getattr":
@@ -177,7 +182,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
             for new in self._found.get(id(instruction), [instruction]):
                 block.append(new)
                 if new is not instruction:
-                    self._ir._definitions[new.target.name] = [new.value]
+                    set_definition(self._ir, new.target.name, new.value)
         return block
 
     def _replacement(self, instruction: Any) -> list[Any]:
@@ -202,10 +207,10 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         """
         if self._constant(call.func) not in (np.array, stand_ins.MAKERS[self._kind].get(np.array)):
             return []
-        outer: Any = guard(get_definition, self._ir, call.args[0]) if call.args else None
+        outer: Any = definition(self._ir, call.args[0]) if call.args else None
         if not _is_list(outer) or not outer.items:
             return []
-        rows = [guard(get_definition, self._ir, item) for item in outer.items]
+        rows = [definition(self._ir, item) for item in outer.items]
         if not all(map(_is_list, rows)):
             return []
         lists = {id(outer), *map(id, rows)}
@@ -223,7 +228,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         arguments = call.args
         function = stand_ins.CALLED.get(self._constant(call.func))
         if function is None:
-            named = guard(get_definition, self._ir, call.func)
+            named = definition(self._ir, call.func)
             if not isinstance(named, ir.Expr) or named.op != "getattr":
                 return []
             function = stand_ins.METHODS.get(named.attr)

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
 from tapegrad import rules
 from tapegrad.compiled.sites import place
 from tapegrad.jit import jit
+from tapegrad.numba_internals import signature, type_calls, unpack_tuple
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
@@ -54,17 +53,9 @@ Lowering = Callable[[Any, Any, Any, Any], Any]
 
 def define(keys: Any, typing: Callable[..., Any], name: str, lowering: Lowering) -> None:
     """Make functions of compiled code what `typing` says of argument types, or None."""
-
-    def generic(self: Any, args: Any, kws: Any) -> Any:
-        return None if kws else typing(*args)
-
     impl_key = ("tapegrad.scalar", name)
     for key in keys:
-        kind = type(f"Template_{name}", (AbstractTemplate,), {
-            "key": key, "generic": generic, "get_impl_key": lambda self, sig: impl_key,
-            "prefer_literal": name == "power",
-        })  # fmt: skip
-        infer_global(key)(kind)
+        type_calls(key, typing, impl_key, literally=name == "power")
     lower_builtin(impl_key, types.VarArg(types.Any))(lowering)
 
 
@@ -222,7 +213,7 @@ def _round_to(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     if kind_in(sig.args[0]) is active:
         kind = signature(types.UniTuple(types.float64, 2), *operands)
         interval = context.compile_internal(builder, _rounding_interval, kind, [x.value, args[1]])
-        lowest, highest = cgutils.unpack_tuple(builder, interval, 2)
+        lowest, highest = unpack_tuple(builder, interval, 2)
         read(context, builder, "greater_equal", [x, emission.Number(lowest)])
         read(context, builder, "less_equal", [x, emission.Number(highest)])
         one = emission.Number(context.get_constant(types.float64, 1.0))

@@ -12,12 +12,10 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from numba.core import ir
-from numba.core.ir_utils import get_definition, guard
-from numba.core.rewrites import Rewrite, register_rewrite
 from numba.extending import overload
 
 from tapegrad.compiled.rewriting import constant_of, kind_to_record
+from tapegrad.numba_internals import Rewrite, definition, ir, register_rewrite, set_definition
 from tapegrad.record.kinds import ExpressionType, kind_in, linearised
 from tapegrad.record.native import as_active
 
@@ -129,7 +127,7 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
         for assigned in new:
             self._done[id(assigned)] = assigned
             if assigned.target is not target:
-                self._ir._definitions[assigned.target.name] = [assigned.value]
+                set_definition(self._ir, assigned.target.name, assigned.value)
         return new
 
     def _is_square(self, value: Any) -> bool:
@@ -137,5 +135,5 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
             return False
         if value.lhs.name == value.rhs.name:
             return True
-        factors = [guard(get_definition, self._ir, factor) for factor in (value.lhs, value.rhs)]
+        factors = [definition(self._ir, factor) for factor in (value.lhs, value.rhs)]
         return factors[0] is not None and factors[0] is factors[1]

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from numba import types
-from numba.core import cgutils
-from numba.core.typeconv import Conversion
 from numba.extending import lower_cast
 
+from tapegrad.numba_internals import Conversion, unpack_tuple
 from tapegrad.record.kinds import kind_in
 
 
@@ -41,7 +40,7 @@ def _can_convert_to(self: Any, typing_context: Any, other: Any) -> Any:
 
 
 def _cast(context: Any, builder: Any, from_type: Any, to_type: Any, value: Any) -> Any:
-    parts = cgutils.unpack_tuple(builder, value, len(from_type))
+    parts = unpack_tuple(builder, value, len(from_type))
     triples = zip(parts, from_type.types, to_type.types, strict=True)
     return context.make_tuple(builder, to_type, [context.cast(builder, *x) for x in triples])
 

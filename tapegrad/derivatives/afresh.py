@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numba import typeof
 from numba import types as numba_types
-from numba.core.dispatcher import Dispatcher
 
 from tapegrad.compiled import embedding
 from tapegrad.function.arguments import Call
 from tapegrad.function.background import Job, submit
 from tapegrad.function.recording import name_of
 from tapegrad.function.tiers import Options
+from tapegrad.numba_internals import is_compiled
+from tapegrad.numba_protocols import Dispatcher
 from tapegrad.tree import unflatten_all
 
 logger = logging.getLogger("tapegrad")
@@ -112,7 +113,7 @@ class Afresh:
 
 def afresh_of(function: Callable[..., Any], options: Options) -> Afresh | None:
     """Return what may take over from a function's recordings, if anything may."""
-    if not isinstance(function, Dispatcher) or options.strict or options.compile == "never":
+    if not is_compiled(function) or options.strict or options.compile == "never":
         return None
     return Afresh(function, options.compile == "now")
 

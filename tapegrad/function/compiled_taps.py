@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import objmode, types
-from numba.core.errors import TypingError
+from numba import TypingError, objmode, types
 from numba.extending import overload
 
 from tapegrad.compiled.rewriting import original_dispatcher

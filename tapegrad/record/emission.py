@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from tapegrad.layout import (
     CONSTANTS,
@@ -25,6 +24,7 @@ from tapegrad.layout import (
     RECORDS,
     STATEMENTS,
 )
+from tapegrad.numba_internals import alloca_once_value, declare, text, variable
 from tapegrad.record.kinds import MOST_TERMS
 
 _VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -91,7 +91,7 @@ class _Tape:
         with builder.if_else(is_native) as (then, otherwise):
             for branch, name in ((then, "tapegrad_grow_native"), (otherwise, "tapegrad_grow")):
                 with branch:
-                    function = cgutils.get_or_insert_function(builder.module, kind, name)
+                    function = declare(builder.module, kind, name)
                     builder.call(function, [self.address, _I64(group), _I64(extra)])
 
     def claim(self, group: int, entries: int = 1) -> Any:
@@ -127,7 +127,7 @@ class _Appender:
         return builder.call(self._function(builder.module), arguments, cconv="fastcc")
 
     def _declare(self, module: Any, name: str, is_inlined: bool = False) -> Any:
-        function = cgutils.get_or_insert_function(module, self._kind, name)
+        function = declare(module, self._kind, name)
         function.linkage = "internal"
         function.calling_convention = "fastcc"
         function.attributes.add(
@@ -202,7 +202,7 @@ def _binary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
     code, x_slot, y_slot, x_value, y_value, value = arguments
     operands = []
     for slot, number in ((x_slot, x_value), (y_slot, y_value)):
-        operand = cgutils.alloca_once_value(builder, slot)
+        operand = alloca_once_value(builder, slot)
         with builder.if_then(builder.icmp_signed("==", slot, _I64(0)), likely=False):
             index = tape.claim(CONSTANTS)
             tape.put(_N_CONSTANTS + 2, _DOUBLE, index, number)
@@ -222,7 +222,7 @@ def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
         builder.ret_void()  # it's recorded afresh at each point
     with builder.if_then(builder.icmp_signed("==", builder.load(site), _I64(0)), likely=False):
         kind = ir.FunctionType(_I64, [_TEXT])
-        register = cgutils.get_or_insert_function(builder.module, kind, "tapegrad_site")
+        register = declare(builder.module, kind, "tapegrad_site")
         builder.store(builder.call(register, [text]), site)
     index = tape.claim(GUARDS)
     tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
@@ -283,13 +283,8 @@ def guard(builder: Any, x: Number, place: str) -> None:
     if x.tape is _NO_TAPE:
         return
     name = "tapegrad.site." + hashlib.sha256(place.encode()).hexdigest()[:16]
-    site = builder.module.globals.get(name)
-    if site is None:
-        site = cgutils.add_global_variable(builder.module, _I64, name)
-        site.linkage, site.initializer = "internal", _I64(0)
-    text = cgutils.global_constant(
-        builder.module, f"{name}.text", cgutils.make_bytearray(place.encode() + b"\0")
-    )
-    text.linkage = "internal"
-    arguments = [x.tape, x.slot, x.value, site, builder.bitcast(text, _TEXT)]
+    site = variable(builder.module, _I64, name)
+    site.linkage, site.initializer = "internal", _I64(0)
+    place_text = builder.bitcast(text(builder.module, f"{name}.text", place), _TEXT)
+    arguments = [x.tape, x.slot, x.value, site, place_text]
     _append_guard.call(builder, arguments)

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import signature
 from numba.extending import lower_cast
 
 from tapegrad import rules
+from tapegrad.numba_internals import make_struct, signature, unpack_tuple
 from tapegrad.ops import BY_NAME
 from tapegrad.record import emission
 from tapegrad.record.kinds import (
@@ -100,7 +99,7 @@ def _partials(context: Any, builder: Any, name: str, values: list[Any], result: 
     )
     call = rules.calling(rules.partials(name), len(values) + 1)
     both = context.compile_internal(builder, call, kind, [*values, result])
-    return cgutils.unpack_tuple(builder, both)
+    return unpack_tuple(builder, both)
 
 
 def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: Sequence[Any],
@@ -122,19 +121,16 @@ def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: S
 
 
 def _make(context: Any, builder: Any, value: Any, tape: Any, terms: list[_Term]) -> Any:
-    struct = cgutils.create_struct_proxy(expressions[len(terms)])(context, builder)
-    struct.value, struct.tape = value, tape
+    members = {"value": value, "tape": tape}
     for k, term in enumerate(terms):
-        setattr(struct, f"slot{k}", term.slot)
-        setattr(struct, f"partial{k}", term.partial)
-    return struct._getvalue()
+        members |= {f"slot{k}": term.slot, f"partial{k}": term.partial}
+    return make_struct(context, builder, expressions[len(terms)], **members)
 
 
 @lower_cast(ExpressionType, ActiveType)
 def _record(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
-    struct = cgutils.create_struct_proxy(linearised)(context, builder)
-    struct.value, struct.tape = builder.extract_value(x, 0), builder.extract_value(x, 1)
+    value, tape = (builder.extract_value(x, k) for k in (0, 1))
     terms = _terms(builder, from_type, x)
     slots, partials = ([*column] for column in zip(*terms, strict=True))
-    struct.slot = emission.statement(builder, struct.tape, slots, partials)
-    return struct._getvalue()
+    slot = emission.statement(builder, tape, slots, partials)
+    return make_struct(context, builder, linearised, value=value, slot=slot, tape=tape)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.typeconv import Conversion
 from numba.extending import make_attribute_wrapper, models, register_model
 
 from tapegrad.jit import source_stamp
+from tapegrad.numba_internals import Conversion
 
 ACTIVE = np.dtype([("value", np.float64), ("slot", np.int64), ("tape", np.int64)])
 """An active number in NumPy's memory, laid out as the compiled type is."""

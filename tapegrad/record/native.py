@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import (
     intrinsic,
     lower_builtin,
@@ -22,6 +20,8 @@ from numba.extending import (
 
 from tapegrad import rules
 from tapegrad.jit import jit
+from tapegrad.numba_internals import make_struct, signature, type_calls
+from tapegrad.numba_protocols import Kind, Signature
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
@@ -41,9 +41,7 @@ _INPUT = CODE["input"]
 
 def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
     """Emit an active number."""
-    struct = cgutils.create_struct_proxy(active)(context, builder)
-    struct.value, struct.slot, struct.tape = value, slot, tape
-    return struct._getvalue()
+    return make_struct(context, builder, active, value=value, slot=slot, tape=tape)
 
 
 def _make_from_parts(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -125,20 +123,14 @@ def register(key: Any, name: str) -> None:
     op = BY_NAME[name]
     code = ir.Constant(ir.IntType(64), op.code)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            fits = len(args) == op.arity and not kws and all(map(is_number, args))
-            if not fits or not is_active(*args):
-                return None
-            if kind_in(*args) is linearised:
-                return expression_signature(name, args)
-            return signature(active, *[x if is_active(x) else types.float64 for x in args])
+    def typing(*args: Kind) -> Signature | None:
+        if len(args) != op.arity or not all(map(is_number, args)) or not is_active(*args):
+            return None
+        if kind_in(*args) is linearised:
+            return expression_signature(name, args)
+        return signature(active, *[x if is_active(x) else types.float64 for x in args])
 
-        def get_impl_key(self, sig: Any) -> Any:
-            return _KEY, name
-
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, (_KEY, name))
     if name in _lowered:
         return
     _lowered.add(name)
