@@ -22,6 +22,7 @@ from numba import float64
 
 from tapegrad.jit import Symbol
 from tapegrad.numba_internals import variable
+from tapegrad.numba_protocols import Builder, Value
 
 _NAME = "tapegrad_rows"
 _ROWS = 256
@@ -98,7 +99,7 @@ def _compute(code: int, *operands: float) -> float:
     return float(_rows[code].kind(address)(*operands))
 
 
-def call(builder: ir.IRBuilder, code: int, operands: list[Any]) -> Any:
+def call(builder: Builder, code: int, operands: list[Value]) -> Value:
     """Emit a call of a row's function, wherever it is by then."""
     table = variable(builder.module, ir.ArrayType(_I64, _ROWS), _NAME)
     place = builder.gep(table, [_I64(0), _I64(code)])

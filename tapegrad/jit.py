@@ -18,7 +18,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -36,12 +36,13 @@ from tapegrad.numba_protocols import (
     CFunction,
     CodeLibrary,
     Dispatcher,
+    Intrinsic,
     Kind,
-    Lower,
     LoweringContext,
     Signature,
     TypingContext,
     Value,
+    Values,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -240,9 +241,7 @@ def _load_symbol(module: str, name: str) -> None:
 def _caller(symbol: Symbol, signature: Signature) -> Any:
     """Return what compiled code calls a symbol by."""
 
-    def codegen(
-        context: LoweringContext, builder: Builder, sig: Signature, args: Sequence[Value]
-    ) -> Value:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         symbol.require(context.active_code_library)
         is_void = sig.return_type == types.void
         result = ir.VoidType() if is_void else context.get_value_type(sig.return_type)
@@ -251,7 +250,7 @@ def _caller(symbol: Symbol, signature: Signature) -> Any:
         value = builder.call(function, args)
         return context.get_dummy_value() if is_void else value
 
-    def call(typing_context: TypingContext, *args: Kind) -> tuple[Signature, Lower]:
+    def call(typing_context: TypingContext, *args: Kind) -> Intrinsic:
         return signature, codegen
 
     # Numba would pack what a star takes into a tuple, so it's told the names.

@@ -27,7 +27,9 @@ from tapegrad.numba_protocols import (
     CFunction,
     CodeLibrary,
     Dispatcher,
+    Function,
     FunctionIR,
+    Instruction,
     Kind,
     LLVMType,
     LoweringContext,
@@ -151,7 +153,7 @@ def _arrays() -> Any:
 # --- compiled functions ------------------------------------------------------------------------
 
 
-def is_compiled(function: Any) -> TypeGuard[Dispatcher]:
+def is_compiled(function: Function) -> TypeGuard[Dispatcher]:
     """Whether a function is one that Numba compiles."""
     return isinstance(function, _Dispatcher)
 
@@ -270,7 +272,9 @@ def when_loaded(library: CodeLibrary, action: Callable[[], Any]) -> None:
 # --- typing ------------------------------------------------------------------------------------
 
 
-def type_calls(function: Any, typing: Typing, key: Any = None, literally: bool = False) -> None:
+def type_calls(
+    function: Function, typing: Typing, key: Any = None, literally: bool = False
+) -> None:
     """Have Numba type calls of a function by the types of its arguments.
 
     Parameters
@@ -380,12 +384,12 @@ def boxing() -> dict[type, Callable[..., Any]]:
 # --- Numba's intermediate form -----------------------------------------------------------------
 
 
-def definition(function: FunctionIR, value: Any) -> Any:
+def definition(function: FunctionIR, value: Instruction) -> Any:
     """Return what a variable is assigned, if that's one thing, or None."""
     return _guard(_get_definition, function, value)
 
 
-def set_definition(function: FunctionIR, name: str, value: Any) -> None:
+def set_definition(function: FunctionIR, name: str, value: Instruction) -> None:
     """State what a variable is assigned now."""
     function._definitions[name] = [value]
 

@@ -22,6 +22,8 @@ Module: TypeAlias = ir.Module
 Value: TypeAlias = ir.Value
 """What instructions make, or a constant."""
 
+Values: TypeAlias = Sequence[ir.Value]
+
 LLVMType: TypeAlias = ir.Type
 
 Implementation: TypeAlias = Callable[..., Any]
@@ -33,6 +35,10 @@ Choose: TypeAlias = Callable[..., Implementation | None]
 
 Typing: TypeAlias = "Callable[..., Signature | None]"
 """What is given the types of arguments, and returns a signature if it's about them."""
+
+
+Function: TypeAlias = Any
+"""What may be called in code that Numba compiles: a function, an operator, a ufunc, a type."""
 
 
 class Signature(Protocol):
@@ -88,32 +94,34 @@ class LoweringContext(Protocol):
     def nrt(self) -> ReferenceCounting: ...
     def add_dynamic_addr(self, builder: Builder, intaddr: int, info: str) -> Value: ...
     def call_internal_no_propagate(
-        self, builder: Builder, fndesc: Any, sig: Signature, args: Sequence[Value]
+        self, builder: Builder, fndesc: Any, sig: Signature, args: Values
     ) -> tuple[Any, Value]: ...
     def cast(self, builder: Builder, val: Value, fromty: Kind, toty: Kind) -> Value: ...
     def compile_internal(
-        self, builder: Builder, impl: Implementation, sig: Signature, args: Sequence[Value]
+        self, builder: Builder, impl: Implementation, sig: Signature, args: Values
     ) -> Value: ...
     def compile_subroutine(self, builder: Builder, impl: Implementation, sig: Signature) -> Any: ...
     def get_constant(self, ty: Kind, val: Any) -> Value: ...
     def get_constant_null(self, ty: Kind) -> Value: ...
     def get_dummy_value(self) -> Value: ...
-    def get_function(
-        self, fn: Any, sig: Signature
-    ) -> Callable[[Builder, Sequence[Value]], Value]: ...
+    def get_function(self, fn: Any, sig: Signature) -> Callable[[Builder, Values], Value]: ...
     def get_value_type(self, ty: Kind) -> LLVMType: ...
     def make_array(self, typ: Kind) -> Callable[..., Any]: ...
-    def make_tuple(self, builder: Builder, typ: Kind, values: Sequence[Value]) -> Value: ...
+    def make_tuple(self, builder: Builder, typ: Kind, values: Values) -> Value: ...
 
 
-Lower: TypeAlias = Callable[[LoweringContext, Builder, Signature, Sequence[Value]], Value]
+Lower: TypeAlias = Callable[[LoweringContext, Builder, Signature, Values], Value]
 """What emits a call."""
+
+
+Intrinsic: TypeAlias = tuple[Signature, Lower]
+"""What an intrinsic is, for types of arguments."""
 
 
 class PythonApi(Protocol):
     """Python's C interface, as calls that are emitted."""
 
-    def call_function_objargs(self, callee: Value, objargs: Sequence[Value]) -> Value: ...
+    def call_function_objargs(self, callee: Value, objargs: Values) -> Value: ...
     def decref(self, obj: Value) -> None: ...
     def err_push(self) -> AbstractContextManager[None]: ...
     def float_as_double(self, fobj: Value) -> Value: ...
@@ -151,6 +159,10 @@ class BoxContext(UnboxContext, Protocol):
 
     @property
     def env_manager(self) -> Constants: ...
+
+
+Instruction: TypeAlias = Any
+"""What Numba's intermediate form is made of; its attributes depend on its class."""
 
 
 class Block(Protocol):

@@ -65,7 +65,8 @@ def test_methods_and_their_parameters_are_looked_at(monkeypatch):
 
 def test_what_a_constructor_sets_is_looked_at(monkeypatch):
     monkeypatch.setattr(ir.FunctionIR, "__init__", lambda self, blocks: None)
-    monkeypatch.setattr(codegen.CodeLibrary, "__init__", lambda self, name: None)
+    for library in (codegen.CodeLibrary, codegen.CPUCodeLibrary):
+        monkeypatch.setattr(library, "__init__", lambda self, name: None)
     text = fault()
     assert "numba.core.ir.FunctionIR._definitions is missing" in text
     assert "numba.core.codegen.CPUCodeLibrary._reload_init is missing" in text

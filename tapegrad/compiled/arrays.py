@@ -7,6 +7,7 @@ those of `scalars`. In-place operators and matrix products are loops of ours.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,20 @@ from tapegrad.numba_internals import (
     signature,
     type_calls,
 )
-from tapegrad.numba_protocols import Kind, Signature
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Implementation,
+    Kind,
+    LoweringContext,
+    Signature,
+    Value,
+    Values,
+)
 from tapegrad.ops import OPS
 from tapegrad.record.kinds import (
     ActiveType,
+    Array,
     active,
     expressions,
     is_active,
@@ -42,21 +53,21 @@ _OPERATORS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def holds_actives(kind: Any) -> bool:
+def holds_actives(kind: Kind) -> bool:
     """Whether a Numba type is that of an array of active numbers."""
     return isinstance(kind, types.Array) and is_active(kind.dtype)
 
 
-def _ndim(kind: Any) -> int:
+def _ndim(kind: Kind) -> int:
     return kind.ndim if isinstance(kind, types.Array) else 0
 
 
-def is_operand(kind: Any) -> bool:
+def is_operand(kind: Kind) -> bool:
     """Whether a Numba type is that of a number or of an array of numbers."""
     return is_number(kind.dtype if isinstance(kind, types.Array) else kind)
 
 
-def _is_elementwise(args: Any, arity: int) -> bool:
+def _is_elementwise(args: Sequence[Kind], arity: int) -> bool:
     """Whether arguments are arrays and numbers, an array among them and an active one."""
     return (
         len(args) == arity
@@ -66,7 +77,7 @@ def _is_elementwise(args: Any, arity: int) -> bool:
     )
 
 
-def _define(key: Any, arity: int, is_boolean: bool) -> None:
+def _define(key: Function, arity: int, is_boolean: bool) -> None:
     def typing(*args: Kind) -> Signature | None:
         if not _is_elementwise(args, arity):
             return None
@@ -93,7 +104,9 @@ _define_all()
 
 
 @lower_cast(types.Array, ActiveType)
-def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) -> Any:
+def _cast_element(
+    context: LoweringContext, builder: Builder, fromty: Kind, toty: Kind, val: Value
+) -> Value:
     """Emit what an array without axes holds, as NumPy stores it in an element of another."""
     if fromty.ndim:
         raise NotImplementedError(
@@ -106,7 +119,7 @@ def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) 
 # --- in place ---------------------------------------------------------------------------------
 
 
-def store(array: Any, values: Any) -> None:
+def store(array: Array, values: Array) -> None:
     """Copy the elements of an array into another one of its shape.
 
     For compiled code; compiled faster than a slice assignment, which can print both shapes.
@@ -114,10 +127,10 @@ def store(array: Any, values: Any) -> None:
 
 
 @overload(store, strict=False)
-def _(array: Any, values: Any) -> Any:
+def _(array: Kind, values: Kind) -> Implementation | None:
     if array.ndim == 1:
 
-        def elements(array: Any, values: Any) -> None:
+        def elements(array: Array, values: Array) -> None:
             if array.shape != values.shape:
                 raise ValueError("operands could not be broadcast together")
             for i in range(array.shape[0]):
@@ -125,7 +138,7 @@ def _(array: Any, values: Any) -> Any:
 
         return elements
 
-    def rows(array: Any, values: Any) -> None:
+    def rows(array: Array, values: Array) -> None:
         if array.shape != values.shape:
             raise ValueError("operands could not be broadcast together")
         for i in range(array.shape[0]):
@@ -134,37 +147,37 @@ def _(array: Any, values: Any) -> Any:
     return rows
 
 
-def _add(a: Any, b: Any) -> Any:
+def _add(a: Array, b: Array) -> Array:
     store(a, a + b)
     return a
 
 
-def _subtract(a: Any, b: Any) -> Any:
+def _subtract(a: Array, b: Array) -> Array:
     store(a, a - b)
     return a
 
 
-def _multiply(a: Any, b: Any) -> Any:
+def _multiply(a: Array, b: Array) -> Array:
     store(a, a * b)
     return a
 
 
-def _divide(a: Any, b: Any) -> Any:
+def _divide(a: Array, b: Array) -> Array:
     store(a, a / b)
     return a
 
 
-def _floor_divide(a: Any, b: Any) -> Any:
+def _floor_divide(a: Array, b: Array) -> Array:
     store(a, a // b)
     return a
 
 
-def _remainder(a: Any, b: Any) -> Any:
+def _remainder(a: Array, b: Array) -> Array:
     store(a, a % b)
     return a
 
 
-def _power(a: Any, b: Any) -> Any:
+def _power(a: Array, b: Array) -> Array:
     store(a, a**b)
     return a
 
@@ -176,14 +189,14 @@ _IN_PLACE = {
 }  # fmt: skip
 
 
-def _define_in_place(key: Any, implementation: Any) -> None:
+def _define_in_place(key: Function, implementation: Implementation) -> None:
     impl_key = ("tapegrad.in_place", implementation.__name__)
 
     def typing(*args: Kind) -> Signature | None:
         fits = _is_elementwise(args, 2) and holds_actives(args[0])
         return signature(args[0], *args) if fits else None
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return context.compile_internal(builder, implementation, sig, args)
 
     type_calls(key, typing, impl_key)

@@ -21,8 +21,9 @@ from tapegrad.numba_internals import (
     is_null,
     unboxing,
 )
+from tapegrad.numba_protocols import BoxContext, Kind, UnboxContext, Value
 from tapegrad.record.active import Active, make
-from tapegrad.record.array import ActiveArray, as_data
+from tapegrad.record.array import ActiveArray, Data, as_data
 from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
@@ -45,7 +46,7 @@ def _enter_number(number: Active) -> tuple[float, int, int]:
     return number.primal, slot, tape.address
 
 
-def _enter_array(array: ActiveArray) -> Any:
+def _enter_array(array: ActiveArray) -> Data:
     tape = _open_tape(array.tape)
     data = as_data(tape, array)
     tape.flush()
@@ -68,7 +69,7 @@ def _result_number(value: float, slot: int) -> Any:
     return make(current(), slot, value) if slot else value
 
 
-def _result_array(data: Any) -> ActiveArray:
+def _result_array(data: Data) -> ActiveArray:
     return ActiveArray(current(), data)
 
 
@@ -79,7 +80,7 @@ def _refuse_generator() -> None:
     )
 
 
-def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
+def _call(c: UnboxContext, function: Callable[..., Any], *objects: Value) -> Value:
     """Emit a call of a Python function; the result is a new reference, or null."""
     callee = c.pyapi.unserialize(c.pyapi.serialize_object(function))
     result = c.pyapi.call_function_objargs(callee, objects)
@@ -87,7 +88,7 @@ def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
     return result
 
 
-def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
+def _cleanup(c: UnboxContext, obj: Value) -> Callable[[], None]:
     def cleanup() -> None:
         with c.pyapi.err_push():  # an exception may be on its way
             c.pyapi.decref(_call(c, _leave, obj))
@@ -96,7 +97,7 @@ def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
 
 
 @unbox(ActiveType)
-def _unbox_number(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_number(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     parts = _call(c, _enter_number, obj)
     is_error = is_null(c.builder, parts)
     result = alloca_once(c.builder, c.context.get_value_type(active))
@@ -114,7 +115,7 @@ def _stay_compiled() -> None:
 
 
 @box(ActiveType)
-def _box_number(typ: Any, val: Any, c: Any) -> Any:
+def _box_number(typ: Kind, val: Value, c: BoxContext) -> Value:
     _stay_compiled()
     value, slot = (c.builder.extract_value(val, k) for k in (0, 1))
     parts = c.pyapi.float_from_double(value), c.pyapi.long_from_longlong(slot)
@@ -127,7 +128,7 @@ def _box_number(typ: Any, val: Any, c: Any) -> Any:
 _unbox_plain, _box_plain = unboxing()[types.Array], boxing()[types.Array]
 
 
-def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_array(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     if not is_active(typ.dtype):
         return _unbox_plain(typ, obj, c)
     # The library's own loops are given the elements themselves.
@@ -154,7 +155,7 @@ def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
     return NativeValue(c.builder.load(result), is_error=c.builder.load(failed), cleanup=cleanup)
 
 
-def _box_array(typ: Any, val: Any, c: Any) -> Any:
+def _box_array(typ: Kind, val: Value, c: BoxContext) -> Value:
     if not is_active(typ.dtype):
         return _box_plain(typ, val, c)
     _stay_compiled()
@@ -169,7 +170,7 @@ def _box_array(typ: Any, val: Any, c: Any) -> Any:
 _unbox_plain_list = unboxing()[types.List]
 
 
-def _unbox_list(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_list(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     native = _unbox_plain_list(typ, obj, c)
     if kind_in(typ) is None:
         return native
@@ -185,7 +186,7 @@ def _unbox_list(typ: Any, obj: Any, c: Any) -> Any:
 def _refusing(unbox_plain: Callable[..., Any]) -> Callable[..., Any]:
     """Return the unboxing of a container whose elements, being native, name a tape for good."""
 
-    def unbox_container(typ: Any, obj: Any, c: Any) -> Any:
+    def unbox_container(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
         if kind_in(typ) is None:
             return unbox_plain(typ, obj, c)
         is_error = is_null(c.builder, _call(c, _refuse, obj))
@@ -197,7 +198,7 @@ def _refusing(unbox_plain: Callable[..., Any]) -> Callable[..., Any]:
 _box_plain_generator = boxing()[types.Generator]
 
 
-def _box_generator(typ: Any, val: Any, c: Any) -> Any:
+def _box_generator(typ: Kind, val: Value, c: BoxContext) -> Value:
     # It would append to a tape in steps of which Python knows nothing.
     if kind_in(typ.yield_type, *typ.arg_types, *typ.state_types) is None:
         return _box_plain_generator(typ, val, c)
