@@ -31,10 +31,8 @@ from tapegrad.numba_protocols import (
     FunctionIR,
     Instruction,
     Kind,
-    LLVMType,
     LoweringContext,
     Module,
-    Typing,
     Value,
 )
 
@@ -97,9 +95,7 @@ if_unlikely = _find("numba.core.cgutils", "if_unlikely", "builder", "pred")
 is_null = _find("numba.core.cgutils", "is_null", "builder", "val")
 unpack_tuple = _find("numba.core.cgutils", "unpack_tuple", "builder", "tup", "count")
 _add_variable = _find("numba.core.cgutils", "add_global_variable", "module", "ty", "name")
-_add_constant = _find(
-    "numba.core.cgutils", "global_constant", "builder_or_module", "name", "value", "linkage"
-)
+_add_constant = _find("numba.core.cgutils", "global_constant", "builder_or_module", "name", "value")
 _bytes = _find("numba.core.cgutils", "make_bytearray", "buf")
 _struct_proxy = _find("numba.core.cgutils", "create_struct_proxy", "fe_type")
 _find("numba.core.lowering", "Lower.lower_inst", "self", "inst")
@@ -273,7 +269,7 @@ def when_loaded(library: CodeLibrary, action: Callable[[], Any]) -> None:
 
 
 def type_calls(
-    function: Function, typing: Typing, key: Any = None, literally: bool = False
+    function: Function, typing: protocols.Typing, key: Any = None, literally: bool = False
 ) -> None:
     """Have Numba type calls of a function by the types of its arguments.
 
@@ -337,14 +333,14 @@ def only_element(context: LoweringContext, builder: Builder, kind: Kind, array: 
     return _arrays().load_item(context, builder, kind, place)
 
 
-def variable(module: Module, kind: LLVMType, name: str) -> Value:
+def variable(module: Module, kind: protocols.LLVMType, name: str) -> Value:
     """Return a module's variable, which is declared if it isn't yet."""
     return module.globals.get(name) or _add_variable(module, kind, name)
 
 
 def text(module: Module, name: str, content: str) -> Value:
     """Return a text that a module holds, which ends with a null byte."""
-    return _add_constant(module, name, _bytes(content.encode() + b"\0"), linkage="internal")
+    return _add_constant(module, name, _bytes(content.encode() + b"\0"))
 
 
 def lines_being_lowered() -> Iterator[Any]:

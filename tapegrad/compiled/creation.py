@@ -27,12 +27,12 @@ from tapegrad.record.kinds import (
 _FLOATS = (types.float64, active, linearised)
 
 
-def is_omitted(kind: Kind) -> bool:
+def is_omitted(kind: Kind | None) -> bool:
     """Whether an argument of a Numba type was not given."""
     return kind is None or isinstance(kind, types.NoneType | types.Omitted)
 
 
-def _is_float(dtype: Kind) -> bool:
+def _is_float(dtype: Kind | None) -> bool:
     """Whether an array of a `dtype=` argument holds floats or active numbers."""
     if is_omitted(dtype):
         return True
@@ -145,7 +145,7 @@ def _linspace(kind: Kind) -> Choose:
 # --- like another -----------------------------------------------------------------------------
 
 
-def _is_float_like(a: Array, dtype: Kind) -> bool:
+def _is_float_like(a: Kind, dtype: Kind | None) -> bool:
     if not is_omitted(dtype):
         return _is_float(dtype)
     return getattr(a, "dtype", a) in _FLOATS
@@ -275,7 +275,7 @@ def _(array: Kind, i: Kind, things: Kind) -> Implementation | None:
 
 
 @register_jitable
-def _filled_from(array: Array, thing: Structure) -> Any:
+def _filled_from(array: Array, thing: Structure) -> Array:
     _copy_into(array, thing)
     return array
 

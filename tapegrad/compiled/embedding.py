@@ -42,7 +42,7 @@ from tapegrad.numba_protocols import (
     Values,
 )
 from tapegrad.ops import CODE
-from tapegrad.record.kinds import ActiveValue, Array, active, is_number, linearised
+from tapegrad.record.kinds import ActiveValue, Array, Operand, active, is_number, linearised
 from tapegrad.record.native import as_active, make_active, make_linearised
 
 _N, _N_STATEMENTS = COUNT_WORD[RECORDS], COUNT_WORD[STATEMENTS]
@@ -113,7 +113,7 @@ def _(y: Kind) -> Implementation | None:
                       "use tapegrad.jacobian")  # fmt: skip
 
 
-def _numbers(y: ActiveValue) -> Any:
+def _numbers(y: Operand) -> Any:
     """Return a function's result as an array or tuple of numbers."""
 
 

@@ -33,7 +33,7 @@ from tapegrad.numba_protocols import (
 )
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
-from tapegrad.record.expressions import combine, expression_signature
+from tapegrad.record.expressions import expression_signature
 from tapegrad.record.kinds import (
     ActiveType,
     ExpressionType,
@@ -43,7 +43,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.record.native import make, number, register, value_of
+from tapegrad.record.native import make, number, register, result_of, value_of
 
 _I64 = ir.IntType(64)
 
@@ -85,24 +85,6 @@ def _fitting(result: Kind, arity: int) -> Typing:
         return signature(result, *[x if is_active(x) else types.float64 for x in args])
 
     return typing
-
-
-def _result(
-    context: LoweringContext,
-    builder: Builder,
-    sig: Signature,
-    args: Values,
-    name: str,
-    numbers: Value = None,
-) -> Value:
-    """Emit an operation whose result is a number, recorded if an operand is active."""
-    if numbers is None:
-        numbers = _numbers(builder, sig, args)
-    values = [x.value for x in numbers]
-    value = value_of(context, builder, name, values)
-    if kind_in(*sig.args) is linearised:
-        return combine(context, builder, name, sig.args, args, values, value)
-    return make(context, builder, *emission.record(builder, _I64(CODE[name]), value, *numbers))
 
 
 # --- what the table has -----------------------------------------------------------------------
@@ -276,7 +258,7 @@ def _divmod_type(*args: Kind) -> Signature | None:
 def _lower_divmod(
     context: LoweringContext, builder: Builder, sig: Signature, args: Values
 ) -> Value:
-    parts = [_result(context, builder, sig, args, name) for name in ("floor_divide", "remainder")]
+    parts = [result_of(context, builder, sig, args, name) for name in ("floor_divide", "remainder")]
     return context.make_tuple(builder, sig.return_type, parts)
 
 
@@ -294,7 +276,7 @@ def _define_multiple(keys: list[Function], name: str, factor: float) -> None:
     def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         constant = ir.Constant(ir.DoubleType(), factor)
         with_factor = signature(sig.return_type, *sig.args, types.float64)
-        return _result(context, builder, with_factor, [*args, constant], "multiply")
+        return result_of(context, builder, with_factor, [*args, constant], "multiply")
 
     define(keys, typing, name, lower)
 
@@ -342,9 +324,9 @@ def _lower_power(context: LoweringContext, builder: Builder, sig: Signature, arg
         else:
             y = context.cast(builder, args[1], exponent, types.float64)
         as_float = signature(sig.return_type, base, types.float64)
-        return _result(context, builder, as_float, [args[0], y], "powi")
+        return result_of(context, builder, as_float, [args[0], y], "powi")
     if is_active(exponent) or kind_in(base) is linearised:
-        return _result(context, builder, sig, args, "power")
+        return result_of(context, builder, sig, args, "power")
     x, y = _numbers(builder, sig, args)
     kind = signature(types.float64, types.float64, types.float64)
     value = context.compile_internal(builder, _power_of_constant, kind, [x.value, y.value])
@@ -356,8 +338,10 @@ def _lower_power(context: LoweringContext, builder: Builder, sig: Signature, arg
 
 def _square(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     if kind_in(*sig.args) is linearised:
-        return _result(context, builder, sig, args, "square")
-    return _result(context, builder, signature(active, active, active), [*args, *args], "multiply")
+        return result_of(context, builder, sig, args, "square")
+    return result_of(
+        context, builder, signature(active, active, active), [*args, *args], "multiply"
+    )
 
 
 define(_POWERS, _power_type, "power", _lower_power)

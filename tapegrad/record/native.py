@@ -135,10 +135,22 @@ def value_of(context: LoweringContext, builder: Builder, name: str, values: list
     return context.compile_internal(builder, call, kind, values)
 
 
+def result_of(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values, name: str
+) -> Value:
+    """Emit an operation whose result is a number, recorded if an operand is active."""
+    numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
+    values = [x.value for x in numbers]
+    value = value_of(context, builder, name, values)
+    if kind_in(*sig.args) is linearised:
+        return combine(context, builder, name, sig.args, args, values, value)
+    code = ir.Constant(ir.IntType(64), CODE[name])
+    return make(context, builder, *emission.record(builder, code, value, *numbers))
+
+
 def register(key: Function, name: str) -> None:
     """Make `key`, in compiled code, record the operation `name` when an argument is active."""
     op = BY_NAME[name]
-    code = ir.Constant(ir.IntType(64), op.code)
 
     def typing(*args: Kind) -> Signature | None:
         if len(args) != op.arity or not all(map(is_number, args)) or not is_active(*args):
@@ -153,12 +165,7 @@ def register(key: Function, name: str) -> None:
     _lowered.add(name)
 
     def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
-        values = [x.value for x in numbers]
-        value = value_of(context, builder, name, values)
-        if kind_in(*sig.args) is linearised:
-            return combine(context, builder, name, sig.args, args, values, value)
-        return make(context, builder, *emission.record(builder, code, value, *numbers))
+        return result_of(context, builder, sig, args, name)
 
     lower_builtin((_KEY, name), types.VarArg(types.Any))(lower)
 
