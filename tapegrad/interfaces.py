@@ -48,17 +48,29 @@ class Search:
                 if member not in set_at_first:
                     self.faults.append(f"{module}.{name}.{member} is missing")
             elif inspect.isfunction(wanted := inspect.getattr_static(used, member, None)):
-                parameters = tuple(inspect.signature(wanted).parameters)
-                self._compare(f"{module}.{name}.{member}", getattr(found, member), parameters)
+                self._compare(
+                    f"{module}.{name}.{member}", getattr(found, member), _parameters(wanted)
+                )
         return found
 
     def _compare(self, path: str, found: Any, wanted: tuple[str, ...]) -> None:
-        try:
-            taken = tuple(inspect.signature(found).parameters)
-        except (TypeError, ValueError):
-            taken = ()
+        taken = _parameters(found)
         if taken[: len(wanted)] != wanted:
             self.faults.append(f"{path} takes ({', '.join(taken)}), not ({', '.join(wanted)})")
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
+    """Return the names of a function's parameters, or of a class's."""
+    if inspect.isfunction(function) and not hasattr(function, "__wrapped__"):
+        code = function.__code__  # a tenth of the time that a signature takes
+        stars = bool(code.co_flags & inspect.CO_VARARGS) + bool(
+            code.co_flags & inspect.CO_VARKEYWORDS
+        )
+        return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + stars]
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
 
 
 def _members(protocol: type) -> list[str]:
