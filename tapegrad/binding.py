@@ -19,9 +19,10 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import float64
-from numba.core import cgutils
 
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import variable
+from tapegrad.numba_protocols import Builder, Value
 
 _NAME = "tapegrad_rows"
 _ROWS = 256
@@ -120,11 +121,9 @@ def _compute(code: int, *operands: float) -> float:
     return float(_rows[code].kind(address)(*operands))
 
 
-def call(builder: ir.IRBuilder, code: int, operands: list[Any]) -> Any:
+def call(builder: Builder, code: int, operands: list[Value]) -> Value:
     """Emit a call of a row's function, wherever it is by then."""
-    table = builder.module.globals.get(_NAME) or cgutils.add_global_variable(
-        builder.module, ir.ArrayType(_I64, _ROWS), _NAME
-    )
+    table = variable(builder.module, ir.ArrayType(_I64, _ROWS), _NAME)
     place = builder.gep(table, [_I64(0), _I64(code)])
     address = builder.load_atomic(place, "monotonic", 8)
     kind = ir.FunctionType(_F64, [_F64] * len(operands))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
@@ -18,6 +17,7 @@ from tapegrad.function.points import Point
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import failures_refused
+from tapegrad.numba_internals import is_compiled
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
     tape = recording.tape
     plan, leaves = recorded.sort(args, kwargs)
     inputs, seeds = plan.pack(leaves), np.ones(len(tape.outputs))
-    if not (recording.has_taps and isinstance(function, Dispatcher)):
+    if not (recording.has_taps and is_compiled(function)):
         with silence():  # which compiled code doesn't ask for
             seconds["function"] = _best(lambda: function(*args, **kwargs))
     seconds["swept"] = _best(lambda: _sweep(recording, inputs, seeds))

@@ -14,6 +14,7 @@ from numba import float64
 
 import tapegrad as tg
 from tapegrad import binding, jit, notice
+from tapegrad import numba_internals as internals
 from tapegrad.jit import Kernel
 from tapegrad.notice import Notice
 from tapegrad.ops import BY_NAME, OPS
@@ -244,11 +245,14 @@ def test_a_folder_that_can_not_be_written_is_named(capsys, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="permissions as Unix has them")
 def test_the_temporary_folder_is_the_last_place_and_must_be_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(jit._StampedImpl, "_locator_classes", (jit._TemporaryLocator,))
+    monkeypatch.setattr(internals._Content, "_locator_classes", ())
     kernel = Kernel(doubled, float64(float64))
     assert kernel.run(4.0) == 8.0
     (folder,) = tmp_path.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert any(folder.rglob("*.nbc"))
     folder.chmod(0o777)  # anybody may have written what is there
-    assert jit._TemporaryLocator.from_function(doubled, __file__) is None
+    for file in folder.rglob("*.nbc"):
+        file.unlink()
+    assert Kernel(doubled, float64(float64)).run(4.0) == 8.0
+    assert not any(folder.rglob("*.nbc"))

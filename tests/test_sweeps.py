@@ -16,6 +16,7 @@ from numba.core.caching import FunctionCache
 
 import tapegrad as tg
 from tapegrad import jit
+from tapegrad import numba_internals as internals
 from tapegrad.jit import Kernel, source_stamp
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, unary
@@ -244,7 +245,8 @@ def sevenfold(x):
 
 
 def test_a_kernel_works_where_no_directory_is_writable(monkeypatch):
-    monkeypatch.setattr(jit._StampedImpl, "_locator_classes", ())
+    monkeypatch.setattr(internals._Content, "_locator_classes", ())
+    monkeypatch.setattr(jit, "_temporary_folder", lambda file: None)
     kernel = Kernel(sevenfold, float64(float64))
     assert kernel.run(3.0) == kernel.run(3.0) == 21.0
 

@@ -15,7 +15,6 @@ from weakref import WeakSet
 import numpy as np
 from numba import typeof
 from numba import types as numba_types
-from numba.core.dispatcher import Dispatcher
 
 from tapegrad.compiled import embedding
 from tapegrad.function.background import Job, submit
@@ -23,6 +22,8 @@ from tapegrad.function.plan import Plan
 from tapegrad.function.recording import name_of
 from tapegrad.function.tiers import Options
 from tapegrad.function.vectors import Vector
+from tapegrad.numba_internals import is_compiled
+from tapegrad.numba_protocols import Dispatcher
 
 logger = logging.getLogger("tapegrad")
 
@@ -114,7 +115,7 @@ class Afresh:
 
 def afresh_of(function: Callable[..., Any], options: Options) -> Afresh | None:
     """Return what may take over from a function's recordings, if anything may."""
-    if not isinstance(function, Dispatcher) or options.strict or options.compile == "never":
+    if not is_compiled(function) or options.strict or options.compile == "never":
         return None
     return Afresh(function, options.compile == "now")
 

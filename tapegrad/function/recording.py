@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba.core.errors import NumbaError
+from numba import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 
 import numpy as np
+from llvmlite import binding as llvm
+from numba import float64, types
 
 from tapegrad.jit import jit
 
 _LN2 = 0.6931471805599453
 _LARGEST_EXPONENT = 700.0
+
+_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+llvm.add_symbol("tapegrad_cbrt", ctypes.cast(_LIBRARY.cbrt, ctypes.c_void_p).value)
+_cbrt_of_c = types.ExternalFunction("tapegrad_cbrt", float64(float64))
 
 
 @jit
@@ -35,8 +43,11 @@ def single(x: float) -> float:
 
 @jit
 def cbrt(x: float) -> float:
-    """Return the real cube root."""
-    return np.cbrt(x)
+    """Return the real cube root: the C library's, as NumPy's is.
+
+    Numba writes a power, and leaves it to LLVM's version to see what that means.
+    """
+    return _cbrt_of_c(x)
 
 
 @jit
