@@ -92,6 +92,7 @@ def rolled(tape: Tape) -> Rolled:
     Examples
     --------
     >>> import numpy as np, tapegrad as tg
+    >>> from tapegrad.roll import rolled
     >>> def total(x):
     ...     s = 0.0
     ...     for k in range(len(x) - 1):
@@ -99,7 +100,7 @@ def rolled(tape: Tape) -> Rolled:
     ...     return s
     >>> gradient = tg.grad(total)
     >>> _ = gradient(np.arange(6.0))
-    >>> print(gradient.recorded.recordings[0].tape.rolled())
+    >>> print(rolled(gradient.recorded.recordings[0].tape))
     v1 = 0
     for i in range(5):
         v0 = x[i] * x[i + 1]
