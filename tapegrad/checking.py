@@ -47,7 +47,7 @@ def check(tape: Tape) -> None:
             slot = int(np.argmax(broken))
             around = range(max(slot - 2, 0), min(slot + 3, len(tape)))
             raise InvalidTapeError(f"{rule}: slot {slot}\n" + listing(tape, around))
-    if not tape.is_open and not np.array_equal(tape.inputs, np.flatnonzero(is_input)):
+    if not np.array_equal(tape.inputs, np.flatnonzero(is_input)):
         raise InvalidTapeError(f"`inputs` are not the slots of the input records: {tape.inputs}")
     if np.any(tape.outputs >= len(tape)) or np.any(tape.outputs < lowest):
         raise InvalidTapeError(f"an output is beyond the tape: {tape.outputs}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import TapeMemoryError
-from tapegrad.layout import COUNT_WORD, GROUPS, HEAD_WORDS, MAX_ENTRIES
+from tapegrad.layout import COUNT_WORD, GROUPS, HEAD_WORDS, MAX_ENTRIES, PYTHON_COLUMNS
 
 
 class Columns:
@@ -70,15 +70,31 @@ class Columns:
     def _memory(capacity: int, dtype: str) -> npt.NDArray[Any]:
         return np.empty(capacity, dtype)
 
-    def _trim(self, name: str, count: int) -> npt.NDArray[Any]:
-        """Shorten a column to what it holds and return it."""
-        column = self._columns.pop(name)
-        try:
-            column.resize(count)  # in place
-        except ValueError:  # a view of it is alive somewhere
-            column = column[:count].copy()
-        self._columns[name] = column
-        return column
+    def held(self) -> dict[str, npt.NDArray[Any]]:
+        """Return views of the columns, as far as they are written."""
+        counts = zip(COUNT_WORD, PYTHON_COLUMNS, strict=False)
+        return {name: self._columns[name][: self._words[word]]
+                for word, group in counts for name, _ in group}  # fmt: skip
+
+    def take(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns, shortened to what they hold; none are left here."""
+        taken = {}
+        for word, group in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False):
+            count = self._words[word]
+            for name, _ in group:
+                column = self._columns.pop(name)
+                try:
+                    column.resize(count)  # in place
+                except ValueError:  # a view of it is alive somewhere
+                    column = column[:count].copy()
+                taken[name] = column
+        self.release()
+        return taken
+
+    def release(self) -> None:
+        """Give the memory back; compiled code finds no room, and asks for it."""
+        self._columns.clear()
+        self.head[:] = 0
 
     def _extend(self, group: int, pending: Sequence[bytearray | array[Any]]) -> None:
         word = COUNT_WORD[group]

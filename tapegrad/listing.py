@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tapegrad.ops import CODE, OPS
 
@@ -25,7 +26,7 @@ def operand_name(tape: Tape, operand: int) -> str:
     if operand < 0:
         return format(tape.constants[~operand], ".6g")
     if tape.op[operand] == INPUT:
-        return f"x{bisect_left(tape._input_slots, operand)}"
+        return f"x{int(np.searchsorted(tape.inputs, operand))}"
     return f"v{operand}"
 
 

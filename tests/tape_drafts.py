@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tapegrad.ops import BY_NAME
 from tapegrad.record.active import evaluate
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
 
 HERE = (lambda: 0).__code__
 
@@ -20,7 +20,7 @@ class Draft:
     """
 
     def __init__(self, *inputs):
-        self.tape = Tape()
+        self.tape = OpenTape()
         self.x = [self.tape.input(value) for value in inputs]
         self._values = {0: 0.0, **dict(zip(self.x, inputs, strict=True))}
         self._guards = 0
@@ -54,7 +54,7 @@ class Draft:
         return self._values[slot]
 
     def end(self, *outputs):
-        self.tape.end(outputs)
+        self.tape = self.tape.end(outputs)
 
 
 ANY = ["add", "subtract", "multiply", "divide", "negative", "positive", "square", "power", "powi",

@@ -188,7 +188,7 @@ def test_special_values(value, text):
 
 def test_an_empty_tape():
     assert parsed(lambda: None).labels == {}
-    assert Parsed(tg.draw(tg.Tape())).labels == {}
+    assert Parsed(tg.draw(tg.OpenTape().end())).labels == {}
 
 
 def test_functions_without_an_active_output():
@@ -207,7 +207,7 @@ def test_a_tape_that_is_still_recorded():
     with recording() as tape:
         x = tape.input(2.0)
         tape.append(0, x, x, 4.0)
-        assert Parsed(tg.draw(tape)).titles() == ["x0", "+"]
+        assert Parsed(tg.draw(tape.so_far())).titles() == ["x0", "+"]
 
 
 def test_a_drawing_made_while_recording():

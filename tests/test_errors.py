@@ -17,7 +17,7 @@ from tapegrad import tape as tapes
 from tapegrad.function.recorded import MOST_RECORDINGS
 from tapegrad.program.check import check
 from tapegrad.program.io import load
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.testing import GradientMismatchError, check_grads
 
 PLAIN = np.ones(2)
@@ -65,9 +65,9 @@ def stored_outside():
 
 
 def bad_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.append(3, 77, 0, 0.0)
-    tg.check(tape)
+    tg.check(tape.end())
 
 
 def in_another_thread():
@@ -79,7 +79,7 @@ def in_another_thread():
 
 
 def long_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.reserve(0, 2**31)
 
 

@@ -41,6 +41,7 @@ RECORD_FLOORS = [
     [
         "kinds",
         "nesting",
+        "open_tape",
         "frames",
         "intervals",
         "dependence",

@@ -54,7 +54,7 @@ class Graph:
                  seeds: Vector | None, limit: int) -> None:  # fmt: skip
         self._tape, self._inputs, self._outputs = tape, inputs, outputs
         self._adjoints, self._seeds, self._limit = adjoints, seeds, limit
-        self._input_slots = np.flatnonzero(tape.op == INPUT)  # an open tape doesn't list them
+        self._input_slots = tape.inputs
         self._operands = np.stack([tape.a, tape.b]).astype(np.int64)
         self._operands[:, self._input_slots] = 0  # they stand for themselves
         self._guards = np.bincount(tape.guard_slot, minlength=len(tape))

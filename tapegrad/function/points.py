@@ -18,9 +18,9 @@ from tapegrad.function.recording import Recording, Vector, Workspace, record
 from tapegrad.function.tiers import Kind
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.nesting import innermost, is_recording
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import floats
-from tapegrad.tape import Tape
 
 AnyVector = Any
 """A float64 array or an `ActiveArray`, of one dimension."""
@@ -98,11 +98,11 @@ class Point:
         self.recording.give_back(workspace)
         return out
 
-    def _outer_tape(self, *vectors: AnyVector) -> Tape | None:
+    def _outer_tape(self, *vectors: AnyVector) -> OpenTape | None:
         tapes = list(tapes_in(*self._bound, *vectors))
         return innermost(tapes) if tapes else None
 
-    def _sweep(self, outer: Tape) -> ActiveSweep:
+    def _sweep(self, outer: OpenTape) -> ActiveSweep:
         if outer.level not in self._sweeps:
             parts = [as_active_data(outer, leaf).reshape(-1) for leaf in [*self._bound, []]]
             self._sweeps[outer.level] = ActiveSweep(self._tape, outer, np.concatenate(parts))

@@ -25,6 +25,7 @@ from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
@@ -179,7 +180,7 @@ def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionT
 
 
 def _record(function: Callable[..., Any], call: Call, options: Options, places: Places | None,
-            tape: Tape, twins: Twins) -> Recording:  # fmt: skip
+            tape: OpenTape, twins: Twins) -> Recording:  # fmt: skip
     leaves = [
         leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
         for leaf, spec in zip(call.leaves, call.specs, strict=True)
@@ -195,7 +196,7 @@ def _record(function: Callable[..., Any], call: Call, options: Options, places: 
         raise
 
 
-def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
+def _call(function: Any, args: Any, kwargs: Any, name: str, tape: OpenTape) -> Any:
     try:
         with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
             return taking_active(function)(*args, **kwargs)
@@ -209,7 +210,7 @@ def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
         raise error if trace is None else error.with_traceback(trace)  # noqa: B904
 
 
-def _ours(error: Exception, tape: Tape) -> Exception | None:
+def _ours(error: Exception, tape: OpenTape) -> Exception | None:
     """Return the error to raise for one that left the user's function because of active numbers."""
     if isinstance(error, TapegradError):
         return error
@@ -219,7 +220,7 @@ def _ours(error: Exception, tape: Tape) -> Exception | None:
     return masked or foreign_error(error, tape)
 
 
-def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
+def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
            name: str) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
@@ -227,11 +228,10 @@ def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
     left, routes = ([], []) if places is None else places.left(tape)
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
-    tape.end(operands)
-    recording = Recording(tape, made, effects, captured, options, name)
+    recording = Recording(tape.end(operands), made, effects, captured, options, name)
     recording.routes = routes
     if left:  # at once, for whoever looks at places while an outer function runs
-        values, first = recording.values(), len(tape.constants)
+        values, first = recording.values(), len(recording.tape.constants)
         for effect in left:
             effect.run(effect.result.plain(values[first + effect.operands]))
     return recording
@@ -241,7 +241,7 @@ def _primal(leaf: Any) -> Any:
     return leaf.data["value"] if isinstance(leaf, ActiveArray) else primal_of(leaf)
 
 
-def _activate(tape: Tape, leaf: Any) -> Any:
+def _activate(tape: OpenTape, leaf: Any) -> Any:
     if isinstance(leaf, float):
         return make(tape, tape.input(leaf), leaf)
     data = np.empty(leaf.shape, ACTIVE)

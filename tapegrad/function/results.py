@@ -20,7 +20,7 @@ from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import slot_on
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.tree import Structure, flatten, unflatten_all
 
 Vector = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class Result(NamedTuple):
                 start = stop
         return unflatten_all(self.structure, leaves)
 
-    def active(self, tape: Tape, values: npt.NDArray[Any]) -> Any:
+    def active(self, tape: OpenTape, values: npt.NDArray[Any]) -> Any:
         """Return the tree from its operands as numbers of an outer tape."""
         leaves: list[Any] = []
         start = 0
@@ -78,7 +78,7 @@ RESULT, TAPPED, LEFT = "the result", "what is tapped", "what is left in an objec
 _VERBS = {RESULT: "return", TAPPED: "tap", LEFT: "keep"}
 
 
-def append_result(tape: Tape, tree: Any, operands: list[int], what: str = RESULT) -> Result:
+def append_result(tape: OpenTape, tree: Any, operands: list[int], what: str = RESULT) -> Result:
     """Append the operands that mean a tree, and return how to make it again.
 
     Of what isn't the function's result, plain numbers and arrays are kept as they are.
@@ -105,7 +105,7 @@ def _kind_of(leaf: Any) -> type:
     return int if is_exact else float
 
 
-def _append_operands(tape: Tape, leaf: Any, operands: list[int], what: str) -> Spec:
+def _append_operands(tape: OpenTape, leaf: Any, operands: list[int], what: str) -> Spec:
     """Append the operands that mean a leaf of a tree, and return what it is."""
     if is_active(leaf):
         leaf.tape.enter()  # its recording may have ended

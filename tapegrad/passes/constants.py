@@ -7,7 +7,7 @@ import numpy.typing as npt
 from numba import types, uint64
 
 from tapegrad.jit import Kernel, jit_inline
-from tapegrad.passes.building import INTEGERS, Operands, Records, rebuilt, require_ended
+from tapegrad.passes.building import INTEGERS, Operands, Records, rebuilt
 from tapegrad.tape import Tape
 
 
@@ -20,7 +20,6 @@ def share_constants(tape: Tape) -> Tape:
     Preserves values and derivatives to the bit; every record, in order; the order in which
     constants first occur.
     """
-    require_ended(tape)
     first = first_equal(tape.constants)
     is_first = first == np.arange(len(first))
     # The operand of each constant: where its first equal is among the first ones.

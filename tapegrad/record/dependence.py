@@ -18,7 +18,8 @@ from numba import int8, int64, types
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns
 from tapegrad.ops import CODE, OPS
-from tapegrad.tape import INPUT, Tape
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.tape import INPUT
 
 DISCRETE, STOPPED, DIFFERENTIABLE = 0, 1, 2
 
@@ -51,10 +52,10 @@ def _mark(address: int, mattering: Any, start: int, stop: int, marks: Any) -> No
 _vector = types.Array(int8, 1, "C")
 _mark_kernel = Kernel(_mark, types.void(int64, _vector, int64, int64, _vector))
 
-_marked: WeakKeyDictionary[Tape, tuple[int, Marks]] = WeakKeyDictionary()
+_marked: WeakKeyDictionary[OpenTape, tuple[int, Marks]] = WeakKeyDictionary()
 
 
-def marks_of(tape: Tape) -> Marks:
+def marks_of(tape: OpenTape) -> Marks:
     """Return what each slot of an open tape is: one of this module's three marks."""
     tape.enter()
     start, marks = _marked.get(tape, (1, np.zeros(1, np.int8)))

@@ -83,7 +83,6 @@ def rolled(tape: Tape) -> Rolled:
     Parameters
     ----------
     tape : Tape
-        One whose recording has ended.
 
     Returns
     -------
