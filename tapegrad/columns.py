@@ -73,16 +73,17 @@ class Columns:
     def held(self) -> dict[str, npt.NDArray[Any]]:
         """Return views of the columns, as far as they are written."""
         counts = zip(COUNT_WORD, PYTHON_COLUMNS, strict=False)
-        return {name: self._columns[name][: self._words[word]]
-                for word, group in counts for name, _ in group}  # fmt: skip
+        return {name: self._column(name, dtype)[: self._words[word]]
+                for word, group in counts for name, dtype in group}  # fmt: skip
 
     def take(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns, shortened to what they hold; none are left here."""
         taken = {}
         for word, group in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False):
             count = self._words[word]
-            for name, _ in group:
-                column = self._columns.pop(name)
+            for name, dtype in group:
+                column = self._column(name, dtype)
+                self._columns.pop(name, None)
                 try:
                     column.resize(count)  # in place
                 except ValueError:  # a view of it is alive somewhere
@@ -90,6 +91,10 @@ class Columns:
                 taken[name] = column
         self.release()
         return taken
+
+    def _column(self, name: str, dtype: str) -> npt.NDArray[Any]:
+        """Return a column, empty if nothing was ever written to its group."""
+        return self._columns[name] if name in self._columns else np.empty(0, dtype)
 
     def release(self) -> None:
         """Give the memory back; compiled code finds no room, and asks for it."""

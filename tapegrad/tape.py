@@ -2,8 +2,9 @@
 
 Record i writes slot i and nothing else ever does; its operands are earlier slots (`>= 0`) or
 constants (`< 0`: `constants[~index]`). Slot 0 is passive. A guard states the value a slot had
-when the program read it; a replay is valid where all guards hold. `checking.check` states every
-invariant. What is still being recorded is a `record.open_tape.OpenTape`.
+when the program read it; a replay is valid where all guards hold. An operation on many numbers
+is a block, whose records `blocks` describes. `checking.check` states every invariant. What is
+still being recorded is a `record.open_tape.OpenTape`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import Block
 from tapegrad.growth import Site
 from tapegrad.layout import COUNT_WORD, HEAD_WORDS, INPUTS_WORD, OUTPUTS_WORD, PYTHON_COLUMNS
 from tapegrad.listing import listing
@@ -42,10 +44,14 @@ class Tape:
         The constant pool.
     guard_slot, guard_value, guard_site : ndarray
         The slot each guard read, the value it read there, and its index in `sites`.
+    call_operands : ndarray of int32
+        The operands of the calls of blocks, one call's after another's.
     inputs, outputs : ndarray of int32
         The inputs' slots, and the outputs as operands (a slot, or `~index` of a constant).
     sites : tuple of (str, int)
         File and line of the user's code, by index.
+    blocks : tuple of Block
+        What is called, by index.
     head : ndarray of int64
         What compiled code is given: counts and addresses, as `layout` has them.
     address : int
@@ -60,9 +66,11 @@ class Tape:
     guard_slot: npt.NDArray[np.int32]
     guard_value: npt.NDArray[np.float64]
     guard_site: npt.NDArray[np.int32]
+    call_operands: npt.NDArray[np.int32]
     inputs: npt.NDArray[np.int32]
     outputs: npt.NDArray[np.int32]
     sites: tuple[Site, ...]
+    blocks: tuple[Block, ...] = ()
     head: npt.NDArray[np.int64] = field(init=False)
     address: int = field(init=False)
 
@@ -95,17 +103,19 @@ class Tape:
     @classmethod
     def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]],
                      outputs: Sequence[int] | npt.NDArray[np.int32],
-                     sites: Sequence[Site]) -> Tape:  # fmt: skip
+                     sites: Sequence[Site], blocks: Sequence[Block] = ()) -> Tape:  # fmt: skip
         """Return a tape of columns, copied: all of the attributes' names, slot 0 included.
 
-        The inputs are the input records, in order.
+        The inputs are the input records, in order. Without blocks there are no operands of calls.
         """
-        copies = {name: np.array(columns[name]) for name in COLUMN_NAMES}
+        given = columns if blocks else {**columns, "call_operands": np.empty(0, np.int32)}
+        copies = {name: np.array(given[name]) for name in COLUMN_NAMES}
         return cls(
             **copies,
             inputs=np.flatnonzero(copies["op"] == INPUT).astype(np.int32),
             outputs=np.array(outputs, np.int32),
             sites=tuple(sites),
+            blocks=tuple(blocks),
         )
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -118,11 +128,11 @@ class Tape:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of records, constants and guards."""
+        """Bytes of records, constants, guards and operands of calls."""
         return sum(column.nbytes for column in self.columns().values())
 
     def __reduce__(self) -> tuple[Callable[..., Tape], tuple[Any, ...]]:
-        return Tape.from_columns, (self.columns(), self.outputs, self.sites)
+        return Tape.from_columns, (self.columns(), self.outputs, self.sites, self.blocks)
 
     def __repr__(self) -> str:
         return (

@@ -20,8 +20,8 @@ PACKAGE = ROOT / "tapegrad"
 FLOORS = [
     ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
-    ["special", "listing", "growth", "rows", "binding", "columns"],
-    ["program"],
+    ["special", "blocks", "growth", "rows", "binding", "columns"],
+    ["program", "listing"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, types
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import OUTPUTS_WORD
 from tapegrad.memory import columns, counts, data, guards, pointer, shift
@@ -25,6 +26,7 @@ def drop_dead(tape: Tape) -> Tape:
     Preserves values and derivatives to the bit; the order of the records, inputs, constants,
     outputs and guards.
     """
+    refuse_blocks(tape, "simplified")
     records, constants = room(tape), np.empty(len(tape.constants))
     target = np.zeros(len(tape.constants) + len(tape), np.int32)
     n, n_constants = _move.run(tape.address, *records, constants, target)

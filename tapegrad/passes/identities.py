@@ -13,6 +13,7 @@ import numpy as np
 from numba import int64, types
 
 from tapegrad import generated
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
 from tapegrad.ops import CODE
@@ -89,6 +90,7 @@ def apply_identities(tape: Tape) -> Tape:
     since a record less is an adjoint that isn't summed apart; the order of inputs, outputs and
     guards.
     """
+    refuse_blocks(tape, "simplified")
     records = room(tape)
     n_constants, n = len(tape.constants), len(tape)
     pool = np.empty(n_constants + n)

@@ -16,8 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import CALL, RESULT, Block
 from tapegrad.columns import Columns
-from tapegrad.errors import OtherThreadError, TapeEndedError, TapeMemoryError
+from tapegrad.errors import OtherThreadError, StructureError, TapeEndedError, TapeMemoryError
 from tapegrad.growth import Site, can_grow, can_grow_no_more, compiled_site
 from tapegrad.jit import Kernel
 from tapegrad.layout import (
@@ -25,7 +26,7 @@ from tapegrad.layout import (
     COUNT_WORD,
     FAILED_WORD,
     GUARDS,
-    PYTHON_COLUMNS,
+    OPERANDS,
     RECORDS,
 )
 from tapegrad.libraries import frames_to_user
@@ -66,13 +67,15 @@ class OpenTape(Columns):
         self.thread = get_ident()
         self._refused: OtherThreadError | None = None
         self.sites: list[Site] = []
+        self.blocks: list[Block] = []
+        self._n_operands = 0
         self._site_index: dict[tuple[int, int], int] = {}
         self._site_code: list[CodeType] = []
         self._input_slots = array("i")
         self.captured: dict[tuple[int, int], tuple[Any, int]] = {}
         self.taps: list[Any] = []
         can_grow(self)
-        for group in range(len(PYTHON_COLUMNS)):
+        for group in (RECORDS, CONSTANTS, GUARDS):
             self.reserve(group, 64)
         self._columns["op"][0] = CODE["passive"]
         for name in ("a", "b", "value"):
@@ -90,6 +93,7 @@ class OpenTape(Columns):
         self.new_guard_slot = array("i")
         self.new_guard_value = array("d")
         self.new_guard_site = array("i")
+        self.new_operands = array("i")
 
     # --- taking in what was appended ----------------------------------------------------------
 
@@ -105,6 +109,8 @@ class OpenTape(Columns):
         if self.new_guard_slot:
             guards = (self.new_guard_slot, self.new_guard_value, self.new_guard_site)
             self._extend(GUARDS, guards)
+        if self.new_operands:
+            self._extend(OPERANDS, (self.new_operands,))
 
     def run(self, kernel: Kernel, *args: Any) -> Any:
         """Run a kernel that appends to this tape, and return its result.
@@ -207,6 +213,38 @@ class OpenTape(Columns):
         self.n += len(values)
         return slots
 
+    def call(self, block: Block, operands: Sequence[int] | npt.NDArray[np.int32],
+             values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:  # fmt: skip
+        """Append a call of a block and its results, and return the results' slots.
+
+        Parameters
+        ----------
+        block : Block
+        operands : sequence of int
+            Slots and constants, one at least a slot.
+        values : ndarray
+            The results.
+        """
+        if (len(operands), len(values)) != (block.n_operands, block.n_results):
+            raise StructureError(
+                f"the block `{block.name}` has {block.n_operands} operands and {block.n_results} "
+                f"results, not {len(operands)} and {len(values)}"
+            )
+        index = next((k for k, known in enumerate(self.blocks) if known is block), None)
+        if index is None:
+            index = len(self.blocks)
+            self.blocks.append(block)
+        slot = self.append(CALL, index, self._n_operands, 0.0)
+        self.new_operands.frombytes(np.ascontiguousarray(operands, np.int32).tobytes())
+        self._n_operands += len(operands)
+        n = len(values)
+        self.new_op.extend(bytes([RESULT]) * n)
+        self.new_a.frombytes(np.full(n, slot, np.int32).tobytes())
+        self.new_b.frombytes(bytes(4 * n))
+        self.new_value.frombytes(np.ascontiguousarray(values, np.float64).tobytes())
+        self.n += n
+        return np.arange(slot + 1, self.n, dtype=np.int32)
+
     def guard(self, slot: int, value: float, code: CodeType, instruction: int) -> None:
         """State that `slot` held `value` when the program read it, at an instruction."""
         self.enter()
@@ -240,7 +278,8 @@ class OpenTape(Columns):
             raise OtherThreadError(*self._refused.args) from self._refused
         self._complete()
         inputs, results = np.array(self._input_slots, np.int32), np.array(outputs, np.int32)
-        tape = Tape(**self.take(), inputs=inputs, outputs=results, sites=tuple(self.sites))
+        tape = Tape(**self.take(), inputs=inputs, outputs=results, sites=tuple(self.sites),
+                    blocks=tuple(self.blocks))  # fmt: skip
         self.abandon()
         return tape
 
@@ -253,7 +292,7 @@ class OpenTape(Columns):
             If the recording has ended.
         """
         self._complete()
-        return Tape.from_columns(self.held(), (), self.sites)
+        return Tape.from_columns(self.held(), (), self.sites, self.blocks)
 
     def _complete(self) -> None:
         """Move to the columns whatever is still elsewhere."""
@@ -288,7 +327,7 @@ class OpenTape(Columns):
     def __getattr__(self, name: str) -> NoReturn:
         # Who asks takes it for a tape that has ended.
         message = f"an open tape has no `{name}`"
-        if name in COLUMN_NAMES or name in ("inputs", "outputs", "blocks"):
+        if name in COLUMN_NAMES or name in ("inputs", "outputs"):
             message += ": end the recording, `tape = tape.end(outputs)`, or look at `tape.so_far()`"
         raise AttributeError(message)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.ops import CODE, OPS
 from tapegrad.roll.recognition import expansion, recognition
 from tapegrad.tape import Tape
@@ -95,6 +96,7 @@ Node = Leaf | Loop
 
 def recognised(tape: Tape) -> Loop | None:
     """Return a tape's records as nested loops, or None if it's no program of loops."""
+    refuse_blocks(tape, "rolled into loops")
     slots = np.flatnonzero(tape.op != CODE["input"])[1:]
     n = len(slots)
     if not n:
