@@ -31,9 +31,19 @@ from tapegrad.layout import (
 )
 from tapegrad.libraries import frames_to_user
 from tapegrad.ops import CODE
-from tapegrad.tape import COLUMN_NAMES, INPUT, Tape
+from tapegrad.tape import INPUT, Tape
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]
+
+
+class _AtTheEnd:
+    """An attribute of tapes that have ended: who takes an open one for one is told the way out."""
+
+    def __get__(self, tape: Any, owner: Any) -> NoReturn:
+        raise AttributeError(
+            "a tape that is being recorded has no columns to read: end it, as in `tape = "
+            "tape.end(outputs)`, or look at `tape.so_far()`"
+        )
 
 
 class OpenTape(Columns):
@@ -298,6 +308,7 @@ class OpenTape(Columns):
         """Move to the columns whatever is still elsewhere."""
         if not self.is_open:
             raise TapeEndedError("the recording has ended: `end` has returned its tape")
+        self.enter()
         self.flush()
         self._resolve_sites()
 
@@ -324,12 +335,9 @@ class OpenTape(Columns):
     def __repr__(self) -> str:
         return f"<OpenTape: {self.n - 1:,} records, {len(self._input_slots)} inputs>"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        # Who asks takes it for a tape that has ended.
-        message = f"an open tape has no `{name}`"
-        if name in COLUMN_NAMES or name in ("inputs", "outputs"):
-            message += ": end the recording, `tape = tape.end(outputs)`, or look at `tape.so_far()`"
-        raise AttributeError(message)
+    # No `__getattr__`, which would make all attributes slow.
+    op = a = b = value = constants = inputs = outputs = _AtTheEnd()
+    guard_slot = guard_value = guard_site = call_operands = _AtTheEnd()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a tape can be pickled when its recording has ended, not before")
