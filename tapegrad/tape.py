@@ -24,9 +24,12 @@ from tapegrad.ops import CODE
 
 INPUT = CODE["input"]
 
-COLUMN_NAMES = tuple(name for group in PYTHON_COLUMNS for name, _ in group)
+COLUMNS = {name: np.dtype(dtype) for group in PYTHON_COLUMNS for name, dtype in group}
+"""What a tape's columns are called and made of."""
 
-_OPERANDS = ((INPUTS_WORD, "inputs"), (OUTPUTS_WORD, "outputs"))
+_SLOT = np.dtype(np.int32)
+_GROUPS = [(word, [(name, COLUMNS[name]) for name, _ in group])
+           for word, group in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False)]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,28 +80,29 @@ class Tape:
     def __post_init__(self) -> None:
         head = np.zeros(HEAD_WORDS, np.int64)
         words: Any = memoryview(head)  # type: ignore[arg-type]
-        for word, group in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False):
-            columns = [self._frozen(name, dtype) for name, dtype in group]
-            words[word] = words[word + 1] = count = len(columns[0])
-            for offset, column in enumerate(columns):
-                if len(column) != count:
-                    raise ValueError(f"the columns {[name for name, _ in group]} differ in length")
-                words[word + 2 + offset] = column.ctypes.data
-        for word, name in _OPERANDS:
-            operands = self._frozen(name, "i4")
-            words[word], words[word + 1] = len(operands), operands.ctypes.data
+        for word, group in _GROUPS:
+            count = len(getattr(self, group[0][0]))
+            words[word] = words[word + 1] = count
+            for offset, (name, dtype) in enumerate(group):
+                words[word + 2 + offset] = self._freeze(name, dtype, count)
+        for word, name in ((INPUTS_WORD, "inputs"), (OUTPUTS_WORD, "outputs")):
+            words[word] = count = len(getattr(self, name))
+            words[word + 1] = self._freeze(name, _SLOT, count)
         head.flags.writeable = False
         object.__setattr__(self, "head", head)
         object.__setattr__(self, "address", head.ctypes.data)
 
-    def _frozen(self, name: str, dtype: str) -> npt.NDArray[Any]:
-        """Return a column, made such as compiled code reads it."""
-        given = getattr(self, name)
-        column = np.ascontiguousarray(given, dtype)
-        column.flags.writeable = False
-        if column is not given:
-            object.__setattr__(self, name, column)
-        return column
+    def _freeze(self, name: str, dtype: np.dtype[Any], count: int) -> int:
+        """Make a column read-only and return its address; it's what compiled code expects."""
+        column = getattr(self, name)
+        flags = column.flags
+        if column.shape != (count,) or column.dtype != dtype or not flags.c_contiguous:
+            raise ValueError(
+                f"the column `{name}` must be {count} contiguous numbers of {dtype}, as those that "
+                "`Tape.from_columns` makes"
+            )
+        flags.writeable = False
+        return column.ctypes.data  # type: ignore[no-any-return]
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]],
@@ -109,7 +113,7 @@ class Tape:
         The inputs are the input records, in order. Without blocks there are no operands of calls.
         """
         given = columns if blocks else {**columns, "call_operands": np.empty(0, np.int32)}
-        copies = {name: np.array(given[name]) for name in COLUMN_NAMES}
+        copies = {name: np.array(given[name], dtype) for name, dtype in COLUMNS.items()}
         return cls(
             **copies,
             inputs=np.flatnonzero(copies["op"] == INPUT).astype(np.int32),
@@ -120,7 +124,7 @@ class Tape:
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns by name."""
-        return {name: getattr(self, name) for name in COLUMN_NAMES}
+        return {name: getattr(self, name) for name in COLUMNS}
 
     def __len__(self) -> int:
         """Return the number of slots, the passive one included."""

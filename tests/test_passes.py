@@ -33,7 +33,7 @@ from tapegrad.passes import (
 from tapegrad.passes.common import is_commutative
 from tapegrad.record.active import evaluate
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.tape import COLUMN_NAMES, Tape
+from tapegrad.tape import COLUMNS, Tape
 
 INF, NAN = float("inf"), float("nan")
 EVERY = {run.__name__: run for run in (*PASSES, simplified)}
@@ -337,6 +337,6 @@ def test_a_tape_of_another_tapes_columns_is_the_same():
     tape = tape_of(lotka_volterra, POPULATIONS)
     copy = Tape.from_columns(tape.columns(), tape.outputs, tape.sites)
     tg.check(copy)
-    for name in (*COLUMN_NAMES, "inputs", "outputs", "sites"):
+    for name in (*COLUMNS, "inputs", "outputs", "sites"):
         assert np.array_equal(getattr(copy, name), getattr(tape, name)), name
     assert str(copy) == str(tape)

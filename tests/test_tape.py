@@ -20,7 +20,7 @@ from tapegrad.listing import listing
 from tapegrad.ops import CODE
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import COLUMN_NAMES, Tape
+from tapegrad.tape import COLUMNS, Tape
 
 ADD, MULTIPLY, SIN = CODE["add"], CODE["multiply"], CODE["sin"]
 HERE = (lambda: 0).__code__
@@ -151,7 +151,7 @@ def test_compiled_code_finds_no_room_on_a_tape_that_has_ended():
 
 def test_who_takes_an_open_tape_for_a_tape_is_told_the_way_out():
     tape = OpenTape()
-    for name in (*COLUMN_NAMES, "inputs", "outputs"):
+    for name in (*COLUMNS, "inputs", "outputs"):
         with pytest.raises(AttributeError, match=r"tape = tape\.end\(outputs\)"):
             getattr(tape, name)
     assert repr(tape) == "<OpenTape: 0 records, 0 inputs>"
@@ -165,8 +165,14 @@ def test_columns_are_made_such_as_compiled_code_reads_them():
     copied = Tape.from_columns(wide, [6, -2], tape.sites)
     assert str(copied) == str(tape)
     assert floats.replay.run(copied.head, np.array([0.5, 3.0]), float_workspace(copied)) == -1
-    with pytest.raises(ValueError, match="differ in length"):
-        Tape.from_columns({**tape.columns(), "b": tape.b[1:]}, [], ())
+    wrong = {
+        "b": tape.b[1:],
+        "value": tape.value.astype(np.float32),
+        "a": np.repeat(tape.a, 2)[::2],
+    }
+    for name, column in wrong.items():
+        with pytest.raises(ValueError, match=f"the column `{name}` must be 7 contiguous numbers"):
+            dataclasses.replace(tape, **{name: column})
 
 
 def test_a_tape_is_freed_with_its_last_reference():

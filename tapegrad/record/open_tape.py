@@ -90,7 +90,7 @@ class OpenTape(Columns):
         self._columns["op"][0] = CODE["passive"]
         for name in ("a", "b", "value"):
             self._columns[name][0] = 0
-        self.head[COUNT_WORD[RECORDS]] = 1
+        self._words[_N] = 1
         self.n = 1
         self.next_constant = -1
         # What Python appends one by one; moved to the columns by `flush`. array.array is the
@@ -314,7 +314,9 @@ class OpenTape(Columns):
 
     def _resolve_sites(self) -> None:
         """Give the places of guards in compiled code a number of this tape."""
-        sites = self._columns["guard_site"][: self.head[COUNT_WORD[GUARDS]]]
+        if not self._words[COUNT_WORD[GUARDS]]:
+            return
+        sites = self._columns["guard_site"][: self._words[COUNT_WORD[GUARDS]]]
         for number in np.unique(sites[sites < 0]).tolist():
             sites[sites == number] = len(self.sites)
             self.sites.append(compiled_site(number))
