@@ -85,7 +85,7 @@ class Explanation:
         else:
             lines.append(("loops", f"{len(program.loops):,} found, {self.rolled.n_lines:,} "
                           "records in them "
-                          "and outside; print(tape.rolled()) shows them"))  # fmt: skip
+                          "and outside; `.rolled` of what this returned prints them"))  # fmt: skip
         if self.native is None:
             lines.append(("compiled", f"no: {self.obstacle}"))
         else:
@@ -201,22 +201,3 @@ def _time(seconds: float) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
-
-
-def _simplified(tape: Tape) -> Tape:
-    """Return a tape of fewer records that computes the same; see `tapegrad.passes.simplified`."""
-    from tapegrad.passes import simplified
-
-    return simplified(tape)
-
-
-def _rolled(tape: Tape) -> Rolled:
-    """Return the tape as nested loops, to be printed; see `tapegrad.roll.rolled`."""
-    from tapegrad.roll import rolled
-
-    return rolled(tape)
-
-
-# Methods of tapes that are made from above; what they need is imported when it's asked for.
-Tape.simplified = _simplified
-Tape.rolled = _rolled

@@ -7,7 +7,15 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from llvmlite import ir
 from numba import extending, float64, int32, int64, types, uint8
 
-from tapegrad.layout import CONSTANTS, COUNT_WORD, GUARDS, INPUTS_WORD, OUTPUTS_WORD, RECORDS
+from tapegrad.layout import (
+    CONSTANTS,
+    COUNT_WORD,
+    GUARDS,
+    INPUTS_WORD,
+    OPERANDS,
+    OUTPUTS_WORD,
+    RECORDS,
+)
 from tapegrad.numba_protocols import (
     Builder,
     Intrinsic,
@@ -118,6 +126,9 @@ columns = _reading(
     "Return pointers to a tape's operation codes, operands, values and constants; they hold "
     "until it grows.", *_COLUMNS,
 )  # fmt: skip
+call_operands = _reading(
+    "Return a pointer to the operands of a tape's calls.", (COUNT_WORD[OPERANDS] + 2, int32)
+)
 counts = _reading(
     "Return the next slot and the next constant's index.", (_N, None), (_N_CONSTANTS, None)
 )

@@ -19,8 +19,8 @@ from tapegrad.jit import Kernel
 from tapegrad.notice import Notice
 from tapegrad.ops import BY_NAME, OPS
 from tapegrad.record import templates
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
 
 ROOT = Path(__file__).parent.parent
 
@@ -155,9 +155,9 @@ def test_a_template_has_the_bits_of_the_sweep(op):
     rng = np.random.default_rng(op.code)
     for _ in range(4):
         x, y = ([rng.uniform(*interval) for interval in op.domain] + [0.0])[:2]
-        tape = Tape()
+        tape = OpenTape()
         slots = [tape.input(number) for number in (x, y)[: op.arity]]
-        tape.end([tape.append(op.code, *(slots + [0])[:2], 0.0)])
+        tape = tape.end([tape.append(op.code, *(slots + [0])[:2], 0.0)])
         value, swept = float_workspace(tape), np.empty(workspace_length(tape))
         floats.replay.run(tape.head, np.array([x, y][: op.arity]), value)
         products = np.empty(op.arity)

@@ -22,8 +22,8 @@ FLOORS = [
     ["interfaces", "numba_protocols", "numba_internals"],
     ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
-    ["special", "listing", "growth", "rows", "binding", "columns"],
-    ["program"],
+    ["special", "blocks", "growth", "rows", "binding", "columns"],
+    ["program", "listing"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
@@ -43,6 +43,7 @@ RECORD_FLOORS = [
     [
         "kinds",
         "nesting",
+        "open_tape",
         "frames",
         "intervals",
         "dependence",

@@ -191,7 +191,7 @@ def test_an_extremum_has_no_guard_and_a_read_truth_value_one():
                             (lambda x: bool(np.all(x > 0)), 1), (np.median, 5)]:  # fmt: skip
         with recording() as tape:
             function(_activate(tape, X))
-            assert len(tape.guard_slot) == count
+            assert len(tape.so_far().guard_slot) == count
 
 
 @pytest.mark.parametrize(

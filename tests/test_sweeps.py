@@ -158,7 +158,7 @@ from numba.core import event
 from tapegrad.ops import CODE
 from tapegrad.record.active import evaluate
 from tapegrad.replay.programs import float_workspace, floats
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 compiled = []
 
@@ -168,9 +168,9 @@ class Listener(event.Listener):
 
 event.register("numba:compile", Listener())
 assert evaluate.run(CODE["power"], 2.0, 3.0) == 8.0
-tape = Tape()
+tape = OpenTape()
 x = tape.input(2.0)
-tape.end([x, x])
+tape = tape.end([x, x])
 value, out = float_workspace(tape), np.empty(2)
 value[1] = 5.0
 floats.results.run(tape.head, value, out)

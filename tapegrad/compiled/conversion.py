@@ -27,12 +27,12 @@ from tapegrad.record.array import ActiveArray, Data, as_data
 from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 # --- what the wrappers of compiled functions call ---------------------------------------------
 
 
-def _open_tape(tape: Tape) -> Tape:
+def _open_tape(tape: OpenTape) -> OpenTape:
     tape.enter()
     tape = innermost([current(), tape])
     tape.flush()

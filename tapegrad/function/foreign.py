@@ -18,8 +18,8 @@ from tapegrad.errors import TapegradError, UnsupportedFunctionError
 from tapegrad.function.inside import holds_actives
 from tapegrad.libraries import NUMERICAL, in_library, is_of_this_package
 from tapegrad.record.frames import Site, public_name
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import as_plain, refused_at
-from tapegrad.tape import Tape
 
 _ALWAYS = (TypeError, AttributeError, NotImplementedError, SystemError)
 """What code raises that is given objects of a kind it doesn't know."""
@@ -27,7 +27,7 @@ _ALWAYS = (TypeError, AttributeError, NotImplementedError, SystemError)
 _OF_KINDS = re.compile(r"object|dtype|\btypes?\b|[Aa]ctive|numeric|not supported")
 
 
-def foreign_error(error: Exception, tape: Tape) -> TapegradError | None:
+def foreign_error(error: Exception, tape: OpenTape) -> TapegradError | None:
     """Return the error to raise for one that left the user's function, or None to let it pass."""
     if isinstance(error, TapegradError):
         return None
@@ -43,7 +43,7 @@ def foreign_error(error: Exception, tape: Tape) -> TapegradError | None:
     return found
 
 
-def _of_kinds(error: Exception, tape: Tape, site: Site,
+def _of_kinds(error: Exception, tape: OpenTape, site: Site,
               inside: list[TracebackType]) -> TapegradError | None:  # fmt: skip
     """Return the error for one that says that objects of another kind were wanted."""
     if not isinstance(error, _ALWAYS) and not _OF_KINDS.search(str(error)):

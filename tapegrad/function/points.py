@@ -20,9 +20,9 @@ from tapegrad.function.tiers import Kind
 from tapegrad.function.vectors import AnyVector, Vector
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.nesting import innermost
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import floats
-from tapegrad.tape import Tape
 
 T = TypeVar("T")
 
@@ -198,14 +198,14 @@ class Point:
             self.recording.give_back(workspace)
         return out
 
-    def _outer_tape(self, vector: AnyVector = None) -> Tape | None:
+    def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:
         """Return the tape that an operation with a vector is recorded on, if it is."""
         if not self._outer and not isinstance(vector, ActiveArray):
             return None
         tapes = list(tapes_in(*self._outer, vector))
         return innermost(tapes) if tapes else None
 
-    def _sweep(self, outer: Tape) -> ActiveSweep:
+    def _sweep(self, outer: OpenTape) -> ActiveSweep:
         """Return the sweep on an outer tape: the last one, if that was on the same tape."""
         sweep = self._active
         if sweep is None or sweep.outer is not outer:

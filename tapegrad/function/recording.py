@@ -27,6 +27,7 @@ from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, workspace_length
@@ -157,7 +158,7 @@ def record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any],
 
 
 def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], options: Options,
-            places: Places | None, tape: Tape, twins: Twins) -> Recording:  # fmt: skip
+            places: Places | None, tape: OpenTape, twins: Twins) -> Recording:  # fmt: skip
     active = [
         leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
         for leaf, spec in zip(leaves, plan.specs, strict=True)
@@ -177,7 +178,7 @@ def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], opt
         raise
 
 
-def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
+def _call(function: Any, args: Any, kwargs: Any, name: str, tape: OpenTape) -> Any:
     try:
         with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
             return taking_active(function)(*args, **kwargs)
@@ -191,7 +192,7 @@ def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
         raise error if trace is None else error.with_traceback(trace)  # noqa: B904
 
 
-def _ours(error: Exception, tape: Tape) -> Exception | None:
+def _ours(error: Exception, tape: OpenTape) -> Exception | None:
     """Return the error to raise for one that left the user's function because of active numbers."""
     if isinstance(error, TapegradError):
         return error
@@ -201,7 +202,7 @@ def _ours(error: Exception, tape: Tape) -> Exception | None:
     return masked or foreign_error(error, tape)
 
 
-def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
+def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
            function: Callable[..., Any]) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
@@ -209,11 +210,10 @@ def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
     left, routes = ([], []) if places is None else places.left(tape)
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
-    tape.end(operands)
-    recording = Recording(tape, made, effects, captured, function, options)
+    recording = Recording(tape.end(operands), made, effects, captured, function, options)
     recording.routes = routes
     if left:  # at once, for whoever looks at places while an outer function runs
-        values, first = recording.values(), len(tape.constants)
+        values, first = recording.values(), len(recording.tape.constants)
         for effect in left:
             effect.run(effect.result.plain(values[first + effect.operands]))
     return recording
@@ -223,7 +223,7 @@ def _primal(leaf: Any) -> Any:
     return leaf.data["value"] if isinstance(leaf, ActiveArray) else primal_of(leaf)
 
 
-def _activate(tape: Tape, leaf: Any) -> Any:
+def _activate(tape: OpenTape, leaf: Any) -> Any:
     if isinstance(leaf, float):
         return make(tape, tape.input(leaf), leaf)
     data = np.empty(leaf.shape, ACTIVE)

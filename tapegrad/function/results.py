@@ -21,8 +21,8 @@ from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import slot_on
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import as_plain
-from tapegrad.tape import Tape
 from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
 
 Vector = npt.NDArray[np.float64]
@@ -65,7 +65,7 @@ class Result(NamedTuple):
 
         return self._tree(leaf, duplicate)
 
-    def active(self, tape: Tape, values: npt.NDArray[Any]) -> Any:
+    def active(self, tape: OpenTape, values: npt.NDArray[Any]) -> Any:
         """Return the tree from its operands as numbers of an outer tape."""
 
         def leaf(part: slice, spec: Spec, kind: type) -> Any:
@@ -113,7 +113,7 @@ RESULT, TAPPED, LEFT = "the result", "what is tapped", "what is left in an objec
 _VERBS = {RESULT: "return", TAPPED: "tap", LEFT: "keep"}
 
 
-def append_result(tape: Tape, tree: Any, operands: list[int], what: str = RESULT) -> Result:
+def append_result(tape: OpenTape, tree: Any, operands: list[int], what: str = RESULT) -> Result:
     """Append the operands that mean a tree, and return how to make it again.
 
     Of what isn't the function's result, plain numbers and arrays are kept as they are.
@@ -140,7 +140,7 @@ def _kind_of(leaf: Any) -> type:
     return int if is_exact else float
 
 
-def _append_operands(tape: Tape, leaf: Any, operands: list[int], what: str) -> Spec:
+def _append_operands(tape: OpenTape, leaf: Any, operands: list[int], what: str) -> Spec:
     """Append the operands that mean a leaf of a tree, and return what it is."""
     if is_active(leaf):
         leaf.tape.enter()  # its recording may have ended

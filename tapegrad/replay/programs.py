@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import CONSTANTS, COUNT_WORD
 from tapegrad.memory import data, slots
@@ -99,6 +100,7 @@ floats = Programs()
 
 def workspace_length(tape: Tape) -> int:
     """Return the number of entries a workspace array needs."""
+    refuse_blocks(tape, "swept")
     return len(tape.constants) + len(tape)
 
 
