@@ -96,7 +96,7 @@ CASES = {
     "function": (lambda: tg.grad(lambda x: np.sum(np.unwrap(np.fft.fft(x))))(np.ones(2)),
                  errors.UnsupportedFunctionError, ["fft", "supported()", "stop_gradient"]),
     "store": (lambda: tg.grad(lambda x: np.add(x, 1.0, out=PLAIN))(np.ones(2)),
-              errors.UnsupportedFunctionError, ["y = np.array(y, float)"]),
+              errors.UnsupportedFunctionError, ["y = np.array(PLAIN, float)"]),
     "vector": (lambda: tg.grad(lambda x: x * 2.0)(np.ones(2)), errors.NotScalarError, ["jacobian"]),
     "no number": (lambda: tg.grad(lambda x: "a")(1.0), errors.NotScalarError, ["one float"]),
     "integer": (lambda: tg.grad(lambda x: x)(1), errors.InputTypeError, ["float"]),

@@ -58,7 +58,7 @@ def _of_kinds(error: Exception, tape: Tape, site: Site,
     if not holds_actives(met, tape):
         return None
     name = public_name(site.called) if callable(site.called) else _name_of(theirs)
-    remedy = as_plain([*site.things, *met])
+    remedy = as_plain(site.things)
     return UnsupportedFunctionError(
         f"{name} can't take active numbers ({type(error).__name__}: {_short(error)}), at "
         f"{site.place}{remedy + ', or ' if remedy else ''}write it with functions that are "
