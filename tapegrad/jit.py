@@ -34,7 +34,15 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from tapegrad.caching import Entries
+from tapegrad.errors import JitDisabledError
 from tapegrad.notice import notice
+
+if config.DISABLE_JIT:
+    raise JitDisabledError(
+        "NUMBA_DISABLE_JIT is set, and what tapegrad records and sweeps tapes by is compiled by "
+        "Numba: unset it; to step through a function @njit in a debugger, differentiate the plain "
+        "one, f.py_func"
+    )
 
 F = TypeVar("F", bound=Callable[..., Any])
 

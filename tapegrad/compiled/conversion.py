@@ -13,14 +13,14 @@ from numba import types
 from numba.core import boxing, cgutils
 from numba.core.errors import UnsupportedError
 from numba.core.pythonapi import _boxers, _unboxers
-from numba.extending import NativeValue, box, unbox
+from numba.extending import NativeValue, box, overload_method, unbox
 from numba.typed import typeddict, typedlist
 
 from tapegrad.compiled.sites import enters_object_mode
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, as_data
-from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
+from tapegrad.record.kinds import ACTIVE, ActiveType, ExpressionType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
 from tapegrad.tape import Tape
@@ -206,3 +206,17 @@ _boxers.functions[types.Generator] = _box_generator
 _unboxers.functions[types.List] = _unbox_list
 _unboxers.functions[types.ListType] = _refusing(typedlist.unbox_listtype)
 _unboxers.functions[types.DictType] = _refusing(typeddict.unbox_dicttype)
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def _text(number: Any) -> Any:
+    """Return the text that Numba makes of a float."""
+    text = f"<object type:{types.float64}>"
+    return lambda number: text
+
+
+for _kind in (ActiveType, ExpressionType):
+    for _name in ("__str__", "__repr__"):
+        overload_method(_kind, _name, strict=False)(_text)
