@@ -153,7 +153,8 @@ EXPECTED = {
     "NotScalarError": TypeError, "InputTypeError": TypeError, "StructureError": ValueError,
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
     "OtherThreadError": RuntimeError,
-    "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "JitDisabledError": ImportError, "UnhashableError": TypeError,
+    "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError,
+    "JitDisabledError": ImportError, "UnhashableError": TypeError,
 }  # fmt: skip
 
 

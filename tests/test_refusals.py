@@ -10,6 +10,7 @@ import math
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.integrate import quad
 
@@ -212,3 +213,10 @@ def test_complex_and_decimal_numbers_and_fractions_say_no():
 def test_an_index_that_is_not_whole_names_its_line():
     with pytest.raises(TypeError, match=rf"must be whole, not 1\.5, at {__file__}(?s:.*)int\(x\)"):
         tg.grad(lambda x: [1.0, 2.0][x])(1.5)
+
+
+def test_what_no_name_stands_for_is_not_told_to_be_converted():
+    with pytest.raises(UnsupportedFunctionError) as caught:
+        tg.grad(lambda x: pd.Series(x).rolling(2).mean().sum())(np.ones(3))
+    assert "to_numpy" not in str(caught.value)
+    assert "write it with functions that are recorded" in str(caught.value)
