@@ -96,6 +96,10 @@ class MachineGradient:
         kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
         return {**kept, "_recording": None}  # its effects are on objects of this process
 
+    def _is_as_recorded(self) -> bool:
+        """Whether the effects are on objects of this process, and right for what is there."""
+        return self._recording is not None and self._recording.moved() is None
+
     @property
     def memory_length(self) -> int:
         """How many numbers one call's memory holds."""
@@ -124,7 +128,7 @@ class MachineGradient:
         inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
         if inputs.shape != self._shape:
             raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
-        if not self._holds() or (self._has_effects and self._recording is None):
+        if not self._holds() or (self._has_effects and not self._is_as_recorded()):
             return self._otherwise(x)
         inputs = np.ascontiguousarray(inputs)
         if len(self._shape) != 1:

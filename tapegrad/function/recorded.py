@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapegrad.errors import RecordingLimitWarning, UnsupportedFunctionError
 from tapegrad.function.arguments import Call, Fixed
+from tapegrad.function.changes import Before
 from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.places import Places
 from tapegrad.function.recording import Recording, Workspace, name_of, record
@@ -92,6 +93,8 @@ class _Signature:
     def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
         recording = self.replayed
+        if recording is not None and recording.moved() is not None:
+            return None
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
 
@@ -210,7 +213,8 @@ class RecordedFunction:
 
     def _run(self, signature: _Signature, call: Call,
              attempt: Attempt) -> tuple[Recording, Workspace]:  # fmt: skip
-        failure = ""
+        failure = moved = ""
+        earlier: Recording | None = None
         untried: list[Recording] | None = None
         outdated: list[Recording] = []
         recording = signature.replayed
@@ -218,8 +222,13 @@ class RecordedFunction:
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
             if failed < 0:
-                signature.latest = recording
-                return recording, workspace
+                moved = recording.moved() or ""
+                if not moved:
+                    signature.latest = recording
+                    return recording, workspace
+                recording.give_back(workspace)
+                outdated, earlier = [*outdated, recording], recording
+                break
             found = recording.value_read(failed, workspace.value)
             recording.give_back(workspace)
             failure = recording.site(failed)
@@ -238,10 +247,18 @@ class RecordedFunction:
         before, begin = shared_states(), time.perf_counter()
         roots = [root for environment in environments for root in environment.roots]
         places = Places(roots) if roots else None
+        places_before = Before(roots) if roots else None
         recording = record(self.function, call, methods, self.options, places)
+        if places_before is not None:
+            places_before.left(recording, environments, earlier)
         name, tape = name_of(self.function), recording.tape
         reason = signature.reason
-        if failure:
+        if moved:
+            reason = (
+                f"{moved!r}, which it changes, was not as before (where the derivative needn't "
+                "know of that, have it changed by a function given to tapegrad.tap)"
+            )
+        elif failure:
             reason = f"a plain value changed at {failure}" if outdated else (
                 f"a guard fails at {failure}"
             )  # fmt: skip
@@ -251,8 +268,10 @@ class RecordedFunction:
             f"{len(tape):,}", f"{len(tape.guard_slot):,}", time.perf_counter() - begin,
         )  # fmt: skip
         obstacle = self._reason_not_to_replay(environments, before)
+        if recording.left is not None and recording.left.is_disturbed:
+            obstacle = obstacle or "another thread changed something meanwhile"
         if obstacle is None:
-            self._keep(signature, call, recording, failure, outdated)
+            self._keep(signature, call, recording, failure, outdated, earlier)
         else:
             signature.keep_for_this_call(recording)
             signature.reason = obstacle
@@ -262,13 +281,14 @@ class RecordedFunction:
         return recording, workspace
 
     def _keep(self, signature: _Signature, call: Call, recording: Recording, failure: str,
-              outdated: list[Recording]) -> None:  # fmt: skip
+              outdated: list[Recording], earlier: Recording | None) -> None:  # fmt: skip
         with self._lock:
             if recording.holds_values:
                 if len(signature.recordings) >= MOST_RECORDINGS and not outdated:
                     outdated = [r for r in signature.recordings if r.holds_values][:1]
-                if outdated:
-                    signature.drop(outdated)
+                signature.drop(outdated)
+            elif earlier is not None:
+                signature.drop([earlier])
             if len(signature.recordings) < MOST_RECORDINGS:
                 signature.add(recording)
                 if len(signature.recordings) == MANY_RECORDINGS:

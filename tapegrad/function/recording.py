@@ -17,6 +17,7 @@ from tapegrad.errors import TapegradError
 from tapegrad.function.arguments import Call, Fixed, Spec
 from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
+from tapegrad.function.left import Left
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.results import Result, append_result
 from tapegrad.function.returns import returned_in
@@ -56,6 +57,8 @@ class Recording:
         What else is done at each call.
     routes : sequence of Route
         Where the objects are that its effects change.
+    left : Left, optional
+        Which plain things it leaves, and for which places as they begin.
     captured : list of Active
         Numbers of outer recordings the function used; they are the tape's last inputs.
     branches : dict
@@ -72,6 +75,7 @@ class Recording:
         self.tape, self.result, self.effects = tape, result, effects
         self.captured = captured
         self.routes: Sequence[Route] = ()
+        self.left: Left | None = None
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options, name)
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
@@ -111,6 +115,16 @@ class Recording:
             self.run_effects(value)
         else:
             self.run_effects(workspace.value)
+
+    def leave(self, left: Left, effects: Sequence[Effect]) -> None:
+        """Note what it leaves, and its effects with that."""
+        self.left, self.effects = left, effects
+        if left.depends:
+            self.tiers.reason = "it changes something by what was there before"
+
+    def moved(self) -> str | None:
+        """Return the name of a place that it changes and that isn't as it has to be for that."""
+        return None if self.left is None else self.left.moved()
 
     def is_value(self, guard: int) -> bool:
         """Whether a guard is of a plain value or a text."""

@@ -1,0 +1,268 @@
+"""What a recorded function changed outside itself, found by comparing places before and after.
+
+Beside active numbers, for which other effects give plain ones: flags, counts, texts, arrays.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tapegrad.function.content import is_active
+from tapegrad.function.effects import Effect, effect
+from tapegrad.function.environment import Environment
+from tapegrad.function.holders import (
+    SEQUENCES,
+    Cell,
+    Entries,
+    Holder,
+    Items,
+    Sequence,
+    holders_in,
+    is_searched,
+    put_at,
+    things_in,
+)
+from tapegrad.function.left import ELSEWHERE, WHOLE, Left, Unknown, activity
+from tapegrad.function.places import Appended, put_again, where
+from tapegrad.function.recording import Recording
+from tapegrad.function.results import LEFT
+from tapegrad.function.watch.conditions import MISSING
+from tapegrad.function.watch.reads import ANY_ITEM, Assigned
+from tapegrad.function.watch.walk import items as items_in
+from tapegrad.record.interception import original_of
+
+_MOST = 100_000  # things searched
+_PLAIN = frozenset([float, int, bool, str, bytes, type(None), np.float64])
+_GROWING = frozenset(["append", "appendleft", "extend", "extendleft"])
+_REORDERING = frozenset(["clear", "appendleft", "extendleft", "insert"])
+
+
+def _is(a: Any, b: Any) -> bool:
+    return original_of(a) is original_of(b)
+
+
+def _step(start: Any, end: Any) -> Any:
+    """Return what was added to a count, or None if that can't be told exactly."""
+    if not all(isinstance(x, int | float | np.number) for x in (start, end)):
+        return None
+    is_exact = all(float(x).is_integer() and abs(x) < 2**53 for x in (start, end))
+    return end - start if is_exact and not isinstance(end, bool) else None
+
+
+def _put_from_end(sequence: Any, index: int, thing: Any) -> None:
+    sequence[index] = thing
+
+
+class Before:
+    """What is in the places that a function can reach, before it's recorded.
+
+    Parameters
+    ----------
+    roots : iterable
+        Functions and objects that it uses.
+    """
+
+    def __init__(self, roots: Iterable[Any]) -> None:
+        activity.note()
+        self._others = activity.of_others()
+        self._known: dict[int, Any] = {}
+        self._holders: list[tuple[Holder, dict[Any, Any]]] = []
+        self._sequences: list[tuple[Any, list[Any]]] = []
+        waiting = list(roots)
+        while waiting and len(self._known) < _MOST:
+            thing = waiting.pop()
+            if type(thing) in _PLAIN or id(thing) in self._known:
+                continue
+            self._known[id(thing)] = thing
+            if not is_searched(thing):
+                continue
+            found = holders_in(thing)
+            self._holders.extend((holder, holder.contents()) for holder in found)
+            if isinstance(thing, SEQUENCES):
+                self._sequences.append((thing, list(thing)))
+            waiting.extend(things_in(thing, found))
+
+    def left(self, recording: Recording, environments: Iterable[Environment],
+             earlier: Recording | None) -> None:  # fmt: skip
+        """Add to a recording's effects what the function left, its code being watched so.
+
+        `earlier` is a recording of the same way that began with other things.
+        """
+        left = Left(self._known)
+        assigned, names = Assigned(), set[str]()
+        for environment in environments:
+            assigned |= environment.assigned
+            names |= environment.names
+        search = _Search(left, recording.effects, assigned, frozenset(names))
+        for holder, contents in self._holders:
+            search.compare(holder, contents)
+        for sequence, items in self._sequences:
+            search.compare_sequence(sequence, items)
+        if earlier is not None and earlier.left is not None:
+            left.learn(earlier.left)
+        if not left:
+            return
+        left.is_disturbed = activity.of_others() != self._others
+        done = effect(recording.tape, None, LEFT, left.run)
+        recording.leave(left, [done, *search.effects])
+
+
+class _Search:
+    """What changed, as far as other effects don't see to it."""
+
+    def __init__(self, left: Left, effects: Iterable[Effect], assigned: Assigned,
+                 names: frozenset[str]) -> None:  # fmt: skip
+        self._left, self._assigned, self._names = left, assigned, names
+        self.effects = list(effects)
+        self._handled: dict[int, dict[Any, int]] = {}
+        self._compared: set[tuple[int, Any]] = set()
+        for number, one in enumerate(self.effects):
+            found = None if one.is_tap else where(one.run)
+            if found is not None:
+                self._handled.setdefault(id(found[0]), {})[found[1]] = number
+
+    def compare(self, holder: Holder, before: dict[Any, Any]) -> None:
+        """Compare what is in a holder's places with what was there."""
+        handled = self._handled.get(id(holder.thing), {})
+        if isinstance(holder, Items):
+            self._compare_array(holder)
+            return
+        if isinstance(holder, Cell) and handled:
+            return
+        now = holder.contents()
+        if not holder.is_named and "clear" in self._names:
+            self._compare_cleared(holder, before, now, handled)
+            return
+        for key in [*before, *(key for key in now if key not in before)]:
+            start, end = before.get(key, MISSING), now.get(key, MISSING)
+            place = id(holder.thing), key
+            if key in handled or place in self._compared or any(map(is_active, items_in(end))):
+                continue
+            if self._compare_place(holder, key, start, end):
+                self._compared.add(place)
+
+    def _compare_place(self, holder: Holder, key: Any, start: Any, end: Any) -> bool:
+        """Compare what is in a place with what was there; return whether anything is to be done."""
+        left = self._left
+        is_added, is_updated, may_be_set = self._ways(holder, key, end)
+        if _is(start, end):
+            if not (may_be_set or is_updated or (is_added and type(end) is not int)):
+                return False
+            left.unknown.append(Unknown(holder, key, start, end))
+        elif not (is_added or is_updated) or end is MISSING:
+            left.puts.append((holder, key, left.kept(end)))
+        else:
+            found = holder.default(key) if start is MISSING else start
+            step = None if is_updated or may_be_set else _step(found, end)
+            if step is None:
+                left.unknown.append(Unknown(holder, key, start, left.kept(end)))
+            else:
+                left.adds.append((holder, key, step))
+        return True
+
+    def _compare_array(self, holder: Items) -> None:
+        """Compare an array with what it was."""
+        at = holder.changed()
+        if not len(at):
+            return
+        start, end = holder.before(at), holder.get(at)
+        is_added, is_updated = ANY_ITEM in self._assigned.added, ANY_ITEM in self._assigned.updated
+        if not (is_added or is_updated):
+            self._left.puts.append((holder, at, end))
+        elif not is_updated and all(
+            _step(a, b) is not None for a, b in zip(start, end, strict=True)
+        ):
+            self._left.adds.append((holder, at, end - start))
+        else:
+            self._left.unknown.append(Unknown(holder, at, start, end))
+
+    def _ways(self, holder: Holder, key: Any, end: Any) -> tuple[bool, bool, bool]:
+        """Return whether code adds to a place, updates it otherwise, or may set it unseen."""
+        ways = self._assigned
+        if holder.is_named:
+            is_set = key in (ways.deleted if end is MISSING else ways.stored)
+            return key in ways.added, key in ways.updated, is_set
+        if not isinstance(holder, Entries):
+            return False, False, not self._names.isdisjoint(("add", "update"))
+        return ANY_ITEM in ways.added, ANY_ITEM in ways.updated, "update" in self._names
+
+    def _compare_cleared(self, holder: Holder, before: dict[Any, Any], now: dict[Any, Any],
+                         handled: dict[Any, int]) -> None:  # fmt: skip
+        """Compare what may have been cleared: it was, if something is gone."""
+        end = {key: ELSEWHERE if key in handled else self._left.kept(value)
+               for key, value in now.items()}  # fmt: skip
+        if before.keys() <= now.keys():
+            self._left.unknown.append(Unknown(holder, WHOLE, before, end))
+        else:
+            self._left.puts.append((holder, WHOLE, end))
+
+    def compare_sequence(self, sequence: Any, before: list[Any]) -> None:
+        """Compare a list or deque with what it was."""
+        now = list(sequence)
+        handled = self._handled.get(id(sequence), {})
+        grown = len(before)
+        is_full = isinstance(sequence, deque) and sequence.maxlen is not None
+        is_kept = len(now) >= grown and all(map(_is, before, now))
+        if is_kept and len(now) == grown and not handled:
+            may_hide = "clear" in self._names or (
+                is_full and len(now) == sequence.maxlen and not self._names.isdisjoint(_GROWING)
+            )  # fmt: skip
+            if may_hide:
+                self._keep_whole(sequence, before, now, handled, is_certain=False)
+            return
+        if self._is_all_active(now, before, handled):
+            return
+        is_growing = is_kept and not is_full and self._names.isdisjoint(_REORDERING)
+        if is_growing and all(index >= grown for index in handled):
+            self._keep_tail(sequence, now, grown, handled)
+            return
+        ids = set(map(id, now))
+        is_gone = not all(id(item) in ids for item in before)
+        is_certain = is_gone and "clear" in self._names and not is_full
+        self._keep_whole(sequence, before, now, handled, is_certain)
+
+    def _is_all_active(self, now: list[Any], before: list[Any], handled: dict[Any, int]) -> bool:
+        """Whether all that is new was appended, and other effects append it."""
+        runs = [self.effects[number].run for number in handled.values()]
+        first = len(now) - len(handled)
+        return (
+            all(isinstance(run, Appended) for run in runs)
+            and all(index >= first for index in handled)
+            and 0 <= first <= len(before)
+            and all(map(_is, before[len(before) - first :], now[:first]))
+        )
+
+    def _keep_tail(self, sequence: Any, now: list[Any], grown: int,
+                   handled: dict[Any, int]) -> None:  # fmt: skip
+        """Have a list grow by the same at each call."""
+        items = [ELSEWHERE if index in handled else self._left.kept(now[index])
+                 for index in range(grown, len(now))]  # fmt: skip
+        self._left.tails.append((sequence, items))
+        for index in handled:
+            self._redirect(handled[index], partial(_put_from_end, sequence, index - len(now)))
+
+    def _keep_whole(self, sequence: Any, before: list[Any], now: list[Any],
+                    handled: dict[Any, int], is_certain: bool) -> None:  # fmt: skip
+        holder = Sequence(sequence)
+        end = {index: ELSEWHERE if index in handled else self._left.kept(item)
+               for index, item in enumerate(now)}  # fmt: skip
+        for index in handled:
+            self._redirect(handled[index], partial(put_at, sequence, index))
+        if is_certain:
+            self._left.puts.append((holder, WHOLE, end))
+        else:
+            start = dict(enumerate(before))
+            self._left.unknown.append(Unknown(holder, WHOLE, start, end))
+
+    def _redirect(self, number: int, put: Any) -> None:
+        """Have another effect put its thing in an item's place by another way."""
+        one = self.effects[number]
+        run = one.run
+        if isinstance(run, partial) and run.func is put_again:
+            put = partial(put_again, put, run.args[1])
+        self.effects[number] = one._replace(run=put)
