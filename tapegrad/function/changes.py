@@ -24,6 +24,7 @@ from tapegrad.function.holders import (
     Sequence,
     holders_in,
     is_searched,
+    is_variable,
     put_at,
     things_in,
 )
@@ -32,7 +33,7 @@ from tapegrad.function.places import Appended, put_again, where
 from tapegrad.function.recording import Recording
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import MISSING
-from tapegrad.function.watch.reads import ANY_ITEM, Assigned
+from tapegrad.function.watch.reads import ANY_ITEM, Assigned, variable
 from tapegrad.function.watch.walk import items as items_in
 from tapegrad.record.interception import original_of
 
@@ -185,8 +186,10 @@ class _Search:
         """Return whether code adds to a place, updates it otherwise, or may set it unseen."""
         ways = self._assigned
         if holder.is_named:
-            is_set = key in (ways.deleted if end is MISSING else ways.stored)
-            return key in ways.added, key in ways.updated, is_set
+            both = {key, variable(key)}  # a global is an attribute of its module, too
+            own = variable(key) if is_variable(holder) else key
+            is_set = own in (ways.deleted if end is MISSING else ways.stored)
+            return not both.isdisjoint(ways.added), not both.isdisjoint(ways.updated), is_set
         if not isinstance(holder, Entries):
             return False, False, not self._names.isdisjoint(("add", "update"))
         return ANY_ITEM in ways.added, ANY_ITEM in ways.updated, "update" in self._names
@@ -217,9 +220,12 @@ class _Search:
             return
         if self._is_all_active(now, before, handled):
             return
+        is_kept_long = len(now) == grown and not handled
         is_growing = is_kept and not is_full and self._names.isdisjoint(_REORDERING)
         if is_growing and all(index >= grown for index in handled):
             self._keep_tail(sequence, now, grown, handled)
+            return
+        if is_kept_long and self._counts_in(sequence, before, now):
             return
         ids = set(map(id, now))
         is_gone = not all(id(item) in ids for item in before)
@@ -236,6 +242,20 @@ class _Search:
             and 0 <= first <= len(before)
             and all(map(_is, before[len(before) - first :], now[:first]))
         )
+
+    def _counts_in(self, sequence: Any, before: list[Any], now: list[Any]) -> bool:
+        """Whether counts in a list were added to, and nothing else was done to it."""
+        ways = self._assigned
+        is_open = ANY_ITEM in ways.updated or not self._names.isdisjoint(_REORDERING | _GROWING)
+        if ANY_ITEM not in ways.added or is_open:
+            return False
+        pairs = [(index, before[index], now[index]) for index in range(len(now))
+                 if not _is(before[index], now[index])]  # fmt: skip
+        steps = [(Sequence(sequence), index, _step(start, end)) for index, start, end in pairs]
+        if any(step is None for *_, step in steps):
+            return False
+        self._left.adds.extend(steps)
+        return True
 
     def _keep_tail(self, sequence: Any, now: list[Any], grown: int,
                    handled: dict[Any, int]) -> None:  # fmt: skip

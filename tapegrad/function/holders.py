@@ -66,6 +66,7 @@ class Namespace:
                  names: frozenset[str] | None = None) -> None:  # fmt: skip
         self.thing, self._kind, self._names = thing, kind, names
         self._is_module = kind is ModuleType
+        self.is_global = names is not None
 
     def contents(self) -> dict[Any, Any]:
         """Return what is in its places."""
@@ -338,6 +339,11 @@ def is_searched(thing: Any) -> bool:
     if isinstance(thing, np.ndarray):
         return not is_active(thing) and thing.flags.writeable and thing.dtype.kind in "biufcO"
     return not (is_active(thing) or is_library_object(thing) or isinstance(thing, SILENT))
+
+
+def is_variable(holder: Holder) -> bool:
+    """Whether a holder's places are variables, not attributes."""
+    return isinstance(holder, Cell) or (isinstance(holder, Namespace) and holder.is_global)
 
 
 def holders_in(thing: Any) -> list[Holder]:

@@ -230,7 +230,7 @@ class Assigned(NamedTuple):
     """The attributes and variables outside that code assigns to, and how.
 
     `added` are those to which a constant is added, `updated` those that are updated by one in
-    another way; an item of something counts as the name `ANY_ITEM`.
+    another way; an item of something counts as the name `ANY_ITEM`, a variable as `variable` says.
     """
 
     stored: frozenset[str] = frozenset()
@@ -243,6 +243,13 @@ class Assigned(NamedTuple):
 
 
 ANY_ITEM = "[]"
+
+
+def variable(name: str) -> str:
+    """Return what a global or closure variable is called, beside attributes of this name."""
+    return f"{name} ="
+
+
 _NAMED_STORES = frozenset(["STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF", "STORE_NAME"])
 _DELETIONS = frozenset(["DELETE_ATTR", "DELETE_GLOBAL", "DELETE_DEREF", "DELETE_NAME"])
 
@@ -261,6 +268,8 @@ def assigned_in(code: CodeType) -> Assigned:
     stored, added, updated, deleted = found
     for at, instruction in enumerate(instructions):
         name = str(instruction.argval)
+        if not instruction.opname.endswith("_ATTR"):
+            name = variable(name)
         if at in ends:
             is_item = instruction.opname == "STORE_SUBSCR"
             (added if ends[at] else updated).add(ANY_ITEM if is_item else name)
