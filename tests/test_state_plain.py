@@ -35,7 +35,7 @@ class Model:
     total, tag = 0, "none"
 
     def __init__(self):
-        self.n = self.k = 0
+        self.n, self.k, self.share = 0, 0, 1.0
         self.calls, self.marks, self.scores = [0, 5], [], [1.0]
         self.table, self.counter = {"mode": "none"}, collections.Counter()
         self.groups = collections.defaultdict(int)
@@ -100,15 +100,18 @@ class Model:
 
     def by_entries(self, x):
         self.calls[0] += 1
-        self.counter["calls"] += 1
-        self.counter["negative" if x < 0.0 else "positive"] += 2
-        self.groups["calls"] += 1
+        self.counter["all"] += 1
+        self.groups["all"] += 1
         self.counts[1] += 1
+        return x * x
+
+    def by_chosen_entry(self, x):
+        self.counter["negative" if x < 0.0 else "positive"] += 2
         return x * x
 
     def by_entry(self, x):
         self.table["mode"] = "neg" if x < 0.0 else "pos"
-        self.table.update(last="n" if x < 0.0 else "p")
+        self.table.update(last="neg" if x < 0.0 else "pos")
         return x * x
 
     def by_appended(self, x):
@@ -116,7 +119,7 @@ class Model:
             self.marks.append("negative")
             self.marks.append([1, 2])
         self.scores.extend([x, 7.0, x * x, "end"])
-        self.recent.append("n" if x < 0.0 else "p")
+        self.recent.append("neg" if x < 0.0 else "pos")
         return x * x
 
     def by_cleared(self, x):
@@ -125,22 +128,22 @@ class Model:
         return x * x
 
     def by_inserted(self, x):
-        self.marks.insert(0, "n" if x < 0.0 else "p")
+        self.marks.insert(0, "neg" if x < 0.0 else "pos")
         return x * x
 
     def by_added(self, x):
-        self.seen.add("n" if x < 0.0 else "p")
+        self.seen.add("neg" if x < 0.0 else "pos")
         return x * x
 
     def by_objects(self, x):
-        self.part.mode = self.slotted.mode = "n" if x < 0.0 else "p"
+        self.part.mode = self.slotted.mode = "neg" if x < 0.0 else "pos"
         self.part.n += 1
         self.slotted.n += 1
         self.parts[1].mode = "low" if x < 2.0 else "high"
         return x * x
 
     def by_property(self, x):
-        self.side = "n" if x < 0.0 else "p"
+        self.side = "neg" if x < 0.0 else "pos"
         return x * x
 
     def by_array(self, x):
@@ -150,7 +153,14 @@ class Model:
         return x * self.w[0]
 
     def by_text_of_before(self, x):
-        self.tag += "n" if x < 0.0 else "p"
+        if x < 0.0:
+            self.tag += "-"
+        self.tag += "."
+        return x * x
+
+    def by_part_of_before(self, x):
+        self.share *= 0.5
+        self.share += 0.1
         return x * x
 
     def by_read(self, x):
@@ -158,18 +168,18 @@ class Model:
         return x * self.n
 
     def by_setattr(self, x):
-        setattr(self, "mode", "n" if x < 0.0 else "p")  # noqa: B010
+        setattr(self, "mode", "neg" if x < 0.0 else "pos")  # noqa: B010
         return x * x
 
     def by_popped(self, x):
-        self.marks.append("n" if x < 0.0 else "p")
+        self.marks.append("neg" if x < 0.0 else "pos")
         if len(self.marks) > 2:
             self.marks.pop(0)
         return x * x
 
     def by_mixture(self, x):
-        self.pair = (x, "n" if x < 0.0 else "p", [x, 1])
-        self.made = Part("n" if x < 0.0 else "p", 3)
+        self.pair = (x, "neg" if x < 0.0 else "pos", [x, 1])
+        self.made = Part("neg" if x < 0.0 else "pos", 3)
         return x * x
 
 
@@ -183,26 +193,28 @@ WAYS = {
     "grad": lambda f: tg.grad(f),
     "never": lambda f: tg.value_and_grad(f, compile="never"),
     "now": lambda f: tg.value_and_grad(f, compile="now"),
-    "handle": lambda f: lazily(lambda x: tg.value_and_grad(f).compiled(x)),
+    "handle": lambda f: handle(f),
     "jacobian": lambda f: tg.jacobian(f),
     "second": lambda f: tg.grad(tg.grad(f)),
     "jvp": lambda f: lambda x: tg.jvp(f, (x,), (1.0,)),
-    "hvp": lambda f: lambda x: hvp(f)(x, 1.0),
+    "hvp": lambda f: along_one(tg.hvp(f)),
 }
 KINDS = [name for name in vars(Model) if name.startswith("by_")]
 
 
-def hvp(f):
-    return tg.hvp(f)
+def along_one(product):
+    return lambda x: product(x, 1.0)
 
 
-def lazily(make):
+def handle(f):
+    """Return machine code's gradient, made at the first point."""
     made = []
+    of_array = tg.value_and_grad(lambda v: f(v[0]))
 
     def derivative(x):
         if not made:
-            made.append(make(x))
-        return made[0](x)
+            made.append(of_array.compiled(np.array([x])))
+        return made[0](np.array([x]))
 
     return derivative
 
@@ -240,8 +252,6 @@ def test_what_is_left_is_what_a_call_of_the_function_leaves(name, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_every_kind_of_derivative_leaves_it(way):
     for name in ("by_text", "by_count", "by_appended", "by_one_branch"):
-        if way == "handle" and name == "by_appended":
-            continue
         check(name, way)
 
 
@@ -262,7 +272,7 @@ def test_it_is_left_again_where_it_was_changed_between_the_calls(name, way):
 
 
 REPLAYED = ["by_text", "by_flag", "by_count", "by_class_count", "by_entries", "by_appended",
-            "by_objects", "by_added"]  # fmt: skip
+            "by_added"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REPLAYED)
@@ -276,11 +286,11 @@ def test_such_functions_are_replayed(name):
         return method(x)
 
     derivative = tg.grad(f)
-    for x in (1.5, -1.5, 1.6, -1.7) * 3:
+    for x in (1.6, -1.6, 1.7, -1.7) * 3:
         derivative(x)
     before = ran(ticks)
     assert before <= 4
-    for x in (1.7, -1.6, 1.2, -1.1) * 10:
+    for x in (1.7, -1.6, 1.8, -1.9) * 10:
         derivative(x)
     assert ran(ticks) == before
 
@@ -425,7 +435,7 @@ def test_what_is_changed_by_what_was_there_is_recorded_each_time_and_the_log_say
     with caplog.at_level("INFO", "tapegrad"):
         for x in (1.0, -1.0, 1.0, 1.0):
             derivative(x)
-    assert model.tag == "nonepnpp"
+    assert model.tag == "none.-..."
     lines = [r.getMessage() for r in caplog.records if "'tag', which it changes" in r.getMessage()]
     assert len(lines) == 2
     assert all("tapegrad.tap" in line for line in lines)

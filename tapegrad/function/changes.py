@@ -28,7 +28,7 @@ from tapegrad.function.holders import (
     put_at,
     things_in,
 )
-from tapegrad.function.left import ELSEWHERE, WHOLE, Left, Unknown, activity
+from tapegrad.function.left import ELSEWHERE, WHOLE, Left, Unknown, activity, step_between
 from tapegrad.function.places import Appended, put_again, where
 from tapegrad.function.recording import Recording
 from tapegrad.function.results import LEFT
@@ -45,14 +45,6 @@ _REORDERING = frozenset(["clear", "appendleft", "extendleft", "insert"])
 
 def _is(a: Any, b: Any) -> bool:
     return original_of(a) is original_of(b)
-
-
-def _step(start: Any, end: Any) -> Any:
-    """Return what was added to a count, or None if that can't be told exactly."""
-    if not all(isinstance(x, int | float | np.number) for x in (start, end)):
-        return None
-    is_exact = all(float(x).is_integer() and abs(x) < 2**53 for x in (start, end))
-    return end - start if is_exact and not isinstance(end, bool) else None
 
 
 def _put_from_end(sequence: Any, index: int, thing: Any) -> None:
@@ -159,9 +151,9 @@ class _Search:
             left.puts.append((holder, key, left.kept(end)))
         else:
             found = holder.default(key) if start is MISSING else start
-            step = None if is_updated or may_be_set else _step(found, end)
+            step = None if is_updated or may_be_set else step_between(found, end)
             if step is None:
-                left.unknown.append(Unknown(holder, key, start, left.kept(end)))
+                left.unknown.append(Unknown(holder, key, start, left.kept(end), not is_updated))
             else:
                 left.adds.append((holder, key, step))
         return True
@@ -176,7 +168,7 @@ class _Search:
         if not (is_added or is_updated):
             self._left.puts.append((holder, at, end))
         elif not is_updated and all(
-            _step(a, b) is not None for a, b in zip(start, end, strict=True)
+            step_between(a, b) is not None for a, b in zip(start, end, strict=True)
         ):
             self._left.adds.append((holder, at, end - start))
         else:
@@ -251,7 +243,9 @@ class _Search:
             return False
         pairs = [(index, before[index], now[index]) for index in range(len(now))
                  if not _is(before[index], now[index])]  # fmt: skip
-        steps = [(Sequence(sequence), index, _step(start, end)) for index, start, end in pairs]
+        steps = [
+            (Sequence(sequence), index, step_between(start, end)) for index, start, end in pairs
+        ]
         if any(step is None for *_, step in steps):
             return False
         self._left.adds.extend(steps)

@@ -49,13 +49,15 @@ def _are_same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
 class Unknown(NamedTuple):
     """A place that may have been set, or was changed by what was there: how it began and ended.
 
-    The key is an array of indices for an array, and `WHOLE` for all that a container holds.
+    The key is an array of indices for an array, and `WHOLE` for all that a container holds. A
+    count is only set, or added to.
     """
 
     holder: Holder
     key: Any
     start: Any
     end: Any
+    is_count: bool = False
 
     def are_same(self, one: Any, other: Any) -> bool:
         """Whether there is the same in two states of the place."""
@@ -84,6 +86,14 @@ class Unknown(NamedTuple):
     def name(self) -> str:
         """What the place is called."""
         return str(self.key) if self.holder.is_named else f"a {type(self.holder.thing).__name__}"
+
+
+def step_between(start: Any, end: Any) -> Any:
+    """Return what was added to a count, or None if that can't be told exactly."""
+    if not all(isinstance(x, int | float | np.number) for x in (start, end)):
+        return None
+    is_exact = all(float(x).is_integer() and abs(x) < 2**53 for x in (start, end))
+    return end - start if is_exact and not isinstance(end, bool) else None
 
 
 def place_of(holder: Holder, key: Any) -> tuple[int, Any]:
@@ -223,6 +233,11 @@ class Left:
             return False
         if not place.is_changed and not other.is_changed:
             return True
+        if place.is_count and other.is_count:
+            step = step_between(place.start, place.end)
+            if step is not None and step == step_between(other.start, other.end):
+                self.adds.append((place.holder, place.key, step))
+                return True
         if place.key is WHOLE or not place.are_same(place.end, other.end):
             return False
         self.puts.append((place.holder, place.key, place.end))
