@@ -378,6 +378,29 @@ def test_a_thing_of_outside_is_left_itself_and_one_made_inside_anew():
     assert kept.history == [["start", [0, x]] for x in (1.0, -1.0, 2.0)]
 
 
+def test_another_list_in_its_place_is_the_one_that_grows():
+    tables = {"a": []}
+
+    class Kept:
+        def __init__(self):
+            self.history = []
+
+        def f(self, x):
+            self.history.append("a")
+            tables["a"].append("z")
+            return x * x
+
+    model = Kept()
+    derivative = tg.grad(model.f)
+    derivative(1.0)
+    derivative(2.0)
+    old, model.history, tables["a"] = (model.history, tables["a"]), [], []
+    for x in (3.0, 1.0, 2.0):
+        derivative(x)
+    assert (model.history, tables["a"]) == (["a"] * 3, ["z"] * 3)
+    assert old == (["a"] * 2, ["z"] * 2)
+
+
 def test_a_count_goes_on_where_a_call_failed():
     model = SimpleNamespace(n=0)
 

@@ -18,21 +18,24 @@ from tapegrad.function.environment import Environment
 from tapegrad.function.holders import (
     SEQUENCES,
     Cell,
+    Class,
+    Elements,
     Entries,
     Holder,
     Items,
     Sequence,
+    Slots,
     holders_in,
     is_searched,
     is_variable,
+    parts_of,
     put_at,
-    things_in,
 )
 from tapegrad.function.left import ELSEWHERE, WHOLE, Left, Unknown, activity, step_between
-from tapegrad.function.places import Appended, put_again, where
+from tapegrad.function.places import Appended, Route, put_again, where
 from tapegrad.function.recording import Recording
 from tapegrad.function.results import LEFT
-from tapegrad.function.watch.conditions import MISSING
+from tapegrad.function.watch.conditions import CELL, ITEM, MISSING, THING, Path
 from tapegrad.function.watch.reads import ANY_ITEM, Assigned, variable
 from tapegrad.function.watch.walk import items as items_in
 from tapegrad.record.interception import original_of
@@ -45,6 +48,15 @@ _REORDERING = frozenset(["clear", "appendleft", "extendleft", "insert"])
 
 def _is(a: Any, b: Any) -> bool:
     return original_of(a) is original_of(b)
+
+
+def _path_to(holder: Holder, key: Any) -> Path:
+    """Return where what is in a place is read."""
+    if isinstance(holder, Cell):
+        return Path(CELL, holder.thing)
+    if isinstance(holder, Slots):
+        return Path(THING, holder.thing, None, (key,))
+    return Path(ITEM, vars(holder.thing) if isinstance(holder, Class) else holder.thing, key)
 
 
 def _put_from_end(sequence: Any, index: int, thing: Any) -> None:
@@ -66,7 +78,10 @@ class Before:
         self._known: dict[int, Any] = {}
         self._holders: list[tuple[Holder, dict[Any, Any]]] = []
         self._sequences: list[tuple[Any, list[Any]]] = []
+        self._owners: dict[int, Any] = {}
+        self._ways: dict[int, tuple[Path, Any, Any]] = {}
         waiting = list(roots)
+        self._roots = set(map(id, waiting))
         while waiting and len(self._known) < _MOST:
             thing = waiting.pop()
             if type(thing) in _PLAIN or id(thing) in self._known:
@@ -74,11 +89,39 @@ class Before:
             self._known[id(thing)] = thing
             if not is_searched(thing):
                 continue
-            found = holders_in(thing)
-            self._holders.extend((holder, holder.contents()) for holder in found)
+            leads = list(parts_of(thing))
+            for holder in holders_in(thing):
+                contents = holder.contents()
+                self._holders.append((holder, contents))
+                self._owners[id(holder.thing)] = thing
+                if not isinstance(holder, Elements):
+                    leads += self._routed(holder, contents, thing)
             if isinstance(thing, SEQUENCES):
                 self._sequences.append((thing, list(thing)))
-            waiting.extend(things_in(thing, found))
+                leads += self._routed(Sequence(thing), dict(enumerate(thing)), thing)
+            waiting.extend(leads)
+
+    def _routed(self, holder: Holder, contents: dict[Any, Any], owner: Any) -> list[Any]:
+        """Return what is in places that may hold more, having noted how it's reached."""
+        found = []
+        for key, value in contents.items():
+            if type(value) not in _PLAIN:
+                value = original_of(value)
+                found.append(value)
+                if id(value) not in self._known and id(value) not in self._roots:
+                    self._ways.setdefault(id(value), (_path_to(holder, key), value, owner))
+        return found
+
+    def _routes(self, things: Iterable[Any]) -> list[Route]:
+        """Return the places through which holders were reached: they have to stay there."""
+        found: dict[int, Route] = {}
+        for thing in things:
+            owner = self._owners.get(id(thing), thing)
+            while id(owner) in self._ways and id(owner) not in found:
+                path, value, above = self._ways[id(owner)]
+                found[id(owner)] = Route(path, value)
+                owner = above
+        return list(found.values())
 
     def left(self, recording: Recording, environments: Iterable[Environment],
              earlier: Recording | None) -> None:  # fmt: skip
@@ -86,7 +129,7 @@ class Before:
 
         `earlier` is a recording of the same way that began with other things.
         """
-        left = Left(self._known)
+        left = Left(self._known, {id(holder.thing) for holder, _ in self._holders})
         assigned, names = Assigned(), set[str]()
         for environment in environments:
             assigned |= environment.assigned
@@ -103,6 +146,7 @@ class Before:
         left.is_disturbed = activity.of_others() != self._others
         done = effect(recording.tape, None, LEFT, left.run)
         recording.leave(left, [done, *search.effects])
+        recording.routes = [*recording.routes, *self._routes(left.things)]
 
 
 class _Search:

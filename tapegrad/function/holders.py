@@ -376,11 +376,10 @@ def holders_in(thing: Any) -> list[Holder]:
     return found
 
 
-def things_in(thing: Any, holders: list[Holder]) -> list[Any]:
-    """Return the things that a thing with these holders leads to."""
-    found = [value for holder in holders if not isinstance(holder, Items | Elements)
-             for value in holder.contents().values()]  # fmt: skip
-    if isinstance(thing, (tuple, *SEQUENCES)):
+def parts_of(thing: Any) -> list[Any]:
+    """Return what a thing leads to beside what is in its places."""
+    found: list[Any] = []
+    if isinstance(thing, tuple):
         found.extend(thing)
     elif isinstance(thing, set):
         found.extend(value for value in thing if isinstance(value, tuple) or is_searched(value))

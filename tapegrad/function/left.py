@@ -130,6 +130,8 @@ class Left:
     ----------
     known : dict
         The things that were there before, by identity: they're put as they are.
+    compared : set of int
+        The identities of what held places.
 
     Attributes
     ----------
@@ -143,8 +145,8 @@ class Left:
         Whether another thread left things meanwhile, so that it's not known who left what.
     """
 
-    def __init__(self, known: dict[int, Any]) -> None:
-        self._known = known
+    def __init__(self, known: dict[int, Any], compared: set[int]) -> None:
+        self._known, self._compared = known, compared
         self.puts: list[Change] = []
         self.adds: list[Change] = []
         self.tails: list[tuple[Any, list[Any]]] = []
@@ -155,6 +157,13 @@ class Left:
 
     def __bool__(self) -> bool:
         return bool(self.puts or self.adds or self.tails or self.unknown)
+
+    @property
+    def things(self) -> list[Any]:
+        """What holds the places."""
+        holders = [holder for holder, _, _ in (*self.puts, *self.adds)]
+        holders += [place.holder for place in self.unknown]
+        return [*(holder.thing for holder in holders), *(sequence for sequence, _ in self.tails)]
 
     @property
     def depends(self) -> bool:
@@ -217,9 +226,11 @@ class Left:
         """Settle what can be, by a recording of the same way that began with other things."""
         constants = {place_of(holder, key): value for holder, key, value in earlier.puts}
         before = {place.place: place for place in earlier.unknown}
+        known = earlier._compared | earlier._known.keys()
         self.unknown = [
             place for place in self.unknown
-            if not self._settles(place, before.get(place.place), constants)
+            if id(place.holder.thing) not in known
+            or not self._settles(place, before.get(place.place), constants)
         ]  # fmt: skip
 
     def _settles(self, place: Unknown, other: Unknown | None, constants: dict[Any, Any]) -> bool:

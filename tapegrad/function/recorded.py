@@ -93,7 +93,7 @@ class _Signature:
     def compiled(self, kind: Kind) -> tuple[Recording, Code] | None:
         """Return the recording used last and its machine code, if there is any."""
         recording = self.replayed
-        if recording is not None and recording.moved() is not None:
+        if recording is not None and recording.left is not None and recording.moved():
             return None
         code = None if recording is None else recording.tiers.code(kind)
         return None if recording is None or code is None else (recording, code)
@@ -222,7 +222,7 @@ class RecordedFunction:
             workspace = recording.take_workspace()
             failed = attempt(recording, workspace)
             if failed < 0:
-                moved = recording.moved() or ""
+                moved = (recording.left is not None and recording.moved()) or ""
                 if not moved:
                     signature.latest = recording
                     return recording, workspace
