@@ -56,6 +56,10 @@ class InvalidTapeError(TapegradError, ValueError):
     """A tape breaks one of the invariants that `check` states."""
 
 
+class UnsupportedBlockError(TapegradError, TypeError):
+    """A tape calls a block where elementary operations alone can be evaluated."""
+
+
 class InvalidProgramError(TapegradError, ValueError):
     """A program breaks one of the invariants that `check` states."""
 
@@ -70,6 +74,10 @@ class UnhashableError(TapegradError, TypeError):
 
 class NotPicklableError(TapegradError, pickle.PicklingError):
     """A derivative can't be pickled, because its function can't."""
+
+
+class JitDisabledError(TapegradError, ImportError):
+    """Numba is told not to compile anything, and tapes are recorded and swept by what it makes."""
 
 
 class GraphvizError(TapegradError, RuntimeError):

@@ -18,11 +18,21 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import float64, int64, types
-from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
-from tapegrad import binding, generated
+from tapegrad import binding, generated, special
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import signature, when_loaded
+from tapegrad.numba_protocols import (
+    Builder,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
 from tapegrad.rows import F64, RowEmitter, names_in, parsed
 
@@ -36,8 +46,9 @@ from tapegrad import special
 
 '''
 
-_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.")]
-"""Rows that are compiled apart, when they're first computed."""
+_POWI = BY_NAME["powi"]
+_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.") and op is not _POWI]
+"""Rows that are compiled apart, when they're first computed; whole powers are too common."""
 
 # --- functions --------------------------------------------------------------------------------
 
@@ -81,16 +92,18 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 IS_BOOLEAN: tuple[bool, ...] = tuple(op.boolean for op in OPS)
 
 for _op in _IN_SPECIAL:
-    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity)
+    _in_partials = {name for e in (*_op.partials, *_op.where.values()) for name in names_in(e)}
+    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity,
+                     tuple(op.code for op in _IN_SPECIAL if op.name in _in_partials))  # fmt: skip
 
 
-def _compute_apart(code: Any, n_operands: int) -> Any:
+def _compute_apart(code: Kind, n_operands: int) -> Intrinsic:
     """Compute a row that is compiled apart; what calls it may run where Python can't."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         bind = functools.partial(binding.bind, code.literal_value)
         bind()
-        context.active_code_library._reload_init.add(bind)  # where it comes from a cache
+        when_loaded(context.active_code_library, bind)
         return binding.call(builder, code.literal_value, list(args[1:]))
 
     return signature(float64, code, *[float64] * n_operands), codegen
@@ -103,7 +116,7 @@ _module.in_special2 = _with_code(lambda typing_context, code, x, y: _compute_apa
 _FLOAT_OPTIONS = {"error_model": "numpy", "nogil": True, "forceinline": True}
 
 
-def _is_float(*numbers: Any) -> bool:
+def _is_float(*numbers: Kind) -> bool:
     return all(isinstance(number, types.Float | types.Integer) for number in numbers)
 
 
@@ -152,21 +165,23 @@ _OPERATORS = {ast.Pow: operator.pow, ast.Mod: operator.mod, ast.FloorDiv: operat
 _MODULES = {"math": math, "np": np}
 
 
-def _whole(number: int) -> Any:
+def _whole(number: int) -> Value:
     return ir.Constant(ir.IntType(64), number)
 
 
 class _SweepEmitter(RowEmitter):
     """Emits rows as the sweeps compute them: what is no instruction, as Numba lowers it."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
+    def __init__(self, context: LoweringContext, builder: Builder) -> None:
         super().__init__(builder)
         self._context = context
 
-    def call(self, op: Op, operands: list[Any]) -> Any:
+    def call(self, op: Op, operands: list[Value]) -> Value:
         """Emit the value of an operation that isn't made of instructions alone."""
         if op in _IN_SPECIAL:
             return binding.call(self.builder, op.code, operands)
+        if op is _POWI:
+            return special.emit_powi(self._context, self.builder, *operands)
         node = parsed(op.value)
         if isinstance(node, ast.BinOp):
             function: Any = _OPERATORS[type(node.op)]
@@ -177,11 +192,11 @@ class _SweepEmitter(RowEmitter):
         sig = signature(float64, *[float64] * len(operands))
         return self._context.get_function(function, sig)(self.builder, operands)
 
-    def times(self, w: Any, partial: Any) -> Any:
+    def times(self, w: Value, partial: Value) -> Value:
         """Emit a product that is zero as soon as either factor is."""
         return self.value(BY_NAME["chain"], [w, partial])
 
-    def times_of_common(self, w: Any, partial: Any) -> Any:
+    def times_of_common(self, w: Value, partial: Value) -> Value:
         """Emit the same with a jump, which is faster where nothing else jumps: it's rarely NaN."""
         builder = self.builder
         product = builder.fmul(w, partial)
@@ -194,7 +209,7 @@ class _SweepEmitter(RowEmitter):
         result.add_incoming(chained, after)
         return result
 
-    def shared(self, op: Op, values: dict[str, Any]) -> dict[str, Any]:
+    def shared(self, op: Op, values: dict[str, Value]) -> dict[str, Value]:
         """Emit what an operation's partial derivatives have in common, beside x, y and z."""
         scope = dict(values)
         used = {name for partial in op.partials for name in names_in(partial)}
@@ -203,7 +218,7 @@ class _SweepEmitter(RowEmitter):
                 scope[name] = self._as_float(self._emit(parsed(op.where[name]), scope))
         return scope
 
-    def common(self, code: Any, of_add: Any, of_subtract: Any, of_multiply: Any) -> Any:
+    def common(self, code: Value, of_add: Value, of_subtract: Value, of_multiply: Value) -> Value:
         """Emit a choice among what the common operations have."""
         is_add = self.builder.icmp_signed("==", code, _whole(_ADD.code))
         is_multiply = self.builder.icmp_signed("==", code, _whole(_MULTIPLY.code))
@@ -211,8 +226,8 @@ class _SweepEmitter(RowEmitter):
         return self.builder.select(is_add, of_add, rest)
 
 
-def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], Any],
-            common: Callable[[], Any], otherwise: Any = None) -> Any:  # fmt: skip
+def _chosen(builder: Builder, code: Value, ops: Iterable[Op], write: Callable[[Op], Any],
+            common: Callable[[], Any], otherwise: Value | None = None) -> Value | None:  # fmt: skip
     """Emit a choice of arms by an operation's code; return what they yield, if they do."""
     end = builder.function.append_basic_block("chosen")
     others = builder.function.append_basic_block("others")
@@ -220,7 +235,7 @@ def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], An
     builder.cbranch(builder.icmp_signed("<=", code, _whole(_MULTIPLY.code)), first, others)
     results = []
 
-    def arm(block: Any, result: Callable[[], Any]) -> None:
+    def arm(block: ir.Block, result: Callable[[], Any]) -> None:
         builder.position_at_end(block)
         found = result()
         results.append((found, builder.block))
@@ -249,10 +264,10 @@ _DIFFERENTIATED = [op for op in _COMPUTED if not op.is_piecewise_constant]
 
 
 @intrinsic
-def evaluate(typing_context: Any, code: Any, x: Any, y: Any) -> Any:
+def evaluate(typing_context: TypingContext, code: Kind, x: Kind, y: Kind) -> Intrinsic:
     """Return an operation's value; of what isn't computed, `x`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y = args
         emit = _SweepEmitter(context, builder)
         return _chosen(
@@ -277,16 +292,16 @@ _SLOTS = types.CPointer(float64)
 
 
 @intrinsic
-def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any, b: Any,
-         adjoint: Any) -> Any:  # fmt: skip
+def pull(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, z: Kind, w: Kind, a: Kind,
+         b: Kind, adjoint: Kind) -> Intrinsic:  # fmt: skip
     """Add to the adjoints of an operation's operands, its own being `w`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, z, w, a, b, adjoint = args
         emit = _SweepEmitter(context, builder)
         one, minus_one = emit.number(1.0), emit.number(-1.0)
 
-        def add(operand: Any, contribution: Any) -> None:
+        def add(operand: Value, contribution: Value) -> None:
             place = builder.gep(adjoint, [operand])
             builder.store(builder.fadd(builder.load(place), contribution), place)
 
@@ -308,15 +323,17 @@ def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any,
 
 
 @intrinsic
-def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any) -> Any:
+def push(
+    typing_context: TypingContext, code: Kind, x: Kind, y: Kind, z: Kind, t: Kind, u: Kind
+) -> Intrinsic:
     """Return the tangent of an operation, those of its operands being `t` and `u`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, z, t, u = args
         emit = _SweepEmitter(context, builder)
         zero = emit.number(0.0)
 
-        def add(total: Any, tangent: Any, product: Callable[[], Any]) -> Any:
+        def add(total: Value, tangent: Value, product: Callable[[], Value]) -> Value:
             before = builder.block
             with builder.if_then(builder.fcmp_unordered("!=", tangent, zero)):
                 sum_ = builder.fadd(total, product())
@@ -326,13 +343,15 @@ def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any)
             result.add_incoming(sum_, after)
             return result
 
-        def write_common() -> Any:
-            ones = emit.number(1.0), emit.number(1.0)
-            total = add(zero, t, lambda: emit.times(t, emit.common(code, *ones, y)))
-            last = emit.number(1.0), emit.number(-1.0), x
-            return add(total, u, lambda: emit.times(u, emit.common(code, *last)))
+        def write_common() -> Value:
+            one, minus_one = emit.number(1.0), emit.number(-1.0)
+            total = zero  # of which a product with a zero tangent makes no other
+            for tangent, partials in ((t, (one, one, y)), (u, (one, minus_one, x))):
+                product = emit.times_of_common(tangent, emit.common(code, *partials))
+                total = builder.fadd(total, product)
+            return total
 
-        def write(op: Op) -> Any:
+        def write(op: Op) -> Value:
             scope = emit.shared(op, {"x": x, "y": y, "z": z})
             total = zero
             for k, tangent in enumerate((t, u)[: op.arity]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 import warnings
@@ -9,15 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numba import config
 from program_drafts import program, put
+from tape_drafts import calling
 
 import tapegrad as tg
-from tapegrad import columns, errors
-from tapegrad import tape as tapes
+from tapegrad import columns, errors, jit
 from tapegrad.function.recorded import MOST_RECORDINGS
+from tapegrad.passes import simplified
 from tapegrad.program.check import check
 from tapegrad.program.io import load
-from tapegrad.tape import Tape
+from tapegrad.record import open_tape
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.testing import GradientMismatchError, check_grads
 
 PLAIN = np.ones(2)
@@ -64,10 +68,19 @@ def stored_outside():
     return tg.grad(outer)(np.ones(2))
 
 
+def without_numbas_compiler():
+    spec = importlib.util.spec_from_file_location("jit_again", jit.__file__)
+    config.DISABLE_JIT = 1
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    finally:
+        config.DISABLE_JIT = 0
+
+
 def bad_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.append(3, 77, 0, 0.0)
-    tg.check(tape)
+    tg.check(tape.end())
 
 
 def in_another_thread():
@@ -79,7 +92,7 @@ def in_another_thread():
 
 
 def long_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.reserve(0, 2**31)
 
 
@@ -98,8 +111,10 @@ CASES = {
                           errors.UnsupportedFunctionError, ["gcd", "supported()"]),
     "function": (lambda: tg.grad(lambda x: np.sum(np.unwrap(np.fft.fft(x))))(np.ones(2)),
                  errors.UnsupportedFunctionError, ["fft", "supported()", "stop_gradient"]),
+    "no compiler": (without_numbas_compiler, errors.JitDisabledError,
+                    ["NUMBA_DISABLE_JIT is set", "unset it", "f.py_func"]),
     "store": (lambda: tg.grad(lambda x: np.add(x, 1.0, out=PLAIN))(np.ones(2)),
-              errors.UnsupportedFunctionError, ["y = np.array(y, float)"]),
+              errors.UnsupportedFunctionError, ["y = np.array(PLAIN, float)"]),
     "vector": (lambda: tg.grad(lambda x: x * 2.0)(np.ones(2)), errors.NotScalarError, ["jacobian"]),
     "no number": (lambda: tg.grad(lambda x: "a")(1.0), errors.NotScalarError, ["one float"]),
     "integer": (lambda: tg.grad(lambda x: x)(1), errors.InputTypeError, ["float"]),
@@ -119,6 +134,8 @@ CASES = {
     "mixed": (stored_outside, errors.MixedTapesError, ["return it", "inside"]),
     "thread": (in_another_thread, errors.OtherThreadError, ["test_errors.py:", "`map` in place"]),
     "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
+    "block": (lambda: simplified(calling()), errors.UnsupportedBlockError,
+              ["`solve` in slot 3", "simplified", "operation by operation"]),
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
     "invalid program": (lambda: check(program(put("v", "w"))), errors.InvalidProgramError,
                         ["'w' is read before", "> v = w"]),
@@ -147,7 +164,9 @@ EXPECTED = {
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
     "OtherThreadError": RuntimeError,
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
+    "UnsupportedBlockError": TypeError,
     "InvalidProgramError": ValueError, "ProgramFileError": ValueError,
+    "JitDisabledError": ImportError,
 }  # fmt: skip
 
 
@@ -191,7 +210,7 @@ def test_the_limit_of_recordings_warns_with_the_place_and_what_follows():
 
 
 def test_a_messages_first_letter_is_small_and_its_end_has_no_stop():
-    modules = (tapes, columns, tg.record.active)
+    modules = (open_tape, columns, tg.record.active)
     source = "".join(map(inspect.getsource, modules))
     messages = re.findall(r"Error\(\s*f?\"(.)", source)
     assert len(messages) > 5

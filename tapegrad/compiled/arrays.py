@@ -7,19 +7,35 @@ those of `scalars`. In-place operators and matrix products are loops of ours.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.typing import npydecl
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, lower_cast, overload
-from numba.np import arrayobj
 
+from tapegrad.numba_internals import (
+    count_as_numbers,
+    leave_in_place_operators,
+    only_element,
+    signature,
+    type_calls,
+)
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Implementation,
+    Kind,
+    LoweringContext,
+    Signature,
+    Value,
+    Values,
+)
 from tapegrad.ops import OPS
 from tapegrad.record.functions.products import product_in_numba
 from tapegrad.record.kinds import (
     ActiveType,
+    Array,
     active,
     expressions,
     is_active,
@@ -40,11 +56,11 @@ _OPERATORS: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def _ndim(kind: Any) -> int:
+def _ndim(kind: Kind) -> int:
     return kind.ndim if isinstance(kind, types.Array) else 0
 
 
-def _is_elementwise(args: Any, arity: int) -> bool:
+def _is_elementwise(args: Sequence[Kind], arity: int) -> bool:
     """Whether arguments are arrays and numbers, an array among them and an active one."""
     return (
         len(args) == arity
@@ -54,20 +70,17 @@ def _is_elementwise(args: Any, arity: int) -> bool:
     )
 
 
-def _define(key: Any, arity: int, is_boolean: bool) -> None:
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, arity):
-                return None
-            result = types.boolean if is_boolean else kind_in(*args)
-            return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
+def _define(key: Function, arity: int, is_boolean: bool) -> None:
+    def typing(*args: Kind) -> Signature | None:
+        if not _is_elementwise(args, arity):
+            return None
+        result = types.boolean if is_boolean else kind_in(*args)
+        return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing)
 
 
-# What Numba takes for a scalar in a loop over arrays.
-types.number_domain |= {active, linearised, *expressions.values()}
+count_as_numbers(active, linearised, *expressions.values())
 
 
 def _define_all() -> None:
@@ -84,51 +97,52 @@ _define_all()
 
 
 @lower_cast(types.Array, ActiveType)
-def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) -> Any:
+def _cast_element(
+    context: LoweringContext, builder: Builder, fromty: Kind, toty: Kind, val: Value
+) -> Value:
     """Emit what an array without axes holds, as NumPy stores it in an element of another."""
     if fromty.ndim:
         raise NotImplementedError(
             f"an array of {fromty.ndim} axes can't be stored in one element of another"
         )
-    array = arrayobj.make_array(fromty)(context, builder, val)
-    element = arrayobj.load_item(context, builder, fromty, array.data)
+    element = only_element(context, builder, fromty, val)
     return context.cast(builder, element, fromty.dtype, toty)
 
 
 # --- in place ---------------------------------------------------------------------------------
 
 
-def _add(a: Any, b: Any) -> Any:
+def _add(a: Array, b: Array) -> Array:
     store_elements(a, a + b)
     return a
 
 
-def _subtract(a: Any, b: Any) -> Any:
+def _subtract(a: Array, b: Array) -> Array:
     store_elements(a, a - b)
     return a
 
 
-def _multiply(a: Any, b: Any) -> Any:
+def _multiply(a: Array, b: Array) -> Array:
     store_elements(a, a * b)
     return a
 
 
-def _divide(a: Any, b: Any) -> Any:
+def _divide(a: Array, b: Array) -> Array:
     store_elements(a, a / b)
     return a
 
 
-def _floor_divide(a: Any, b: Any) -> Any:
+def _floor_divide(a: Array, b: Array) -> Array:
     store_elements(a, a // b)
     return a
 
 
-def _remainder(a: Any, b: Any) -> Any:
+def _remainder(a: Array, b: Array) -> Array:
     store_elements(a, a % b)
     return a
 
 
-def _power(a: Any, b: Any) -> Any:
+def _power(a: Array, b: Array) -> Array:
     store_elements(a, a**b)
     return a
 
@@ -140,35 +154,22 @@ _IN_PLACE = {
 }  # fmt: skip
 
 
-def _define_in_place(key: Any, implementation: Any) -> None:
+def _define_in_place(key: Function, implementation: Implementation) -> None:
     impl_key = ("tapegrad.in_place", implementation.__name__)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, 2) or not holds_actives(args[0]):
-                return None
-            return signature(args[0], *args)
+    def typing(*args: Kind) -> Signature | None:
+        fits = _is_elementwise(args, 2) and holds_actives(args[0])
+        return signature(args[0], *args) if fits else None
 
-        def get_impl_key(self, sig: Any) -> Any:
-            return impl_key
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return context.compile_internal(builder, implementation, sig, args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, impl_key)
     lower_builtin(impl_key, types.Array, types.Any)(lower)
 
 
-_plain_generic = npydecl.NumpyRulesInplaceArrayOperator.generic
-
-
-def _generic(self: Any, args: Any, kws: Any) -> Any:
-    """Leave arrays of active numbers to the templates above: Numba's own fails on them."""
-    return None if any(map(holds_actives, args)) else _plain_generic(self, args, kws)
-
-
-npydecl.NumpyRulesInplaceArrayOperator.generic = _generic
+# Numba's own typing of them fails on arrays of active numbers.
+leave_in_place_operators(lambda *args: any(map(holds_actives, args)))
 
 for _key, _implementation in _IN_PLACE.items():
     _define_in_place(_key, _implementation)
@@ -177,28 +178,27 @@ for _key, _implementation in _IN_PLACE.items():
 # --- matrix products ---------------------------------------------------------------------------
 
 
-class _MatMul(AbstractTemplate):  # type: ignore[misc]
-    def generic(self, args: Any, kws: Any) -> Any:
-        if kws or len(args) != 2 or product_in_numba(*args) is None:
-            return None
-        ndim = args[0].ndim + args[1].ndim - 2
-        kind = kind_in(*args)
-        return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
-
-    def get_impl_key(self, sig: Any) -> Any:
-        return _MATMUL
-
-
 _MATMUL = "tapegrad.matmul"
 
 
-def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return context.compile_internal(builder, product_in_numba(*sig.args), sig, args)
+def _matmul_type(*args: Kind) -> Signature | None:
+    if len(args) != 2 or product_in_numba(*args) is None:
+        return None
+    ndim, kind = args[0].ndim + args[1].ndim - 2, kind_in(*args)
+    return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
+
+
+def _lower_matmul(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values
+) -> Value:
+    product = product_in_numba(*sig.args)
+    assert product is not None
+    return context.compile_internal(builder, product, sig, args)
 
 
 lower_builtin(_MATMUL, types.Array, types.Array)(_lower_matmul)
 for _key in (operator.matmul, np.matmul):
-    infer_global(_key)(type("_MatMul", (_MatMul,), {"key": _key}))
+    type_calls(_key, _matmul_type, _MATMUL)
 
 
 # --- derivatives that are zero ----------------------------------------------------------------
@@ -207,13 +207,13 @@ register(stop_gradient, "stop")
 
 
 @overload(stop_gradient, strict=False)
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     if is_active(x):
         return None
     if not holds_actives(x):
         return lambda x: x
 
-    def implementation(x: Any) -> Any:
+    def implementation(x: Array) -> Array:
         stopped = x.copy()
         for index in np.ndindex(x.shape):
             stopped[index] = stop_gradient(x[index])

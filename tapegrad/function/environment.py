@@ -10,6 +10,8 @@ again to compare. Files and clocks can't be seen.
 
 from __future__ import annotations
 
+import functools
+import operator
 import threading
 from collections.abc import Set
 from types import FunctionType
@@ -20,8 +22,10 @@ from tapegrad.function.watch.conditions import Condition
 from tapegrad.function.watch.draws import NAMES
 from tapegrad.function.watch.inputs import inputs
 from tapegrad.function.watch.kinds import is_plain
+from tapegrad.function.watch.reads import Assigned, assigned_in
 from tapegrad.function.watch.things import follow_all
 from tapegrad.function.watch.walk import Walk, items
+from tapegrad.record.trampolines import code_of
 
 
 class Environment:
@@ -41,6 +45,8 @@ class Environment:
     ----------
     unwatched : str or None
         Why it can't be told whether something changed, if it can't.
+    holds : callable
+        Whether nothing changed, at a glance: where that is False, `changed` is to be asked.
     """
 
     def __init__(self, *things: Any, are_called: bool = False,
@@ -53,12 +59,12 @@ class Environment:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
             walk.follow(name, thing, are_called, is_named=True)
         self._conditions: list[Condition] = []
-        self._check: Check | None = None
+        self.holds: Check = _not_yet
         self.unwatched: str | None = None
         self._finish()
 
     def _finish(self) -> None:
-        self._check = None
+        self.holds = _not_yet
         if follow_all(self._walk):
             self._conditions = inputs(self._walk, self._things, self._mentioned)
             self.unwatched = self._first_unwatched()
@@ -84,15 +90,15 @@ class Environment:
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
-        if self._check is not None and self._check():
+        if self.holds():
             return None
-        is_moved = self._check is None
+        is_moved = self.holds is _not_yet
         for condition in self._conditions:
             if not condition.holds():
                 return condition.name
             is_moved = is_moved or condition.is_moved
         if is_moved:
-            self._check = compiled(self._conditions)
+            self.holds = compiled(self._conditions)
         return None
 
     def drawn_from(self) -> str | None:
@@ -123,6 +129,12 @@ class Environment:
         """Functions and objects that the code reaches, if it may leave something in them."""
         return self._walk.kept if self._walk.stores else []
 
+    @property
+    def assigned(self) -> Assigned:
+        """What the code assigns to outside its own variables."""
+        codes = {code_of(function) for function, _ in self._walk.followed}
+        return functools.reduce(operator.or_, map(assigned_in, codes), Assigned())
+
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:
             attribute = name.rpartition(".")[2]
@@ -130,6 +142,11 @@ class Environment:
             if " " in attribute or self._walk.is_by_string or attribute in self._walk.names:
                 return f"'{name}', which it reads, is a {kind.__name__}, whose state can't be seen"
         return None
+
+
+def _not_yet() -> bool:
+    """Tell nothing: the first check asks every condition."""
+    return False
 
 
 def is_watched(thing: Any) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from numba import float64, int64
 
 from tapegrad import rules
-from tapegrad.errors import LostDerivativeError, UnhashableError
+from tapegrad.errors import LostDerivativeError
 from tapegrad.jit import Kernel
 from tapegrad.layout import COUNT_WORD, GUARDS
 from tapegrad.ops import CODE
@@ -25,8 +25,8 @@ from tapegrad.record import exact
 from tapegrad.record.frames import calling_frame
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
-from tapegrad.record.refusals import no_complex, not_repeatable, not_whole
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.refusals import no_complex, not_repeatable, not_whole, unhashable
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -53,7 +53,7 @@ class Active:
         The number at the recording's point, for the library's own use: it isn't guarded.
     slot : int
         Its slot on the tape.
-    tape : Tape
+    tape : OpenTape
         The recording it belongs to.
     """
 
@@ -67,7 +67,7 @@ class Active:
     primal: float
     value: Any
     slot: int
-    tape: Tape
+    tape: OpenTape
 
     shape: tuple[int, ...] = ()
     ndim = 0
@@ -119,10 +119,7 @@ class Active:
     # --- what would lose the derivative -------------------------------------------------------
 
     def __hash__(self) -> int:
-        raise UnhashableError(
-            "an active number can't be a dictionary key or a member of a set: its value changes "
-            "from call to call; use int(x) or round(x) as the key"
-        )
+        raise unhashable("number", "int(x), round(x) or x.value")
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise LostDerivativeError("an active number belongs to its recording and can't be pickled")
@@ -204,7 +201,7 @@ class ActiveBool(Active):
 # --- recording --------------------------------------------------------------------------------
 
 
-def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
+def make(tape: OpenTape, slot: int, value: float, boolean: bool = False) -> Active:
     """Return the active number that a slot of a tape holds."""
     number = ActiveBool() if boolean else Active()
     number.tape, number.slot, number.primal = tape, slot, value
@@ -217,7 +214,7 @@ def guard(number: Active) -> None:
     number.tape.guard(number.slot, number.primal, frame.f_code, frame.f_lasti)
 
 
-def guard_all(tape: Tape, slots: Any, values: Any) -> None:
+def guard_all(tape: OpenTape, slots: Any, values: Any) -> None:
     """State that the program read many slots at once."""
     if len(slots):
         tape.enter()
@@ -228,7 +225,7 @@ def guard_all(tape: Tape, slots: Any, values: Any) -> None:
         tape.new_guard_site.extend([site] * len(slots))
 
 
-def run_reading(tape: Tape, kernel: Kernel, *args: Any) -> Any:
+def run_reading(tape: OpenTape, kernel: Kernel, *args: Any) -> Any:
     """Run a kernel that reads active numbers; its guards are the calling program's."""
     tape.flush()
     n_guards = tape.head[COUNT_WORD[GUARDS]]

@@ -8,15 +8,15 @@ them; the sweep then need not know what was computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import signature
 from numba.extending import lower_cast
 
 from tapegrad import rules
+from tapegrad.numba_internals import make_struct, signature, unpack_tuple
+from tapegrad.numba_protocols import Builder, Kind, LoweringContext, Signature, Value, Values
 from tapegrad.ops import BY_NAME
 from tapegrad.record import emission
 from tapegrad.record.kinds import (
@@ -32,18 +32,18 @@ _ONE, _MINUS_ONE, _ZERO = (ir.Constant(ir.DoubleType(), x) for x in (1.0, -1.0, 
 
 
 class _Term(NamedTuple):
-    slot: Any
-    partial: Any
+    slot: Value
+    partial: Value
 
 
-def count_terms(kind: Any) -> int:
+def count_terms(kind: Kind) -> int:
     """Return how many slots a number of a type depends on."""
     if isinstance(kind, ExpressionType):
         return int(kind.n_terms)
     return int(isinstance(kind, ActiveType))
 
 
-def expression_signature(name: str, args: Sequence[Any]) -> Any:
+def expression_signature(name: str, args: Sequence[Kind]) -> Signature:
     """Return the signature of an operation of numbers of which one is linearised.
 
     What would have too many terms is made of recorded operands.
@@ -56,7 +56,7 @@ def expression_signature(name: str, args: Sequence[Any]) -> Any:
     return signature(expressions[sum(map(count_terms, kept))], *kept)
 
 
-def _terms(builder: Any, kind: Any, x: Any) -> list[_Term]:
+def _terms(builder: Builder, kind: Kind, x: Value) -> list[_Term]:
     if isinstance(kind, ActiveType):
         return [_Term(builder.extract_value(x, 1), _ONE)]
     count = 2 + 2 * count_terms(kind)
@@ -66,11 +66,11 @@ def _terms(builder: Any, kind: Any, x: Any) -> list[_Term]:
     ]
 
 
-def _tape(builder: Any, kind: Any, x: Any) -> Any:
+def _tape(builder: Builder, kind: Kind, x: Value) -> Value:
     return builder.extract_value(x, 2 if isinstance(kind, ActiveType) else 1)
 
 
-def _chain(builder: Any, factor: Any, partial: Any) -> Any:
+def _chain(builder: Builder, factor: Value, partial: Value) -> Value:
     """Emit a product that is zero as soon as either factor is."""
     if factor is _ONE:
         return partial
@@ -82,7 +82,9 @@ def _chain(builder: Any, factor: Any, partial: Any) -> Any:
     return builder.select(is_zero, _ZERO, builder.fmul(factor, partial))
 
 
-def _partials(context: Any, builder: Any, name: str, values: list[Any], result: Any) -> list[Any]:
+def _partials(
+    context: LoweringContext, builder: Builder, name: str, values: list[Value], result: Value
+) -> list[Value]:
     """Emit an operation's derivatives by its operands."""
     if name in ("add", "subtract"):
         return [_ONE, _ONE if name == "add" else _MINUS_ONE]
@@ -100,16 +102,16 @@ def _partials(context: Any, builder: Any, name: str, values: list[Any], result: 
     )
     call = rules.calling(rules.partials(name), len(values) + 1)
     both = context.compile_internal(builder, call, kind, [*values, result])
-    return cgutils.unpack_tuple(builder, both)
+    return unpack_tuple(builder, both)
 
 
-def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: Sequence[Any],
-            values: list[Any], result: Any) -> Any:  # fmt: skip
+def combine(context: LoweringContext, builder: Builder, name: str, kinds: Sequence[Kind],
+            args: Values, values: list[Value], result: Value) -> Value:  # fmt: skip
     """Emit an operation's result, an expression in all its operands' terms."""
     if BY_NAME[name].is_piecewise_constant:
         return result
     terms: list[_Term] = []
-    tape: Any = ir.IntType(64)(0)
+    tape: Value = ir.IntType(64)(0)
     partials = _partials(context, builder, name, values, result)
     for kind, x, factor in zip(kinds, args, partials, strict=True):
         if is_active(kind):
@@ -121,20 +123,21 @@ def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: S
     return _make(context, builder, result, tape, terms)
 
 
-def _make(context: Any, builder: Any, value: Any, tape: Any, terms: list[_Term]) -> Any:
-    struct = cgutils.create_struct_proxy(expressions[len(terms)])(context, builder)
-    struct.value, struct.tape = value, tape
+def _make(
+    context: LoweringContext, builder: Builder, value: Value, tape: Value, terms: list[_Term]
+) -> Value:
+    members = {"value": value, "tape": tape}
     for k, term in enumerate(terms):
-        setattr(struct, f"slot{k}", term.slot)
-        setattr(struct, f"partial{k}", term.partial)
-    return struct._getvalue()
+        members |= {f"slot{k}": term.slot, f"partial{k}": term.partial}
+    return make_struct(context, builder, expressions[len(terms)], **members)
 
 
 @lower_cast(ExpressionType, ActiveType)
-def _record(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
-    struct = cgutils.create_struct_proxy(linearised)(context, builder)
-    struct.value, struct.tape = builder.extract_value(x, 0), builder.extract_value(x, 1)
+def _record(
+    context: LoweringContext, builder: Builder, from_type: Kind, to_type: Kind, x: Value
+) -> Value:
+    value, tape = (builder.extract_value(x, k) for k in (0, 1))
     terms = _terms(builder, from_type, x)
     slots, partials = ([*column] for column in zip(*terms, strict=True))
-    struct.slot = emission.statement(builder, struct.tape, slots, partials)
-    return struct._getvalue()
+    slot = emission.statement(builder, tape, slots, partials)
+    return make_struct(context, builder, linearised, value=value, slot=slot, tape=tape)

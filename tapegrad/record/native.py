@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import (
     intrinsic,
     lower_builtin,
@@ -22,11 +20,24 @@ from numba.extending import (
 
 from tapegrad import rules
 from tapegrad.jit import jit
+from tapegrad.numba_internals import make_struct, signature, type_calls
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.ops import BY_NAME, CODE, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
 from tapegrad.record.kinds import (
     ActiveType,
+    ActiveValue,
     ExpressionType,
     active,
     is_active,
@@ -42,25 +53,29 @@ PLACE_UNKNOWN = "compiled code:0"
 """Where a guard of code stands whose caller isn't known while it's compiled."""
 
 
-def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make(
+    context: LoweringContext, builder: Builder, value: Value, slot: Value, tape: Value
+) -> Value:
     """Emit an active number."""
-    struct = cgutils.create_struct_proxy(active)(context, builder)
-    struct.value, struct.slot, struct.tape = value, slot, tape
-    return struct._getvalue()
+    return make_struct(context, builder, active, value=value, slot=slot, tape=tape)
 
 
-def _make_from_parts(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _make_from_parts(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values
+) -> Value:
     return make(context, builder, *args)
 
 
 @intrinsic
-def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make_active(typing_context: TypingContext, value: Kind, slot: Kind, tape: Kind) -> Intrinsic:
     """Return an active number from its three parts."""
     return active(types.float64, types.int64, types.int64), _make_from_parts
 
 
 @intrinsic
-def make_linearised(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make_linearised(
+    typing_context: TypingContext, value: Kind, slot: Kind, tape: Kind
+) -> Intrinsic:
     """Return a linearised number from its three parts."""
     return linearised(types.float64, types.int64, types.int64), _make_from_parts
 
@@ -68,7 +83,9 @@ def make_linearised(typing_context: Any, value: Any, slot: Any, tape: Any) -> An
 @lower_cast(types.Float, ActiveType)
 @lower_cast(types.Integer, ActiveType)
 @lower_cast(types.Boolean, ActiveType)
-def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
+def _passive(
+    context: LoweringContext, builder: Builder, from_type: Kind, to_type: Kind, x: Value
+) -> Value:
     value = context.cast(builder, x, from_type, types.float64)
     zero = context.get_constant(types.int64, 0)
     return make(context, builder, value, zero, zero)
@@ -77,7 +94,7 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -
 # --- records ----------------------------------------------------------------------------------
 
 
-def number(builder: Any, kind: Any, x: Any) -> emission.Number:
+def number(builder: Builder, kind: Kind, x: Value) -> emission.Number:
     """Return a number in registers; of one that leaves no records, its value alone."""
     if not is_active(kind):
         return emission.Number(x)
@@ -87,10 +104,10 @@ def number(builder: Any, kind: Any, x: Any) -> emission.Number:
 
 
 @intrinsic
-def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
+def record1(typing_context: TypingContext, code: Kind, x: Kind, value: Kind) -> Intrinsic:
     """Return the result of a unary operation, recorded if `x` is active."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, value = args
         result = emission.record(builder, code, value, number(builder, active, x))
         return make(context, builder, *result)
@@ -99,10 +116,10 @@ def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
 
 
 @intrinsic
-def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
+def record2(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, value: Kind) -> Intrinsic:
     """Return the result of a binary operation, recorded if an operand is active."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, value = args
         operands = [number(builder, active, operand) for operand in (x, y)]
         return make(context, builder, *emission.record(builder, code, value, *operands))
@@ -111,10 +128,10 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
 
 
 @intrinsic
-def _read(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
+def _read(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, value: Kind) -> Intrinsic:
     """Record an operation of numbers, and guard its value."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, value = args
         operands = [number(builder, active, x)]
         if sig.args[2] != types.none:
@@ -129,7 +146,7 @@ _INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide"
                  "negative": "fneg"}  # fmt: skip
 
 
-def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
+def value_of(context: LoweringContext, builder: Builder, name: str, values: list[Value]) -> Value:
     """Emit an operation of floats."""
     if name in _INSTRUCTIONS:
         return getattr(builder, _INSTRUCTIONS[name])(*values)
@@ -138,36 +155,37 @@ def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
     return context.compile_internal(builder, call, kind, values)
 
 
-def register(key: Any, name: str) -> None:
+def result_of(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values, name: str
+) -> Value:
+    """Emit an operation whose result is a number, recorded if an operand is active."""
+    numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
+    values = [x.value for x in numbers]
+    value = value_of(context, builder, name, values)
+    if kind_in(*sig.args) is linearised:
+        return combine(context, builder, name, sig.args, args, values, value)
+    code = ir.Constant(ir.IntType(64), CODE[name])
+    return make(context, builder, *emission.record(builder, code, value, *numbers))
+
+
+def register(key: Function, name: str) -> None:
     """Make `key`, in compiled code, record the operation `name` when an argument is active."""
     op = BY_NAME[name]
-    code = ir.Constant(ir.IntType(64), op.code)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            fits = len(args) == op.arity and not kws and all(map(is_number, args))
-            if not fits or not is_active(*args):
-                return None
-            if kind_in(*args) is linearised:
-                return expression_signature(name, args)
-            return signature(active, *[x if is_active(x) else types.float64 for x in args])
+    def typing(*args: Kind) -> Signature | None:
+        if len(args) != op.arity or not all(map(is_number, args)) or not is_active(*args):
+            return None
+        if kind_in(*args) is linearised:
+            return expression_signature(name, args)
+        return signature(active, *[x if is_active(x) else types.float64 for x in args])
 
-        def get_impl_key(self, sig: Any) -> Any:
-            return _KEY, name
-
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, (_KEY, name))
     if name in _lowered:
         return
     _lowered.add(name)
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
-        values = [x.value for x in numbers]
-        value = value_of(context, builder, name, values)
-        if kind_in(*sig.args) is linearised:
-            return combine(context, builder, name, sig.args, args, values, value)
-        return make(context, builder, *emission.record(builder, code, value, *numbers))
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return result_of(context, builder, sig, args, name)
 
     lower_builtin((_KEY, name), types.VarArg(types.Any))(lower)
 
@@ -188,7 +206,7 @@ register(operator.neg, "negative")
 _UNARY = np.array([op.arity == 1 for op in OPS])
 
 
-def as_active(x: Any) -> Any:
+def as_active(x: float) -> Any:
     """Return a number as an active one; for compiled code."""
 
 
@@ -202,8 +220,8 @@ def _(x):
 
 
 @intrinsic
-def _recorded(typing_context: Any, x: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _recorded(typing_context: TypingContext, x: Kind) -> Intrinsic:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return context.cast(builder, args[0], sig.args[0], linearised)
 
     return linearised(x), codegen
@@ -218,7 +236,7 @@ def evaluate(code, x, y):
     return record1(code, x, value) if _UNARY[code] else record2(code, x, y, value)
 
 
-def read(code: Any, x: Any, y: Any, value: Any) -> None:
+def read(code: int, x: ActiveValue, y: ActiveValue | None, value: float) -> None:
     """Record that an operation has a value, under a guard; for compiled code.
 
     `y` is None if the operation has one operand. Numbers that leave no records need none.

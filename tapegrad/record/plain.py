@@ -23,10 +23,11 @@ from tapegrad.record.active import Active, ActiveBool, binary, guard, guard_all
 from tapegrad.record.array import ActiveArray, as_data, objects
 from tapegrad.record.dependence import DIFFERENTIABLE, DISCRETE, marks_of
 from tapegrad.record.elementwise import Data
+from tapegrad.record.frames import writes_text
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.intervals import interval_of
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import lost_number, no_complex
-from tapegrad.tape import Tape
 from tapegrad.tree import flatten, unflatten_all
 
 _SAME = CODE["same"]
@@ -41,7 +42,7 @@ def has_derivative(thing: Any) -> bool:
     return bool(np.any(marks_of(thing.tape)[thing.data["slot"]] == DIFFERENTIABLE))
 
 
-def _guard_bits(tape: Tape, data: Data) -> None:
+def _guard_bits(tape: OpenTape, data: Data) -> None:
     """State the bits of active elements."""
     active = data[data["slot"] > 0]
     is_discrete = marks_of(tape)[active["slot"]] == DISCRETE
@@ -67,9 +68,9 @@ def _truth_value(self: ActiveBool) -> bool:
 
 
 def _float(self: Active) -> float:
-    """Return the number where it has no derivative; raise where that would be dropped."""
+    """Return the number where it has no derivative or is written; raise where that'd be lost."""
     mark = marks_of(self.tape)[self.slot]
-    if mark == DIFFERENTIABLE:
+    if mark == DIFFERENTIABLE and not writes_text():
         raise lost_number()
     if mark != DISCRETE:
         return _value(self)

@@ -14,30 +14,41 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from tapegrad.record.kinds import active, is_active, is_number, kind_in, linearised
+from tapegrad.numba_protocols import Choose, Function, Implementation, Kind
+from tapegrad.record.kinds import (
+    ActiveValue,
+    Array,
+    Operand,
+    Shape,
+    Structure,
+    active,
+    is_active,
+    is_number,
+    kind_in,
+    linearised,
+)
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+FUNCTIONS: dict[Function, Implementation] = {}
 """By the function they stand for."""
 
-MAKERS: dict[Any, dict[Any, Callable[..., Any]]] = {active: {}, linearised: {}}
+MAKERS: dict[Kind, dict[Function, Implementation]] = {active: {}, linearised: {}}
 """The same for functions that make arrays of a type of active numbers, by that type."""
 
-CALLED: dict[Any, Callable[..., Any]] = {}
+CALLED: dict[Function, Implementation] = {}
 """What stands for a type where it's called, and not where it's the type of an array."""
 
-METHODS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Implementation] = {}
 """What stands for a method of arrays, by its name."""
 
-NUMBAS_OWN: set[Any] = set()
+NUMBAS_OWN: set[Function] = set()
 """Functions whose implementation of Numba's moves active numbers as well as others."""
 
-REWRITTEN: set[Any] = set()
+REWRITTEN: set[Function] = set()
 """The functions in which names mean stand-ins, as they do in the user's."""
 
-Choose = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_pending: list[tuple[Callable[..., Any], Choose]] = []
+_pending: list[tuple[Implementation, Choose]] = []
 
 
 def install() -> None:
@@ -47,7 +58,7 @@ def install() -> None:
         overload(function, strict=False)(choose)
 
 
-def _standing(name: str, choose: Choose) -> Callable[..., Any]:
+def _standing(name: str, choose: Choose) -> Implementation:
     """Return a function for which Numba compiles what is chosen by the types."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -58,7 +69,7 @@ def _standing(name: str, choose: Choose) -> Callable[..., Any]:
     return function
 
 
-def _plain(original: Any, count: int, keywords: tuple[str, ...]) -> Callable[..., Any]:
+def _plain(original: Function, count: int, keywords: tuple[str, ...]) -> Implementation:
     """Return what calls a function, or a method by its name, with so many arguments."""
     names = [f"a{k}" for k in range(count)]
     given = [*names, *(f"{name}={name}" for name in keywords)]
@@ -67,7 +78,7 @@ def _plain(original: Any, count: int, keywords: tuple[str, ...]) -> Callable[...
     return eval(text, {"original": original})
 
 
-def stand_in(*originals: Any, method: str = "", only_called: bool = False,
+def stand_in(*originals: Function, method: str = "", only_called: bool = False,
              of_numbers: bool = False) -> Callable[[Choose], Choose]:  # fmt: skip
     """Have a function stand for NumPy's, and for an array's method.
 
@@ -79,7 +90,7 @@ def stand_in(*originals: Any, method: str = "", only_called: bool = False,
 
     def register(choose: Choose) -> Choose:
         @functools.wraps(choose)
-        def choose_or_leave(*args: Any, **kwargs: Any) -> Any:
+        def choose_or_leave(*args: Kind, **kwargs: Kind) -> Implementation | None:
             kinds = [*args, *kwargs.values()]
             if any(holds_actives(kind) or (of_numbers and is_active(kind)) for kind in kinds):
                 return choose(*args, **kwargs)
@@ -99,20 +110,20 @@ def itself(function: F) -> F:
     REWRITTEN.add(function)
 
     @functools.wraps(function)
-    def choose(*args: Any, **kwargs: Any) -> Any:
+    def choose(*args: Kind, **kwargs: Kind) -> Implementation | None:
         return function
 
     return cast(F, choose)
 
 
-def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
+def maker(*originals: Function) -> Callable[[Callable[[Kind], Choose]], None]:
     """Have functions stand for NumPy's that make arrays.
 
     The decorated function is given a type of active number, and returns what is given the
     arguments' types and returns an implementation, or None for NumPy's own.
     """
 
-    def register(choose_for: Callable[[Any], Choose]) -> None:
+    def register(choose_for: Callable[[Kind], Choose]) -> None:
         for kind, functions in MAKERS.items():
             choose = _or_left(choose_for(kind), originals[0])
             function = _standing(choose_for.__name__, choose)
@@ -121,9 +132,9 @@ def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
     return register
 
 
-def _or_left(choose: Choose, original: Any) -> Choose:
+def _or_left(choose: Choose, original: Function) -> Choose:
     @functools.wraps(choose)
-    def choose_or_leave(*args: Any, **kwargs: Any) -> Any:
+    def choose_or_leave(*args: Kind, **kwargs: Kind) -> Implementation | None:
         return choose(*args, **kwargs) or _plain(original, len(args), tuple(kwargs))
 
     return choose_or_leave
@@ -137,31 +148,31 @@ def shared(function: F) -> F:
     return cast(F, register_jitable(function))
 
 
-def holds_actives(kind: Any) -> bool:
+def holds_actives(kind: Kind) -> bool:
     """Whether a Numba type is that of an array of active numbers."""
     return isinstance(kind, types.Array) and is_active(kind.dtype)
 
 
-def is_operand(kind: Any) -> bool:
+def is_operand(kind: Kind) -> bool:
     """Whether a Numba type is that of a number or of an array of numbers."""
     return is_number(kind.dtype if isinstance(kind, types.Array) else kind)
 
 
-def is_omitted(kind: Any) -> bool:
+def is_omitted(kind: Kind | None) -> bool:
     """Whether an argument of a Numba type was not given."""
     return kind is None or isinstance(kind, types.NoneType | types.Omitted)
 
 
-def as_array(x: Any) -> Any:
+def as_array(x: Operand) -> Any:
     """Return an array itself, or one without axes that holds a number; for compiled code."""
 
 
 @overload(as_array, strict=False)
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     if isinstance(x, types.Array):
         return lambda x: x
 
-    def of_number(x: Any) -> Any:
+    def of_number(x: ActiveValue) -> Array:
         array = cleared((), x)
         array[()] = x
         return array
@@ -169,28 +180,38 @@ def _(x: Any) -> Any:
     return of_number
 
 
-def like_given(array: Any, given: Any) -> Any:
+def like_given(array: Array, given: Operand) -> Any:
     """Return an array, or its element where what was given is a number; for compiled code."""
 
 
 @overload(like_given, strict=False)
-def _(array: Any, given: Any) -> Any:
+def _(array: Kind, given: Kind) -> Implementation | None:
     if isinstance(given, types.Array):
         return lambda array, given: array
     return lambda array, given: array[()]
 
 
-def cleared(shape: Any, like: Any) -> Any:
+def cleared(shape: int | Shape, like: Structure) -> Any:
     """Return an array of passive zeros that can hold the active numbers there are in `like`."""
 
 
 @overload(cleared, strict=False)
-def _(shape: Any, like: Any) -> Any:
+def _(shape: Kind, like: Kind) -> Implementation | None:
     kind = kind_in(like)
     return lambda shape, like: np.zeros(shape, kind)
 
 
-def store_elements(array: Any, values: Any) -> None:
+def leaves_records(array: Array) -> Any:
+    """Whether what is read of an array's numbers is stated; for compiled code."""
+
+
+@overload(leaves_records, strict=False)
+def _(array: Kind) -> Implementation | None:
+    is_stated = array.dtype is active
+    return lambda array: is_stated
+
+
+def store_elements(array: Array, values: Array) -> None:
     """Copy the elements of an array into another one of its shape.
 
     For compiled code; compiled faster than a slice assignment, which can print both shapes.
@@ -198,10 +219,10 @@ def store_elements(array: Any, values: Any) -> None:
 
 
 @overload(store_elements, strict=False)
-def _(array: Any, values: Any) -> Any:
+def _(array: Kind, values: Kind) -> Implementation | None:
     if array.ndim == 1:
 
-        def elements(array: Any, values: Any) -> None:
+        def elements(array: Array, values: Array) -> None:
             if array.shape != values.shape:
                 raise ValueError("operands could not be broadcast together")
             for i in range(array.shape[0]):
@@ -209,7 +230,7 @@ def _(array: Any, values: Any) -> Any:
 
         return elements
 
-    def rows(array: Any, values: Any) -> None:
+    def rows(array: Array, values: Array) -> None:
         if array.shape != values.shape:
             raise ValueError("operands could not be broadcast together")
         for i in range(array.shape[0]):

@@ -9,6 +9,7 @@ from numba import types
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from tapegrad.jit import Kernel, jit
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.ops import CODE
 from tapegrad.record.active import run_reading
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
@@ -17,7 +18,7 @@ from tapegrad.record.functions.order import is_nan, state, state_nan, value_of
 from tapegrad.record.functions.reductions import sum_, total
 from tapegrad.record.functions.registry import rule
 from tapegrad.record.functions.sorting import stated_place
-from tapegrad.record.kinds import ACTIVE, active
+from tapegrad.record.kinds import ACTIVE, ActiveValue, Array, Index, Operand, active
 from tapegrad.record.stand_ins import as_array, cleared, is_omitted, like_given, shared, stand_in
 
 
@@ -135,7 +136,7 @@ def _panels(y: Any, dx: Any) -> Any:
 
 
 @stand_in(np.trapezoid, of_numbers=True)
-def _trapezoid_in_numba(y: Any, x: Any = None, dx: Any = 1.0) -> Any:
+def _trapezoid_in_numba(y: Kind, x: Kind | None = None, dx: Kind = 1.0) -> Implementation | None:
     if is_omitted(x):
         return lambda y, x=None, dx=1.0: sum_(_panels(y, dx), -1)
     return lambda y, x=None, dx=1.0: sum_(_panels(y, x[..., 1:] - x[..., :-1]), -1)
@@ -153,7 +154,14 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 @jit
 def _interpolate(
-    out: Any, index: Any, x: Any, xp: Any, fp: Any, left: Any, right: Any, has_right: Any
+    out: Array,
+    index: Index,
+    x: ActiveValue,
+    xp: Array,
+    fp: Array,
+    left: Array,
+    right: Array,
+    has_right: bool,
 ) -> None:
     """Store what lies at `x` on the lines between knots, or beyond the last of them."""
     if is_nan(x):
@@ -175,7 +183,7 @@ def _interpolate(
 
 
 def _interpolate_all(
-    x: Any, xp: Any, fp: Any, left: Any, right: Any, has_right: Any, out: Any
+    x: Array, xp: Array, fp: Array, left: Array, right: Array, has_right: bool, out: Array
 ) -> None:
     for i in range(len(x)):
         _interpolate(out, i, x[i], xp, fp, left, right, has_right)
@@ -311,8 +319,8 @@ def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtyp
 
 
 @stand_in(np.diff)
-def _diff_in_numba(a: Any, n: Any = 1) -> Any:
-    def implementation(a: Any, n: Any = 1) -> Any:
+def _diff_in_numba(a: Kind, n: Kind = 1) -> Implementation | None:
+    def implementation(a: Array, n: int = 1) -> Array:
         for _ in range(n):
             a = a[..., 1:] - a[..., :-1]
         return a
@@ -321,8 +329,8 @@ def _diff_in_numba(a: Any, n: Any = 1) -> Any:
 
 
 @stand_in(np.interp, of_numbers=True)
-def _interp_in_numba(x: Any, xp: Any, fp: Any) -> Any:
-    def implementation(x: Any, xp: Any, fp: Any) -> Any:
+def _interp_in_numba(x: Kind, xp: Kind, fp: Kind) -> Implementation | None:
+    def implementation(x: Operand, xp: Array, fp: Array) -> Any:
         if len(xp) != len(fp) or len(xp) == 0:
             raise ValueError("fp and xp are not of the same length, or empty")
         points = as_array(x)

@@ -14,6 +14,7 @@ import numpy as np
 from numba import types
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
 from tapegrad.record.functions.operands import (
@@ -27,6 +28,8 @@ from tapegrad.record.functions.operands import (
 )
 from tapegrad.record.functions.reductions import all_of
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.kinds import Operand
+from tapegrad.record.refusals import no_store
 from tapegrad.record.stand_ins import as_array, cleared, is_omitted, shared, stand_in
 
 
@@ -137,10 +140,7 @@ def _extract(condition: Any, arr: Any) -> Any:
 
 def _target(a: Any, name: str) -> ActiveArray:
     if not isinstance(a, ActiveArray):
-        raise UnsupportedFunctionError(
-            f"numpy.{name} can't store active numbers in a plain array: make that array with "
-            "np.zeros_like of an active one"
-        )
+        raise no_store(f"numpy.{name}")
     return a
 
 
@@ -266,7 +266,7 @@ def _rounded(a: Any, decimals: Any) -> Any:
 
 
 @stand_in(np.round, np.around, method="round", of_numbers=True)
-def _round_in_numba(a: Any, decimals: Any = 0) -> Any:
+def _round_in_numba(a: Kind, decimals: Kind = 0) -> Implementation | None:
     return lambda a, decimals=0: _rounded(a, decimals)
 
 
@@ -284,13 +284,15 @@ def _fix(x: Any, out: Any = None) -> Any:
 
 
 @stand_in(np.where, of_numbers=True)
-def _where_in_numba(condition: Any, x: Any = None, y: Any = None) -> Any:
+def _where_in_numba(
+    condition: Kind, x: Kind | None = None, y: Kind | None = None
+) -> Implementation | None:
     if is_omitted(x):
         return lambda condition, x=None, y=None: np.where(condition)
     if not any(isinstance(kind, types.Array) for kind in (condition, x, y)):
         return lambda condition, x=None, y=None: x if condition else y
 
-    def implementation(condition: Any, x: Any = None, y: Any = None) -> Any:
+    def implementation(condition: Operand, x: Any = None, y: Any = None) -> Any:
         test, u, v = as_array(condition), as_array(x), as_array(y)
         shape = np.broadcast_shapes(test.shape, u.shape, v.shape)
         test, u, v = (np.broadcast_to(test, shape), np.broadcast_to(u, shape),
@@ -304,7 +306,7 @@ def _where_in_numba(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 @stand_in(np.clip, of_numbers=True)
-def _clip_in_numba(a: Any, a_min: Any, a_max: Any) -> Any:
+def _clip_in_numba(a: Kind, a_min: Kind, a_max: Kind) -> Implementation | None:
     if isinstance(a_min, types.NoneType):
         return lambda a, a_min, a_max: np.minimum(a, a_max)
     if isinstance(a_max, types.NoneType):

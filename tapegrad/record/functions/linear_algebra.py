@@ -10,11 +10,13 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import array_on, axes_of, kept_shape, lanes, tape_of
 from tapegrad.record.functions.products import matmul
 from tapegrad.record.functions.reductions import chain, maximum, minimum, total
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.kinds import Array
 from tapegrad.record.stand_ins import cleared, stand_in, store_elements
 
 _SLOGDET = type(np.linalg.slogdet(np.eye(1)))
@@ -247,7 +249,7 @@ def _det(a: Any) -> Any:
 
 
 @jit
-def _eliminate_in_numba(a: Any, b: Any) -> Any:
+def _eliminate_in_numba(a: Array, b: Array) -> float:
     """Make a matrix upper triangular, right-hand sides with it; return the sign of the swaps."""
     n = len(a)
     sign = 1.0
@@ -272,7 +274,7 @@ def _eliminate_in_numba(a: Any, b: Any) -> Any:
 
 
 @jit
-def _solve_in_numba(a: Any, b: Any) -> Any:
+def _solve_in_numba(a: Array, b: Array) -> Any:
     n = len(a)
     upper, x = cleared(a.shape, (a, b)), cleared(b.shape, (a, b))
     store_elements(upper, a)
@@ -287,20 +289,20 @@ def _solve_in_numba(a: Any, b: Any) -> Any:
 
 
 @stand_in(np.linalg.solve)
-def _solve_choice(a: Any, b: Any) -> Any:
+def _solve_choice(a: Kind, b: Kind) -> Implementation | None:
     if b.ndim == 1:
         return lambda a, b: _solve_in_numba(a, b.reshape((-1, 1)))[:, 0].copy()
     return lambda a, b: _solve_in_numba(a, b)
 
 
 @stand_in(np.linalg.inv)
-def _inv_in_numba(a: Any) -> Any:
+def _inv_in_numba(a: Kind) -> Implementation | None:
     return lambda a: _solve_in_numba(a, np.eye(len(a)))
 
 
 @stand_in(np.linalg.det)
-def _det_in_numba(a: Any) -> Any:
-    def implementation(a: Any) -> Any:
+def _det_in_numba(a: Kind) -> Implementation | None:
+    def implementation(a: Array) -> Any:
         upper = a.copy()
         result = _eliminate_in_numba(upper, cleared((len(a), 0), a))
         for k in range(len(a)):
@@ -311,5 +313,5 @@ def _det_in_numba(a: Any) -> Any:
 
 
 @stand_in(np.linalg.norm)
-def _norm_in_numba(x: Any) -> Any:
+def _norm_in_numba(x: Kind) -> Implementation | None:
     return lambda x: np.sqrt(chain(operator.add, x * x, 0.0))

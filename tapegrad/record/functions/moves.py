@@ -15,6 +15,7 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
 from tapegrad.record.functions.operands import (
     array_on,
@@ -24,11 +25,11 @@ from tapegrad.record.functions.operands import (
     truth,
 )
 from tapegrad.record.functions.registry import RULES, rule, store
-from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.kinds import ACTIVE, Array
 from tapegrad.record.nesting import innermost
-from tapegrad.record.refusals import check_kind
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.refusals import check_kind, no_store
 from tapegrad.record.stand_ins import NUMBAS_OWN, cleared, stand_in
-from tapegrad.tape import Tape
 
 Function = Callable[..., Any]
 
@@ -60,7 +61,7 @@ _OF_ALL: tuple[Function, ...] = (
 )  # fmt: skip
 
 
-def _elements(tape: Tape, thing: Any) -> Any:
+def _elements(tape: OpenTape, thing: Any) -> Any:
     """Return the data of arrays in nested lists, as `numpy.block` takes them."""
     if isinstance(thing, list | tuple):
         return [_elements(tape, part) for part in thing]
@@ -73,7 +74,7 @@ def _are_boolean(thing: Any) -> bool:
     return is_boolean(thing)
 
 
-def _wrap_all(tape: Tape, moved: Any, boolean: bool) -> Any:
+def _wrap_all(tape: OpenTape, moved: Any, boolean: bool) -> Any:
     if isinstance(moved, list | tuple):
         return type(moved)(_wrap_all(tape, part, boolean) for part in moved)
     return wrap(tape, moved, boolean)
@@ -172,10 +173,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 def _destination(array: Any, name: str) -> ActiveArray:
     if isinstance(array, ActiveArray):
         return array
-    raise UnsupportedFunctionError(
-        f"numpy.{name} can't store active numbers in a plain array: make that array with "
-        "numpy.zeros_like of an active one"
-    )
+    raise no_store(f"numpy.{name}")
 
 
 @rule(np.put, method="put")
@@ -266,7 +264,7 @@ NUMBAS_OWN.update((np.reshape, np.ravel, np.transpose, np.concatenate, np.diag))
 
 
 @jit
-def _part(m: Any, k: Any, is_upper: Any) -> Any:
+def _part(m: Array, k: int, is_upper: bool) -> Array:
     """Return a copy in which what lies beyond a diagonal is zero."""
     out = m.copy()
     for index in np.ndindex(m.shape):
@@ -277,7 +275,7 @@ def _part(m: Any, k: Any, is_upper: Any) -> Any:
 
 
 @jit
-def _repeated(m: Any) -> Any:
+def _repeated(m: Array) -> Any:
     """Return a matrix whose rows all are a vector."""
     out = cleared((len(m), len(m)), m)
     for i in range(len(m)):
@@ -286,7 +284,7 @@ def _repeated(m: Any) -> Any:
 
 
 def _part_in_numba(is_upper: bool) -> Function:
-    def choose(m: Any, k: Any = 0) -> Any:
+    def choose(m: Kind, k: Kind = 0) -> Implementation | None:
         if m.ndim == 1:
             return lambda m, k=0: _part(_repeated(m), k, is_upper)
         return lambda m, k=0: _part(m, k, is_upper)

@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import int64, types
+from numba import carray, int64, types
 
-from tapegrad.jit import Kernel, jit
+from tapegrad.jit import Kernel, Symbol, jit
+from tapegrad.memory import pointer
 from tapegrad.ops import CODE
 from tapegrad.record.active import run_reading
 from tapegrad.record.functions.operands import Data
-from tapegrad.record.kinds import active
+from tapegrad.record.kinds import ActiveValue, Array, active
 from tapegrad.record.native import as_active, read
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 Indices = npt.NDArray[np.intp]
 
@@ -36,19 +37,19 @@ _LESS, _LESS_EQUAL, _GREATER, _GREATER_EQUAL, _EQUAL, _ISNAN = (
 
 
 @jit
-def value_of(x: Any) -> Any:
+def value_of(x: ActiveValue) -> Any:
     """Return a number's value, which isn't read."""
     return as_active(x).value
 
 
 @jit
-def is_nan(x: Any) -> Any:
+def is_nan(x: ActiveValue) -> Any:
     """Whether a number is NaN, which isn't read."""
     return value_of(x) != value_of(x)
 
 
 @jit
-def values_of(x: Any) -> Any:
+def values_of(x: Array) -> Array:
     """Return the values of a line of numbers, which aren't read."""
     values = np.empty(len(x))
     for i in range(len(x)):
@@ -57,13 +58,13 @@ def values_of(x: Any) -> Any:
 
 
 @jit
-def state_nan(x: Any) -> None:
+def state_nan(x: ActiveValue) -> None:
     """State whether a number is NaN."""
     read(_ISNAN, x, None, 1.0 if is_nan(x) else 0.0)
 
 
 @jit
-def state(code: Any, x: Any, y: Any) -> None:
+def state(code: int, x: ActiveValue, y: ActiveValue) -> None:
     """State how a number compares with another."""
     u, v = value_of(x), value_of(y)
     if code == _LESS:
@@ -80,7 +81,9 @@ def state(code: Any, x: Any, y: Any) -> None:
 
 
 @jit
-def state_order(x: Any, first: Any, second: Any, undecided: Any, is_exact: Any) -> None:
+def state_order(
+    x: Array, first: Indices, second: Indices, undecided: Array, is_exact: bool
+) -> None:
     """State that in each lane the elements at `first` come before those at `second`.
 
     Of pairs that are undecided, and the position decides where they tie. With `is_exact` which
@@ -109,7 +112,7 @@ def state_order(x: Any, first: Any, second: Any, undecided: Any, is_exact: Any) 
 
 
 @jit
-def state_best(x: Any, places: Any, is_greatest: Any, skips_nans: Any) -> None:
+def state_best(x: Array, places: Indices, is_greatest: bool, skips_nans: bool) -> None:
     """State that the element at its place is each lane's best, the first of equal ones.
 
     A NaN is better than any number unless NaNs are skipped.
@@ -140,8 +143,36 @@ def state_best(x: Any, places: Any, is_greatest: Any, skips_nans: Any) -> None:
                 state_nan(x[i, j])
 
 
+def _quick_order(x: int, n: int, order: int) -> None:
+    """Write the order that Numba's quicksort finds for a line of numbers in memory."""
+    carray(pointer(order, int64), n)[:] = np.argsort(values_of(carray(pointer(x, active), n)))
+
+
+def _stable_order(x: int, n: int, order: int) -> None:
+    """Write the order that a stable sort finds for a line of numbers in memory."""
+    values = values_of(carray(pointer(x, active), n))
+    carray(pointer(order, int64), n)[:] = np.argsort(values, kind="mergesort")
+
+
+def _state_line(x: int, n: int, order: int) -> None:
+    """State the order of a line of numbers in memory."""
+    lane, row = carray(pointer(x, active), (1, n)), carray(pointer(order, int64), (1, n))
+    undecided = np.ones((1, max(n - 1, 0)), np.bool_)
+    state_order(lane, row[:, :-1], row[:, 1:], undecided, True)
+
+
+def _best_of_line(x: int, n: int, is_greatest: bool, is_stated: bool) -> int:
+    """Return the place of the best of a line of numbers in memory; state it if it's to be."""
+    lane = carray(pointer(x, active), (1, n))
+    values = values_of(lane[0])
+    place = int(values.argmax() if is_greatest else values.argmin())
+    if is_stated:
+        state_best(lane, np.array([place]), is_greatest, False)
+    return place
+
+
 @jit
-def state_places(x: Any, numbers: Any, places: Any, is_right: Any) -> None:
+def state_places(x: Array, numbers: Array, places: Indices, is_right: bool) -> None:
     """State that numbers belong at their places among sorted ones, after equal ones or before."""
     before, after = _LESS, _GREATER_EQUAL
     if is_right:
@@ -175,18 +206,30 @@ _places_kernel = Kernel(
     state_places, types.void(_line, _line, _places, types.boolean), records=True
 )
 
+# What compiled code calls, and doesn't contain.
+_of_line = types.void(int64, int64, int64)
+quick = Symbol("tapegrad_quick_order", _quick_order, _of_line).call
+stable = Symbol("tapegrad_stable_order", _stable_order, _of_line).call
+state_line = Symbol("tapegrad_state_line", _state_line, _of_line, records=True).call
+best_of_line = Symbol(
+    "tapegrad_best",
+    _best_of_line,
+    int64(int64, int64, types.boolean, types.boolean),
+    records=True,
+).call
 
-def winners(tape: Tape, x: Data, places: Indices, is_greatest: bool, skips_nans: bool) -> None:
+
+def winners(tape: OpenTape, x: Data, places: Indices, is_greatest: bool, skips_nans: bool) -> None:
     """State that the element at its place is each lane's best."""
     run_reading(tape, _best_kernel, x, places, is_greatest, skips_nans)
 
 
-def neighbours(tape: Tape, x: Data, numbers: Data, places: Indices, is_right: bool) -> None:
+def neighbours(tape: OpenTape, x: Data, numbers: Data, places: Indices, is_right: bool) -> None:
     """State that numbers belong at their places among sorted ones."""
     run_reading(tape, _places_kernel, x, numbers, places, is_right)
 
 
-def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
+def certify(tape: OpenTape, keys: Sequence[Data], first: Indices, second: Indices,
             exact: bool = False) -> None:  # fmt: skip
     """State that in each lane the elements at `first` come before those at `second`.
 
@@ -202,14 +245,14 @@ def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
 # --- orders -----------------------------------------------------------------------------------
 
 
-def sorted_order(tape: Tape, keys: Sequence[Data], exact: bool = False) -> Indices:
+def sorted_order(tape: OpenTape, keys: Sequence[Data], exact: bool = False) -> Indices:
     """Return the indices that sort each lane by the first key, then by the next, ..."""
     order = np.lexsort([key["value"] for key in reversed(keys)], axis=-1)
     certify(tape, keys, order[:, :-1], order[:, 1:], exact)
     return order
 
 
-def numpys_order(tape: Tape, x: Data, find: Callable[[Data], Indices],
+def numpys_order(tape: OpenTape, x: Data, find: Callable[[Data], Indices],
                  is_stable: bool = False) -> Indices:  # fmt: skip
     """Return the order that a function of NumPy finds for plain values, a sort if it's stable."""
     order = find(x["value"])
@@ -226,7 +269,7 @@ def rearranged(value: Data, moved: Data) -> Indices:
     return order
 
 
-def partitioned_order(tape: Tape, x: Data, ranks: Any) -> Indices:
+def partitioned_order(tape: OpenTape, x: Data, ranks: Any) -> Indices:
     """Return the indices that put the elements of some ranks where sorting would.
 
     Those between two ranks lie between them, in their original order.
@@ -250,7 +293,7 @@ def partitioned_order(tape: Tape, x: Data, ranks: Any) -> Indices:
     return order
 
 
-def ranked(tape: Tape, x: Data, ranks: Any) -> Data:
+def ranked(tape: OpenTape, x: Data, ranks: Any) -> Data:
     """Return the elements of some ranks, a column a rank."""
     order = partitioned_order(tape, x, ranks)
     return np.take_along_axis(x, order[:, ranks], -1)

@@ -10,12 +10,13 @@ from numba import types
 from numpy.lib.array_utils import normalize_axis_index
 
 from tapegrad.jit import jit
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record import elementwise
 from tapegrad.record.array import as_data, wrap
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
-from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.kinds import ACTIVE, Array
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 
 
@@ -182,7 +183,7 @@ def _divmod(a: Any, b: Any) -> Any:
 
 
 @jit
-def _inner_product(x: Any, y: Any) -> Any:
+def _inner_product(x: Array, y: Array) -> Any:
     if len(x) != len(y):
         raise ValueError("incompatible array sizes for a product of vectors")
     result = 0.0
@@ -191,25 +192,25 @@ def _inner_product(x: Any, y: Any) -> Any:
     return result
 
 
-def _vector_by_vector(a: Any, b: Any) -> Any:
+def _vector_by_vector(a: Array, b: Array) -> Any:
     return _inner_product(a, b)
 
 
-def _matrix_by_vector(a: Any, b: Any) -> Any:
+def _matrix_by_vector(a: Array, b: Array) -> Any:
     out = cleared(a.shape[0], (a, b))
     for i in range(a.shape[0]):
         out[i] = _inner_product(a[i], b)
     return out
 
 
-def _vector_by_matrix(a: Any, b: Any) -> Any:
+def _vector_by_matrix(a: Array, b: Array) -> Any:
     out = cleared(b.shape[1], (a, b))
     for j in range(b.shape[1]):
         out[j] = _inner_product(a, b[:, j])
     return out
 
 
-def _matrix_by_matrix(a: Any, b: Any) -> Any:
+def _matrix_by_matrix(a: Array, b: Array) -> Any:
     out = cleared((a.shape[0], b.shape[1]), (a, b))
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
@@ -221,7 +222,7 @@ _PRODUCTS = {(1, 1): _vector_by_vector, (2, 1): _matrix_by_vector, (1, 2): _vect
              (2, 2): _matrix_by_matrix}  # fmt: skip
 
 
-def product_in_numba(a: Any, b: Any) -> Any:
+def product_in_numba(a: Kind, b: Kind) -> Implementation | None:
     """Return the implementation of a product of arrays of which one holds actives."""
     are_arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
     if not are_arrays or not (holds_actives(a) or holds_actives(b)):
@@ -230,23 +231,23 @@ def product_in_numba(a: Any, b: Any) -> Any:
 
 
 @stand_in(np.dot, method="dot")
-def _dot_in_numba(a: Any, b: Any) -> Any:
+def _dot_in_numba(a: Kind, b: Kind) -> Implementation | None:
     return product_in_numba(a, b) or (lambda a, b: np.dot(a, b))
 
 
 @stand_in(np.vdot, np.inner)
-def _vdot_in_numba(a: Any, b: Any) -> Any:
+def _vdot_in_numba(a: Kind, b: Kind) -> Implementation | None:
     return product_in_numba(a, b) or (lambda a, b: np.vdot(a, b))
 
 
 @stand_in(np.outer)
-def _outer_in_numba(a: Any, b: Any) -> Any:
+def _outer_in_numba(a: Kind, b: Kind) -> Implementation | None:
     return lambda a, b: a.ravel().reshape((-1, 1)) * b.ravel().reshape((1, -1))
 
 
 @stand_in(np.trace)
-def _trace_in_numba(a: Any) -> Any:
-    def implementation(a: Any) -> Any:
+def _trace_in_numba(a: Kind) -> Implementation | None:
+    def implementation(a: Array) -> Any:
         result = 0.0
         for i in range(min(a.shape)):
             result = a[i, i] if i == 0 else result + a[i, i]
@@ -256,11 +257,11 @@ def _trace_in_numba(a: Any) -> Any:
 
 
 @stand_in(np.cross)
-def _cross_in_numba(a: Any, b: Any) -> Any:
+def _cross_in_numba(a: Kind, b: Kind) -> Implementation | None:
     if not isinstance(a, types.Array) or not isinstance(b, types.Array):
         return None
 
-    def implementation(a: Any, b: Any) -> Any:
+    def implementation(a: Array, b: Array) -> Any:
         if a.shape[-1] != 3 or b.shape[-1] != 3:
             raise ValueError("cross needs vectors of three elements")
         shape = np.broadcast_shapes(a.shape, b.shape)

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.cpython.unsafe.tuple import tuple_setitem
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
+from tapegrad.numba_internals import tuple_setitem
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.ops import BY_NAME, CODE
 from tapegrad.record import elementwise, scans
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
@@ -32,8 +33,9 @@ from tapegrad.record.functions.operands import (
     tape_of,
 )
 from tapegrad.record.functions.registry import check_dtype, rule, store
+from tapegrad.record.kinds import Array, Operation, Shape
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
-from tapegrad.tape import Tape
 
 _INF = float("inf")
 _RIGHT_NEUTRAL = {"subtract": 0.0, "divide": 1.0, "power": 1.0, "maximum": -_INF, "fmax": -_INF,
@@ -49,7 +51,7 @@ def identity(name: str) -> float | None:
     return None if neutral is None else float(neutral)
 
 
-def chain_data(tape: Tape, name: str, a: Any, dtype: Any = None) -> tuple[Data, bool]:
+def chain_data(tape: OpenTape, name: str, a: Any, dtype: Any = None) -> tuple[Data, bool]:
     """Return the data to chain an operation over, and whether the result is boolean."""
     boolean = is_boolean(a)
     if not (boolean and dtype is not None and np.dtype(dtype).kind in "iub"):  # a count
@@ -105,7 +107,7 @@ def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = N
     return store(out, wrap(tape, result if shape is None else result.reshape(shape), boolean), name)
 
 
-def _masked(tape: Tape, name: str, data: Data, where: Any, initial: Any) -> Data:
+def _masked(tape: OpenTape, name: str, data: Data, where: Any, initial: Any) -> Data:
     """Return data with what the operation leaves out replaced by what changes nothing."""
     neutral = identity(name)
     if neutral is None:
@@ -244,7 +246,7 @@ for _name, _of in (("cumulative_sum", "add"), ("cumulative_prod", "multiply")):
 
 
 @jit
-def chain(operation: Any, a: Any, start: Any) -> Any:
+def chain(operation: Operation, a: Array, start: float) -> Any:
     """Return the chain of an operation over all elements; `start` if there are none.
 
     Where that is NaN, there must be some.
@@ -260,7 +262,7 @@ def chain(operation: Any, a: Any, start: Any) -> Any:
 
 
 @jit
-def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
+def _along(operation: Operation, a: Array, axis: int, start: float) -> Any:
     """Return the chains along an axis, flattened."""
     axis = axis % a.ndim
     outer = inner = 1
@@ -277,7 +279,7 @@ def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
 
 
 @jit
-def _others(shape: Any, axis: Any) -> Any:
+def _others(shape: Shape, axis: int) -> Shape:
     """Return a shape without the length of one axis."""
     axis = axis % len(shape)
     rest = shape[1:]
@@ -286,7 +288,7 @@ def _others(shape: Any, axis: Any) -> Any:
     return rest
 
 
-def _chains(operation: Any, start: float, a: Any, axis: Any) -> Any:
+def _chains(operation: Operation, start: float, a: Kind, axis: Kind | None) -> Implementation:
     """Return the implementation of a reduction of an array with actives."""
     if is_omitted(axis) or a.ndim == 1:
         return lambda a, axis=None: chain(operation, a, start)
@@ -296,34 +298,34 @@ def _chains(operation: Any, start: float, a: Any, axis: Any) -> Any:
 
 
 @stand_in(np.sum, method="sum")
-def sum_(a: Any, axis: Any = None) -> Any:
+def sum_(a: Kind, axis: Kind | None = None) -> Implementation | None:
     """Choose a sum, of all elements or along an axis."""
     return _chains(operator.add, 0.0, a, axis)
 
 
 @stand_in(np.prod, method="prod")
-def _prod(a: Any, axis: Any = None) -> Any:
+def _prod(a: Kind, axis: Kind | None = None) -> Implementation | None:
     return _chains(operator.mul, 1.0, a, axis)
 
 
 @stand_in(np.max, np.amax, method="max")
-def _max(a: Any, axis: Any = None) -> Any:
+def _max(a: Kind, axis: Kind | None = None) -> Implementation | None:
     return _chains(np.maximum, np.nan, a, axis)
 
 
 @stand_in(np.min, np.amin, method="min")
-def _min(a: Any, axis: Any = None) -> Any:
+def _min(a: Kind, axis: Kind | None = None) -> Implementation | None:
     return _chains(np.minimum, np.nan, a, axis)
 
 
 @stand_in(np.ptp)
-def _ptp_of_all(a: Any) -> Any:
+def _ptp_of_all(a: Kind) -> Implementation | None:
     return lambda a: chain(np.maximum, a, np.nan) - chain(np.minimum, a, np.nan)
 
 
 @stand_in(np.nansum)
-def _nansum(a: Any) -> Any:
-    def implementation(a: Any) -> Any:
+def _nansum(a: Kind) -> Implementation | None:
+    def implementation(a: Array) -> Any:
         out = cleared(1, a)
         for number in a.flat:
             if not np.isnan(number):
@@ -334,7 +336,7 @@ def _nansum(a: Any) -> Any:
 
 
 @jit
-def _running_chain(operation: Any, a: Any) -> Any:
+def _running_chain(operation: Operation, a: Array) -> Array:
     out = a.ravel().copy()
     for i in range(1, len(out)):
         out[i] = operation(out[i - 1], out[i])
@@ -342,10 +344,10 @@ def _running_chain(operation: Any, a: Any) -> Any:
 
 
 @stand_in(np.cumsum, method="cumsum")
-def _cumsum(a: Any) -> Any:
+def _cumsum(a: Kind) -> Implementation | None:
     return lambda a: _running_chain(operator.add, a)
 
 
 @stand_in(np.cumprod, method="cumprod")
-def _cumprod(a: Any) -> Any:
+def _cumprod(a: Kind) -> Implementation | None:
     return lambda a: _running_chain(operator.mul, a)

@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
+from tapegrad.numba_protocols import Choose, Implementation, Kind
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
 from tapegrad.record.functions.operands import (
     Data,
@@ -23,20 +24,29 @@ from tapegrad.record.functions.operands import (
 )
 from tapegrad.record.functions.order import (
     Indices,
+    best_of_line,
     neighbours,
     numpys_order,
+    quick,
     rearranged,
     sorted_order,
-    state_best,
-    state_order,
+    stable,
+    state_line,
     state_places,
     value_of,
-    values_of,
     winners,
 )
 from tapegrad.record.functions.registry import rule, store
-from tapegrad.record.stand_ins import as_array, cleared, is_omitted, like_given, stand_in
-from tapegrad.tape import Tape
+from tapegrad.record.kinds import ActiveValue, Array, Operand
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.stand_ins import (
+    as_array,
+    cleared,
+    is_omitted,
+    leaves_records,
+    like_given,
+    stand_in,
+)
 
 
 def _order(data: Data, axis: int, order_of: Callable[[Data], Indices]) -> Indices:
@@ -55,7 +65,7 @@ def _check_order(order: Any, name: str) -> None:
                                        "active array has no fields")  # fmt: skip
 
 
-def _sort_order(a: Any, tape: Tape, data: Data, axis: int, kind: Any, stable: Any) -> Indices:
+def _sort_order(a: Any, tape: OpenTape, data: Data, axis: int, kind: Any, stable: Any) -> Indices:
     number = np.bool_ if is_boolean(a) else np.float64  # NumPy sorts each type in its own way
 
     def find(value: Data) -> Indices:
@@ -65,7 +75,7 @@ def _sort_order(a: Any, tape: Tape, data: Data, axis: int, kind: Any, stable: An
     return _order(data, axis, lambda lane: numpys_order(tape, lane, find, is_stable))
 
 
-def _partition_order(a: Any, tape: Tape, data: Data, axis: int,
+def _partition_order(a: Any, tape: OpenTape, data: Data, axis: int,
                      find: Callable[[Data], Indices]) -> Indices:  # fmt: skip
     number = np.bool_ if is_boolean(a) else np.float64
     return _order(
@@ -73,7 +83,7 @@ def _partition_order(a: Any, tape: Tape, data: Data, axis: int,
     )
 
 
-def _flattened(tape: Tape, a: Any, axis: Any) -> tuple[Data, int]:
+def _flattened(tape: OpenTape, a: Any, axis: Any) -> tuple[Data, int]:
     data = as_active_data(tape, a)
     return (data.reshape(-1), -1) if axis is None else (data, axis)
 
@@ -226,15 +236,18 @@ def _digitize(x: Any, bins: Any, right: bool = False) -> Any:
 # --- in compiled code -------------------------------------------------------------------------
 
 
-def _best_in_numba(find: Any, is_greatest: bool, message: str) -> Callable[..., Any]:
-    def choose(a: Any) -> Any:
-        def implementation(a: Any) -> Any:
-            flat = a.copy().reshape((1, a.size))
+@jit
+def _stated_best(x: Array, is_greatest: bool) -> Any:
+    """Return the place of the best of a contiguous array's numbers, which is stated."""
+    return best_of_line(x.ctypes.data, x.size, is_greatest, leaves_records(x))
+
+
+def _best_in_numba(is_greatest: bool, message: str) -> Choose:
+    def choose(a: Kind) -> Implementation | None:
+        def implementation(a: Array) -> Any:
             if a.size == 0:
                 raise ValueError(message)
-            place = find(values_of(flat[0]))
-            state_best(flat, np.array([place]), is_greatest, False)
-            return place
+            return _stated_best(a.copy(), is_greatest)
 
         return implementation
 
@@ -243,41 +256,30 @@ def _best_in_numba(find: Any, is_greatest: bool, message: str) -> Callable[..., 
 
 for _name, _find, _is_greatest in (("argmax", np.argmax, True), ("argmin", np.argmin, False)):
     _message = f"attempt to get {_name} of an empty sequence"
-    stand_in(_find, method=_name)(_best_in_numba(_find, _is_greatest, _message))
+    stand_in(_find, method=_name)(_best_in_numba(_is_greatest, _message))
 
 
 @jit
-def quick(values: Any) -> Any:
-    """Return the order that Numba's quicksort finds."""
-    return np.argsort(values)
-
-
-@jit
-def _stable(values: Any) -> Any:
-    return np.argsort(values, kind="mergesort")
-
-
-@jit
-def stated_order(x: Any, find: Any) -> Any:
-    """Return the order that Numba finds for a line of numbers, of which it's stated."""
-    order = find(values_of(x))
-    lane, row = x.reshape((1, len(x))), order.reshape((1, len(x)))
-    undecided = np.ones((1, max(len(x) - 1, 0)), np.bool_)
-    state_order(lane, row[:, :-1], row[:, 1:], undecided, True)
+def stated_order(x: Array, find: Implementation) -> Indices:
+    """Return the order found for a contiguous line of numbers, of which it's stated."""
+    order = np.empty(len(x), np.int64)
+    find(x.ctypes.data, len(x), order.ctypes.data)
+    if leaves_records(x):
+        state_line(x.ctypes.data, len(x), order.ctypes.data)
     return order
 
 
 @stand_in(np.argsort, method="argsort")
-def _argsort_in_numba(a: Any, kind: Any = "quicksort") -> Any:
+def _argsort_in_numba(a: Kind, kind: Kind = "quicksort") -> Implementation | None:
     name = getattr(kind, "literal_value", kind)
     if name not in ("quicksort", "mergesort"):
         return None
-    find = quick if name == "quicksort" else _stable
+    find = quick if name == "quicksort" else stable
     return lambda a, kind="quicksort": stated_order(a.copy(), find)
 
 
 @jit
-def _sort_lanes(a: Any) -> Any:
+def _sort_lanes(a: Array) -> Array:
     for index in np.ndindex(a.shape[:-1]):
         lane = a[index]
         moved = lane.copy()
@@ -288,20 +290,20 @@ def _sort_lanes(a: Any) -> Any:
 
 
 @stand_in(np.sort)
-def _sort_in_numba(a: Any) -> Any:
+def _sort_in_numba(a: Kind) -> Implementation | None:
     return lambda a: _sort_lanes(a.copy())
 
 
 @stand_in(method="sort")
-def _sort_itself_in_numba(a: Any) -> Any:
-    def implementation(a: Any) -> None:
+def _sort_itself_in_numba(a: Kind) -> Implementation | None:
+    def implementation(a: Array) -> None:
         _sort_lanes(a)
 
     return implementation
 
 
 @jit
-def place_of(x: Any, number: Any, is_right: Any) -> Any:
+def place_of(x: Array, number: ActiveValue, is_right: bool) -> int:
     """Return where a number belongs in a sorted line; NaNs are last."""
     low, high = 0, len(x)
     while low < high:
@@ -316,7 +318,7 @@ def place_of(x: Any, number: Any, is_right: Any) -> Any:
 
 
 @jit
-def stated_place(x: Any, number: Any, is_right: Any) -> Any:
+def stated_place(x: Array, number: ActiveValue, is_right: bool) -> int:
     """Return where a number belongs in a sorted line, which is stated."""
     place = place_of(x, number, is_right)
     numbers = cleared(1, (x, number))
@@ -326,11 +328,13 @@ def stated_place(x: Any, number: Any, is_right: Any) -> Any:
 
 
 @stand_in(np.searchsorted, of_numbers=True)
-def _searchsorted_in_numba(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+def _searchsorted_in_numba(
+    a: Kind, v: Kind, side: Kind = "left", sorter: Kind | None = None
+) -> Implementation | None:
     if not is_omitted(sorter):
         return None
 
-    def implementation(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+    def implementation(a: Array, v: Operand, side: str = "left", sorter: None = None) -> Any:
         numbers = as_array(v)
         places = np.empty(numbers.shape, np.int64)
         for index in np.ndindex(numbers.shape):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active
@@ -24,12 +25,13 @@ from tapegrad.record.functions.operands import (
     number_data,
     tape_of,
 )
-from tapegrad.record.functions.order import is_nan, ranked
+from tapegrad.record.functions.order import is_nan, quick, ranked
 from tapegrad.record.functions.reductions import any_of, sum_, total
 from tapegrad.record.functions.registry import rule, store
-from tapegrad.record.functions.sorting import quick, stated_order
+from tapegrad.record.functions.sorting import stated_order
+from tapegrad.record.kinds import Array
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
-from tapegrad.tape import Tape
 
 
 def _divided(x: Any, count: Any) -> Any:
@@ -217,7 +219,7 @@ def _flat_lanes(data: Data, axis: Any, keepdims: Any) -> tuple[Data, tuple[int, 
     return of_lane.reshape(math.prod(of_lane.shape[:-1]), of_lane.shape[-1]), shape
 
 
-def _places(tape: Tape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
+def _places(tape: OpenTape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
     """Return the ranks the quantiles lie at or beyond, and by how much they lie beyond.
 
     A quantile is an interpolation between neighbours in the sorted elements, so it's known from
@@ -238,7 +240,7 @@ def _places(tape: Tape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
     return place, (active_positions - place).data
 
 
-def _interpolated(tape: Tape, lower: Data, upper: Data, beyond: Data) -> Data:
+def _interpolated(tape: OpenTape, lower: Data, upper: Data, beyond: Data) -> Data:
     """Return what lies between, for the columns that don't lie at an element exactly."""
     result = lower.copy()
     between = np.flatnonzero(np.ones(len(beyond)) if beyond.dtype.names else beyond)
@@ -253,25 +255,25 @@ def _interpolated(tape: Tape, lower: Data, upper: Data, beyond: Data) -> Data:
 
 
 @stand_in(np.mean, method="mean")
-def _mean_in_numba(a: Any, axis: Any = None) -> Any:
+def _mean_in_numba(a: Kind, axis: Kind | None = None) -> Implementation | None:
     if is_omitted(axis):
         return lambda a, axis=None: sum_(a) / a.size
     return lambda a, axis=None: sum_(a, axis) / a.shape[axis]
 
 
 @stand_in(np.var, method="var")
-def _var_in_numba(a: Any) -> Any:
+def _var_in_numba(a: Kind) -> Implementation | None:
     return lambda a: sum_((a - sum_(a) / a.size) ** 2) / a.size
 
 
 @stand_in(np.std, method="std")
-def _std_in_numba(a: Any) -> Any:
+def _std_in_numba(a: Kind) -> Implementation | None:
     return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
 
 
 @stand_in(np.median)
-def _median_in_numba(a: Any) -> Any:
-    def implementation(a: Any) -> Any:
+def _median_in_numba(a: Kind) -> Implementation | None:
+    def implementation(a: Array) -> Any:
         out, x = cleared(1, a), a.copy().reshape(a.size)
         order, middle = stated_order(x, quick), a.size // 2
         if a.size == 0:
