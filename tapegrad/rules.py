@@ -8,7 +8,6 @@ Numba would take to find the types of a hundred rows.
 
 from __future__ import annotations
 
-import ast
 import functools
 import math
 import operator
@@ -22,9 +21,10 @@ from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
 from tapegrad import binding, generated
+from tapegrad.expression import Call
+from tapegrad.instructions import F64, RowEmitter
 from tapegrad.jit import Symbol
-from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
-from tapegrad.rows import F64, RowEmitter, names_in, parsed
+from tapegrad.rows import ROW, ROWS, Row
 
 _PREAMBLE = '''\
 """Elementary operations as compiled code; generated from tapegrad.ops."""
@@ -36,52 +36,41 @@ from tapegrad import special
 
 '''
 
-_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.")]
-"""Rows that are compiled apart, when they're first computed."""
+_COMPUTED = [row for row in ROWS if row.arity]
 
 # --- functions --------------------------------------------------------------------------------
 
 
-def _value(op: Op) -> str:
-    if op in _IN_SPECIAL:
-        return f"in_special{op.arity}({op.code}, {', '.join('xy'[: op.arity])})"
-    return f"1.0 if {op.value} else 0.0" if op.boolean else op.value
+def _value(row: Row) -> str:
+    text = row.op.value
+    if row.is_in_special:  # it's compiled apart, when it's first computed
+        return f"in_special{row.arity}({row.code}, {', '.join('xy'[: row.arity])})"
+    return f"1.0 if {text} else 0.0" if row.op.boolean else text
 
 
 def _functions() -> Iterator[str]:
-    for op in OPS:
-        operands = ", ".join("xy"[: op.arity])
-        if op.arity:
-            yield f"def {op.name}({operands}):\n    return {_value(op)}\n\n"
-        if op in _IN_SPECIAL:
-            yield f"def {op.name}_apart({operands}):\n    return {op.value}\n\n"
-
-
-def _partials() -> Iterator[str]:
-    """Yield a function a row that returns its partials, given the operands and the value."""
-    for op in OPS:
-        if op.arity and not op.is_piecewise_constant:
-            yield f"def {op.name}_partials({', '.join('xy'[: op.arity])}, z):\n"
-            used = {name for partial in op.partials for name in names_in(partial)}
-            yield from (f"    {k} = {v}\n" for k, v in op.where.items() if k in used)
-            yield f"    return ({', '.join(f'1.0 * ({partial})' for partial in op.partials)},)\n\n"
+    for row in _COMPUTED:
+        operands = ", ".join("xy"[: row.arity])
+        yield f"def {row.name}({operands}):\n    return {_value(row)}\n\n"
+        if row.is_in_special:
+            yield f"def {row.name}_apart({operands}):\n    return {row.op.value}\n\n"
 
 
 def source() -> str:
     """Return the generated module's source."""
-    constants = "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
-    return "".join([_PREAMBLE, constants + "\n\n", *_functions(), *_partials()])
+    return "".join([_PREAMBLE, *_functions()])
 
 
 _module: Any = generated.load("rules", source())
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
-    op.name: getattr(_module, op.name) for op in OPS if op.arity
+    row.name: getattr(_module, row.name) for row in _COMPUTED
 }
-IS_BOOLEAN: tuple[bool, ...] = tuple(op.boolean for op in OPS)
+IS_BOOLEAN: tuple[bool, ...] = tuple(row.op.boolean for row in ROWS)
 
-for _op in _IN_SPECIAL:
-    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity)
+for _row in _COMPUTED:
+    if _row.is_in_special:
+        binding.register(_row.code, _row.name, getattr(_module, f"{_row.name}_apart"), _row.arity)
 
 
 def _compute_apart(code: Any, n_operands: int) -> Any:
@@ -112,43 +101,42 @@ def calling(function: Callable[..., Any], arity: int) -> Callable[..., Any]:
 
     What compiles it may have another error model; a call keeps that of the rules.
     """
-    if arity == 1:
-        return lambda x: function(x)
-    return (lambda x, y: function(x, y)) if arity == 2 else lambda x, y, z: function(x, y, z)
+    return (lambda x: function(x)) if arity == 1 else lambda x, y: function(x, y)
 
 
 def _overload_for_floats(function: Callable[..., Any], arity: int) -> None:
     if arity == 1:
         overload(function, jit_options=_FLOAT_OPTIONS)(lambda x: function if _is_float(x) else None)
-    elif arity == 2:
+    else:
         overload(function, jit_options=_FLOAT_OPTIONS, strict=False)(
             lambda x, y: function if _is_float(x, y) else None
         )
-    else:
-        overload(function, jit_options=_FLOAT_OPTIONS)(
-            lambda x, y, z: function if _is_float(x, y, z) else None
-        )
 
 
-for _op in OPS:
-    if _op.arity:
-        _overload_for_floats(FUNCTIONS[_op.name], _op.arity)
+for _row in _COMPUTED:
+    _overload_for_floats(FUNCTIONS[_row.name], _row.arity)
 
 
-@functools.cache
-def partials(name: str) -> Callable[..., Any]:
-    """Return a row's function of operands and value that returns its partial derivatives."""
-    function: Callable[..., Any] = getattr(_module, f"{name}_partials")
-    _overload_for_floats(function, BY_NAME[name].arity + 1)
-    return function
+class FunctionEmitter(RowEmitter):
+    """Emits rows in a function that Numba compiles: what is no instruction is another function."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        super().__init__(builder)
+        self._context = context
+
+    def call(self, row: Row, operands: list[Any]) -> Any:
+        """Emit a call of the row as a function."""
+        kind = signature(float64, *[float64] * row.arity)
+        function = calling(FUNCTIONS[row.name], row.arity)
+        return self._context.compile_internal(self.builder, function, kind, operands)
 
 
 # --- switches ---------------------------------------------------------------------------------
 
 # The first rows of the table share an arm of their own: the switch is an indirect jump, which is
 # mispredicted more often than the few conditional ones that tell these apart.
-_ADD, _SUBTRACT, _MULTIPLY = (BY_NAME[name] for name in ("add", "subtract", "multiply"))
-_OPERATORS = {ast.Pow: operator.pow, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv}
+_FIRST = ROWS[: ROW["multiply"].code + 1]
+_OPERATORS = {"**": operator.pow, "%": operator.mod, "//": operator.floordiv}
 _MODULES = {"math": math, "np": np}
 
 
@@ -163,23 +151,23 @@ class _SweepEmitter(RowEmitter):
         super().__init__(builder)
         self._context = context
 
-    def call(self, op: Op, operands: list[Any]) -> Any:
+    def call(self, row: Row, operands: list[Any]) -> Any:
         """Emit the value of an operation that isn't made of instructions alone."""
-        if op in _IN_SPECIAL:
-            return binding.call(self.builder, op.code, operands)
-        node = parsed(op.value)
-        if isinstance(node, ast.BinOp):
-            function: Any = _OPERATORS[type(node.op)]
-        else:
-            assert isinstance(node, ast.Call)
-            module, _, name = ast.unparse(node.func).partition(".")
-            function = getattr(_MODULES[module], name)
+        if row.is_in_special:
+            return binding.call(self.builder, row.code, operands)
+        assert isinstance(row.value, Call)
+        module, _, name = row.value.function.rpartition(".")
+        function: Any = getattr(_MODULES[module], name) if module else _OPERATORS[name]
         sig = signature(float64, *[float64] * len(operands))
         return self._context.get_function(function, sig)(self.builder, operands)
 
+    def partial_at(self, place: int, x: Any, y: Any, z: Any) -> Callable[[Row], Any]:
+        """Return what emits a row's partial derivative by an operand."""
+        return lambda row: self.derivatives(row, [x, y], z)(row.partials[place])
+
     def times(self, w: Any, partial: Any) -> Any:
         """Emit a product that is zero as soon as either factor is."""
-        return self.value(BY_NAME["chain"], [w, partial])
+        return self.value(ROW["chain"], [w, partial])
 
     def times_of_common(self, w: Any, partial: Any) -> Any:
         """Emit the same with a jump, which is faster where nothing else jumps: it's rarely NaN."""
@@ -194,30 +182,23 @@ class _SweepEmitter(RowEmitter):
         result.add_incoming(chained, after)
         return result
 
-    def shared(self, op: Op, values: dict[str, Any]) -> dict[str, Any]:
-        """Emit what an operation's partial derivatives have in common, beside x, y and z."""
-        scope = dict(values)
-        used = {name for partial in op.partials for name in names_in(partial)}
-        for name in op.where:
-            if name in used:
-                scope[name] = self._as_float(self._emit(parsed(op.where[name]), scope))
-        return scope
-
-    def common(self, code: Any, of_add: Any, of_subtract: Any, of_multiply: Any) -> Any:
-        """Emit a choice among what the common operations have."""
-        is_add = self.builder.icmp_signed("==", code, _whole(_ADD.code))
-        is_multiply = self.builder.icmp_signed("==", code, _whole(_MULTIPLY.code))
-        rest = self.builder.select(is_multiply, of_multiply, of_subtract)
-        return self.builder.select(is_add, of_add, rest)
+    def of_first(self, code: Any, write: Callable[[Row], Any]) -> Any:
+        """Emit a choice among what the first rows have."""
+        found = [write(row) for row in _FIRST]
+        chosen = found.pop()
+        for row, other in zip(_FIRST[-2::-1], reversed(found), strict=True):
+            is_it = self.builder.icmp_signed("==", code, _whole(row.code))
+            chosen = self.builder.select(is_it, other, chosen)
+        return chosen
 
 
-def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], Any],
+def _chosen(builder: Any, code: Any, rows: Iterable[Row], write: Callable[[Row], Any],
             common: Callable[[], Any], otherwise: Any = None) -> Any:  # fmt: skip
     """Emit a choice of arms by an operation's code; return what they yield, if they do."""
     end = builder.function.append_basic_block("chosen")
     others = builder.function.append_basic_block("others")
     first = builder.function.append_basic_block("common")
-    builder.cbranch(builder.icmp_signed("<=", code, _whole(_MULTIPLY.code)), first, others)
+    builder.cbranch(builder.icmp_signed("<=", code, _whole(_FIRST[-1].code)), first, others)
     results = []
 
     def arm(block: Any, result: Callable[[], Any]) -> None:
@@ -231,10 +212,10 @@ def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], An
     builder.position_at_end(others)
     switch = builder.switch(code, default)
     arm(default, lambda: otherwise)
-    for op in ops:
-        block = builder.function.append_basic_block(op.name)
-        switch.add_case(_whole(op.code), block)
-        arm(block, functools.partial(write, op))
+    for row in rows:
+        block = builder.function.append_basic_block(row.name)
+        switch.add_case(_whole(row.code), block)
+        arm(block, functools.partial(write, row))
     builder.position_at_end(end)
     if otherwise is None:
         return None
@@ -244,8 +225,8 @@ def _chosen(builder: Any, code: Any, ops: Iterable[Op], write: Callable[[Op], An
     return chosen
 
 
-_COMPUTED = [op for op in OPS if op.arity and op.code > _MULTIPLY.code]
-_DIFFERENTIATED = [op for op in _COMPUTED if not op.is_piecewise_constant]
+_OTHERS = _COMPUTED[len(_FIRST) :]
+_DIFFERENTIATED = [row for row in _OTHERS if not row.is_piecewise_constant]
 
 
 @intrinsic
@@ -256,10 +237,9 @@ def evaluate(typing_context: Any, code: Any, x: Any, y: Any) -> Any:
         code, x, y = args
         emit = _SweepEmitter(context, builder)
         return _chosen(
-            builder, code, _COMPUTED,
-            lambda op: emit.value(op, [x, y][: op.arity]),
-            lambda: emit.common(code, *(emit.value(op, [x, y])
-                                        for op in (_ADD, _SUBTRACT, _MULTIPLY))),
+            builder, code, _OTHERS,
+            lambda row: emit.value(row, [x, y][: row.arity]),
+            lambda: emit.of_first(code, lambda row: emit.value(row, [x, y])),
             otherwise=x,
         )  # fmt: skip
 
@@ -284,24 +264,24 @@ def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any,
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         code, x, y, z, w, a, b, adjoint = args
         emit = _SweepEmitter(context, builder)
-        one, minus_one = emit.number(1.0), emit.number(-1.0)
 
         def add(operand: Any, contribution: Any) -> None:
             place = builder.gep(adjoint, [operand])
             builder.store(builder.fadd(builder.load(place), contribution), place)
 
-        def write_common() -> None:
-            for operand, partials in ((a, (one, one, y)), (b, (one, minus_one, x))):
-                add(operand, emit.times_of_common(w, emit.common(code, *partials)))
+        def write_first() -> None:
+            for k, operand in enumerate((a, b)):
+                partial = emit.of_first(code, emit.partial_at(k, x, y, z))
+                add(operand, emit.times_of_common(w, partial))
 
-        def write(op: Op) -> None:
-            scope = emit.shared(op, {"x": x, "y": y, "z": z})
-            for k, operand in enumerate((a, b)[: op.arity]):
-                if op.partials[k] != "0":
-                    with builder.if_then(builder.icmp_signed(">", operand, _whole(0))):
-                        add(operand, emit.product(w, op, k, scope))
+        def write(row: Row) -> None:
+            derivatives = emit.derivatives(row, [x, y], z)
+            for k in row.differentiable:
+                operand = (a, b)[k]
+                with builder.if_then(builder.icmp_signed(">", operand, _whole(0))):
+                    add(operand, emit.product(w, row.partials[k], derivatives))
 
-        _chosen(builder, code, _DIFFERENTIATED, write, write_common)
+        _chosen(builder, code, _DIFFERENTIATED, write, write_first)
         return context.get_dummy_value()
 
     return types.void(int64, *[float64] * 4, int64, int64, _SLOTS), codegen
@@ -326,21 +306,24 @@ def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any)
             result.add_incoming(sum_, after)
             return result
 
-        def write_common() -> Any:
-            ones = emit.number(1.0), emit.number(1.0)
-            total = add(zero, t, lambda: emit.times(t, emit.common(code, *ones, y)))
-            last = emit.number(1.0), emit.number(-1.0), x
-            return add(total, u, lambda: emit.times(u, emit.common(code, *last)))
+        def product_of_first(tangent: Any, partial: Callable[[Row], Any]) -> Any:
+            return emit.times(tangent, emit.of_first(code, partial))
 
-        def write(op: Op) -> Any:
-            scope = emit.shared(op, {"x": x, "y": y, "z": z})
+        def write_first() -> Any:
             total = zero
-            for k, tangent in enumerate((t, u)[: op.arity]):
-                if op.partials[k] != "0":
-                    total = add(total, tangent, functools.partial(emit.product, tangent, op, k,
-                                                                  scope))  # fmt: skip
+            for k, tangent in enumerate((t, u)):
+                partial = emit.partial_at(k, x, y, z)
+                total = add(total, tangent, functools.partial(product_of_first, tangent, partial))
             return total
 
-        return _chosen(builder, code, _DIFFERENTIATED, write, write_common, otherwise=zero)
+        def write(row: Row) -> Any:
+            derivatives = emit.derivatives(row, [x, y], z)
+            total = zero
+            for k in row.differentiable:
+                product = functools.partial(emit.product, (t, u)[k], row.partials[k], derivatives)
+                total = add(total, (t, u)[k], product)
+            return total
+
+        return _chosen(builder, code, _DIFFERENTIATED, write, write_first, otherwise=zero)
 
     return float64(int64, *[float64] * 5), codegen

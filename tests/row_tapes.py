@@ -45,9 +45,8 @@ def point_in_domain(op, n):
     """Return a point where the operation is defined, at random."""
     rng = np.random.default_rng(op.code)
     sides = [rng.uniform(*op.domain[k % len(op.domain)], n) for k in range(2)]
-    if op.name in ("powi", "polygamma", "scaled_erfc", "exponential_moment", "iv", "ive"):
-        order = 1 if op.name == "powi" else 0
-        sides[order] = np.floor(1.0 + 3.0 * rng.random(n))
+    if op.whole:
+        sides["xy".index(op.whole)] = np.floor(1.0 + 3.0 * rng.random(n))
     return np.concatenate(sides)
 
 

@@ -18,9 +18,9 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
+    ["errors", "ops", "expression", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
-    ["special", "listing", "growth", "rows", "binding", "columns"],
+    ["special", "listing", "growth", "rows", "instructions", "binding", "columns"],
     ["program"],
     ["tape", "rules"],
     ["memory", "checking"],

@@ -12,7 +12,6 @@ from tapegrad.drawing.choice import Part, choose, shorten
 from tapegrad.drawing.folding import Folded, Item, fold
 from tapegrad.drawing.labels import (
     CARRIED,
-    COMMUTATIVE,
     FOLDED,
     FRAME,
     GUARDED,
@@ -27,6 +26,7 @@ from tapegrad.drawing.labels import (
 )
 from tapegrad.drawing.names import Names
 from tapegrad.ops import OPS
+from tapegrad.rows import ROW
 from tapegrad.tape import INPUT, Tape
 
 Vector = npt.NDArray[np.float64]
@@ -137,7 +137,7 @@ class Graph:
         is_input = op.code == INPUT
         title = self._input_name(slot) if is_input else symbol(op)
         adjoint = None if self._adjoints is None else self._adjoints[slot]
-        is_ordered = op.arity == 2 and op.name not in COMMUTATIVE
+        is_ordered = op.arity == 2 and not ROW[op.name].is_symmetric
         style = "input" if is_input else "ordered" if is_ordered else "operation"
         self._lines.append(
             node(f"v{slot}", style, title, number(tape.value[slot]), adjoint=adjoint)

@@ -17,7 +17,8 @@ from numba import int8, int64, types
 
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns
-from tapegrad.ops import CODE, OPS
+from tapegrad.ops import CODE
+from tapegrad.rows import ROWS
 from tapegrad.tape import INPUT, Tape
 
 DISCRETE, STOPPED, DIFFERENTIABLE = 0, 1, 2
@@ -27,9 +28,8 @@ Marks = npt.NDArray[np.int8]
 _STOP = CODE["stop"]
 _FIRST, _SECOND = 1, 2
 _MATTERING = np.array(
-    [sum(bit for bit, partial in zip((_FIRST, _SECOND), op.partials, strict=False)
-         if partial != "0") for op in OPS], np.int8
-)  # fmt: skip
+    [sum((_FIRST, _SECOND)[k] for k in row.differentiable) for row in ROWS], np.int8
+)
 """Which operands' derivatives an operation passes on."""
 
 

@@ -34,6 +34,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
+from tapegrad.rows import ROW
 from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]
@@ -107,17 +108,9 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
     return active(types.int64, active, active, types.float64), codegen
 
 
-_INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
-                 "negative": "fneg"}  # fmt: skip
-
-
 def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
     """Emit an operation of floats."""
-    if name in _INSTRUCTIONS:
-        return getattr(builder, _INSTRUCTIONS[name])(*values)
-    kind = signature(types.float64, *[types.float64] * len(values))
-    call = rules.calling(rules.FUNCTIONS[name], len(values))
-    return context.compile_internal(builder, call, kind, values)
+    return rules.FunctionEmitter(context, builder).value(ROW[name], values)
 
 
 def register(key: Any, name: str) -> None:
