@@ -59,6 +59,18 @@ class Op:
         """Number of operands."""
         return len(self.partials)
 
+    @property
+    def operator(self) -> str:
+        """What Python's module `operator` calls its sign; nothing for those of truth values."""
+        return _OPERATORS.get((self.symbol, self.arity), "")
+
+
+_OPERATORS = {
+    ("+", 2): "add", ("-", 2): "sub", ("*", 2): "mul", ("/", 2): "truediv", ("//", 2): "floordiv",
+    ("%", 2): "mod", ("**", 2): "pow", ("-", 1): "neg", ("+", 1): "pos", ("abs", 1): "abs",
+    ("<", 2): "lt", ("<=", 2): "le", (">", 2): "gt", (">=", 2): "ge", ("==", 2): "eq",
+    ("!=", 2): "ne",
+}  # fmt: skip
 
 _rows: list[Op] = []
 
@@ -296,6 +308,7 @@ _row("input",   "x", ufuncs="")
 OPS: tuple[Op, ...] = tuple(_rows)
 BY_NAME: dict[str, Op] = {op.name: op for op in OPS}
 CODE: dict[str, int] = {op.name: op.code for op in OPS}
+OPERATORS: dict[str, Op] = {op.operator: op for op in OPS if op.operator}
 CONSTANTS: dict[str, float] = {
     "LN2": 0.6931471805599453,
     "LN10": 2.302585092994046,

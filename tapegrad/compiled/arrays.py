@@ -27,15 +27,6 @@ from tapegrad.record.kinds import (
     linearised,
 )
 
-_OPERATORS: dict[str, tuple[Any, ...]] = {
-    "add": (operator.add,), "subtract": (operator.sub,), "multiply": (operator.mul,),
-    "divide": (operator.truediv,), "floor_divide": (operator.floordiv,),
-    "remainder": (operator.mod,), "power": (operator.pow,), "negative": (operator.neg,),
-    "positive": (operator.pos,), "less": (operator.lt,), "less_equal": (operator.le,),
-    "greater": (operator.gt,), "greater_equal": (operator.ge,), "equal": (operator.eq,),
-    "not_equal": (operator.ne,),
-}  # fmt: skip
-
 
 def holds_actives(kind: Any) -> bool:
     """Whether a Numba type is that of an array of active numbers."""
@@ -81,8 +72,9 @@ def _define_all() -> None:
     for op in OPS:
         if not op.arity or not op.ufuncs:
             continue
-        keys = [getattr(np, name, None) for name in op.ufuncs]
-        for key in dict.fromkeys([*_OPERATORS.get(op.name, ()), *keys]):
+        keys = [getattr(operator, op.operator, None)]
+        keys += [getattr(np, name, None) for name in op.ufuncs]
+        for key in dict.fromkeys(keys):
             if key is not None:
                 _define(key, op.arity, op.boolean)
 

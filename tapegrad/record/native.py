@@ -22,7 +22,7 @@ from numba.extending import (
 
 from tapegrad import rules
 from tapegrad.jit import jit
-from tapegrad.ops import BY_NAME, CODE, OPS
+from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
 from tapegrad.record.kinds import (
@@ -34,7 +34,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.rows import ROW
+from tapegrad.rows import INSTRUCTIONS, ROW, VALUE_SIGN
 from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]
@@ -153,11 +153,9 @@ _lowered: set[str] = set()
 for _op in OPS:
     if _op.arity:
         register(rules.FUNCTIONS[_op.name], _op.name)
-register(operator.add, "add")
-register(operator.sub, "subtract")
-register(operator.mul, "multiply")
-register(operator.truediv, "divide")
-register(operator.neg, "negative")
+for _short, _op in OPERATORS.items():
+    if VALUE_SIGN.get(_op.name) in INSTRUCTIONS:
+        register(getattr(operator, _short), _op.name)
 
 
 _UNARY = np.array([op.arity == 1 for op in OPS])
