@@ -47,7 +47,7 @@ Expression = Number | Name | Call
 
 ZERO, ONE, MINUS_ONE = Number(0.0), Number(1.0), Number(-1.0)
 
-_SIGNS: dict[type[ast.AST], str] = {
+_WRITTEN: dict[type[ast.AST], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%", ast.FloorDiv: "//",
     ast.Pow: "**", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==",
     ast.NotEq: "!=", ast.And: "and", ast.Or: "or",
@@ -81,12 +81,12 @@ def _tree(node: ast.expr, name: Callable[[str], Expression]) -> Expression:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             negated = _tree(operand, name)
             return Number(-negated.value) if isinstance(negated, Number) else Call("-", (negated,))
-        case ast.BinOp(op=sign, left=left, right=right) if type(sign) in _SIGNS:
-            return call(_SIGNS[type(sign)], left, right)
-        case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _SIGNS:
-            return call(_SIGNS[type(sign)], left, right)
+        case ast.BinOp(op=sign, left=left, right=right) if type(sign) in _WRITTEN:
+            return call(_WRITTEN[type(sign)], left, right)
+        case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _WRITTEN:
+            return call(_WRITTEN[type(sign)], left, right)
         case ast.BoolOp(op=sign, values=values):
-            return call(_SIGNS[type(sign)], *values)
+            return call(_WRITTEN[type(sign)], *values)
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return call("if", test, body, orelse)
         case ast.Call(func=function, args=arguments, keywords=[]):
@@ -143,3 +143,21 @@ def functions_in(expression: Expression) -> frozenset[str]:
     if not isinstance(expression, Call):
         return frozenset()
     return frozenset([expression.function]).union(*map(functions_in, expression.operands))
+
+
+# --- what values are made of ------------------------------------------------------------------
+
+INSTRUCTIONS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+INTRINSICS = {
+    "math.sqrt": "llvm.sqrt", "math.exp": "llvm.exp", "math.log": "llvm.log",
+    "math.sin": "llvm.sin", "math.cos": "llvm.cos", "abs": "llvm.fabs", "np.floor": "llvm.floor",
+    "np.ceil": "llvm.ceil", "np.trunc": "llvm.trunc", "math.copysign": "llvm.copysign",
+}  # fmt: skip
+"""What LLVM has by another name, be it an instruction or a call of the library."""
+
+LIBRARY = {"math.exp", "math.log", "math.sin", "math.cos"}
+TRUTHS = {*COMPARISONS, "and", "or"}
+SIGNS = {*INSTRUCTIONS, *TRUTHS, "if", "abs", "%", "//", "**"}
+INLINE = {*INSTRUCTIONS, *TRUTHS, *INTRINSICS, "if"}
+UNORDERED = {"+", "*", "==", "!=", "and", "or"}

@@ -11,8 +11,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from tapegrad.expression import Expression, Folding
-from tapegrad.rows import COMPARISONS, INSTRUCTIONS, INTRINSICS, ROW, Row, contribution
+from tapegrad.expression import COMPARISONS, INSTRUCTIONS, INTRINSICS, Expression, Folding
+from tapegrad.rows import ROW, Row, contribution
 
 F64 = ir.DoubleType()
 

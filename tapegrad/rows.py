@@ -18,8 +18,13 @@ import numpy as np
 
 from tapegrad import special
 from tapegrad.expression import (
+    INLINE,
+    LIBRARY,
     MINUS_ONE,
     ONE,
+    SIGNS,
+    TRUTHS,
+    UNORDERED,
     ZERO,
     Call,
     Expression,
@@ -32,25 +37,8 @@ from tapegrad.expression import (
 )
 from tapegrad.ops import CONSTANTS, OPS, Op
 
-# --- what values are made of ------------------------------------------------------------------
-
-INSTRUCTIONS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
-COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-INTRINSICS = {
-    "math.sqrt": "llvm.sqrt", "math.exp": "llvm.exp", "math.log": "llvm.log",
-    "math.sin": "llvm.sin", "math.cos": "llvm.cos", "abs": "llvm.fabs", "np.floor": "llvm.floor",
-    "np.ceil": "llvm.ceil", "np.trunc": "llvm.trunc", "math.copysign": "llvm.copysign",
-}  # fmt: skip
-"""What LLVM has by another name, be it an instruction or a call of the library."""
-
-_LIBRARY = {"math.exp", "math.log", "math.sin", "math.cos"}
-_TRUTHS = {*COMPARISONS, "and", "or"}
-_SIGNS = {*INSTRUCTIONS, *_TRUTHS, "if", "abs", "%", "//", "**"}
-_INLINE = {*INSTRUCTIONS, *_TRUTHS, *INTRINSICS, "if"}
-_UNORDERED = {"+", "*", "==", "!=", "and", "or"}
 _MOST_ROWS = 256  # a code is a byte
 _MODULES = {"math": math, "np": np, "special": special}
-
 
 T = TypeVar("T")
 X, Y, Z, W, P = map(Name, "xyzwp")
@@ -131,17 +119,22 @@ class Row:
     @cached_property
     def is_inline(self) -> bool:
         """Whether the value is made of instructions, and what LLVM knows, alone."""
-        return functions_in(self.value) <= _INLINE
+        return functions_in(self.value) <= INLINE
 
     @cached_property
     def is_in_special(self) -> bool:
         """Whether the value is a special function."""
         return isinstance(self.value, Call) and self.value.function.startswith("special.")
 
+    @property
+    def is_one_call(self) -> bool:
+        """Whether the value is one function of the operands, in their order."""
+        return isinstance(self.value, Call) and self.value.operands == (X, Y)[: self.arity]
+
     @cached_property
     def is_costly(self) -> bool:
         """Whether computing the value again costs more than a load and a store."""
-        return not self.is_inline or not functions_in(self.value).isdisjoint(_LIBRARY)
+        return not self.is_inline or not functions_in(self.value).isdisjoint(LIBRARY)
 
     @cached_property
     def whole(self) -> int | None:
@@ -182,7 +175,7 @@ class Row:
 
 def _in_one_order(function: str, operands: list[Expression]) -> Expression:
     """Return a call, its operands sorted if their order doesn't matter."""
-    if VALUE_SIGN.get(function, function) in _UNORDERED:
+    if VALUE_SIGN.get(function, function) in UNORDERED:
         operands = sorted(operands, key=repr)
     return Call(function, tuple(operands))
 
@@ -251,11 +244,11 @@ def _explained(op: Op, read: Callable[[Any], T], what: Any) -> T:
 def _is_sign(value: Call) -> bool:
     """Whether an expression is a sign of its operands, in their order."""
     operands = tuple(map(Name, "xy"[: len(value.operands)]))
-    return value.function in _SIGNS - {"if", "abs"} and value.operands == operands
+    return value.function in SIGNS - {"if", "abs"} and value.operands == operands
 
 
 def _is_truth(value: Expression) -> bool:
-    return isinstance(value, Call) and value.function in _TRUTHS
+    return isinstance(value, Call) and value.function in TRUTHS
 
 
 def _value(op: Op) -> Expression:
@@ -286,7 +279,7 @@ def _check_functions(value: Expression) -> None:
         code = getattr(getattr(found, "py_func", None), "__code__", None)
         if code is not None and code.co_argcount != len(value.operands):
             raise ValueError(f"{value.function}() takes {code.co_argcount} operands")
-    elif function not in _SIGNS:
+    elif function not in SIGNS:
         raise ValueError(
             f"its value calls {function}(), but values are made of signs, `abs`, `math`, `np` and "
             "`special`: only partial derivatives call rows"
@@ -326,6 +319,11 @@ class _Reading:
             if name not in self._shared:
                 raise ValueError(f"no partial derivative reads {name!r}")
         row = Row(op, value, partials, tuple(self._shared.values()))
+        if not (row.is_inline or row.is_in_special or row.is_one_call):
+            raise ValueError(
+                "its value is neither made of instructions nor one call: write what it computes "
+                "as a function in `special`"
+            )
         if op.boolean and not row.is_piecewise_constant:
             raise ValueError("truth values have no partial derivative but 0")
         if row.whole is not None and row.whole in row.differentiable:
@@ -370,7 +368,7 @@ class _Reading:
             return tree
         arity = len(tree.operands)
         function = self._signs.get((tree.function, arity), tree.function)
-        if tree.function in _TRUTHS or tree.function == "if":
+        if tree.function in TRUTHS or tree.function == "if":
             raise ValueError(
                 f"{text!r} has {tree.function!r} in it, but partial derivatives are made of rows: "
                 "call less(), equal(), logical_and(), keep() and drop()"

@@ -119,6 +119,7 @@ MALFORMED = {
     "its value calls sin(), but values are made of signs": op(value="sin(x) * y"),
     "its value calls math.sine(), which there isn't": op(value="math.sine(x) * y"),
     "its value calls os.getpid(), which there isn't": op(value="x * y * os.getpid()"),
+    "its value is neither made of instructions nor one call": op(value="math.tan(2.0 * x) * y"),
     "special.powi() takes 2 operands": op(value="special.powi(x, y, x)"),
     "its value is a truth value, which `boolean=True` says": op(value="x < y"),
     "its value is no truth value": op(boolean=True, partials=("0", "0")),

@@ -20,6 +20,7 @@ from numba.extending import lower_builtin
 
 from tapegrad import rules
 from tapegrad.compiled.sites import place
+from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
@@ -34,7 +35,7 @@ from tapegrad.record.kinds import (
     linearised,
 )
 from tapegrad.record.native import make, number, register, value_of
-from tapegrad.rows import INSTRUCTIONS, VALUE_SIGN
+from tapegrad.rows import VALUE_SIGN
 
 _I64 = ir.IntType(64)
 

@@ -21,6 +21,7 @@ from numba.extending import (
 )
 
 from tapegrad import rules
+from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
 from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
@@ -34,7 +35,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.rows import INSTRUCTIONS, ROW, VALUE_SIGN
+from tapegrad.rows import ROW, VALUE_SIGN
 from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]

@@ -11,6 +11,7 @@ from threading import get_ident
 from typing import Any
 
 from tapegrad import generated
+from tapegrad.expression import INSTRUCTIONS
 from tapegrad.ops import CODE, OPERATORS, OPS, Op
 from tapegrad.record.active import (
     Active,
@@ -23,7 +24,7 @@ from tapegrad.record.active import (
     unary,
 )
 from tapegrad.record.arithmetic import BITS, any_operands, bits_operator
-from tapegrad.rows import INSTRUCTIONS, VALUE_SIGN
+from tapegrad.rows import VALUE_SIGN
 
 _POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
 
