@@ -16,9 +16,11 @@ from tapegrad.drawing import draw
 from tapegrad.explained import explain
 from tapegrad.function.compiled_taps import tap
 from tapegrad.record.functions import supported
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.tape import Tape
 
 __all__ = [
+    "OpenTape",
     "Tape",
     "check",
     "compiled",

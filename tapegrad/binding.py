@@ -19,9 +19,10 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import float64
-from numba.core import cgutils
 
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import variable
+from tapegrad.numba_protocols import Builder, Value
 
 _NAME = "tapegrad_rows"
 _ROWS = 256
@@ -35,21 +36,27 @@ class _Row(NamedTuple):
     symbol: Symbol
     kind: Any
     until_compiled: Any
+    in_partials: tuple[int, ...]
 
 
 _rows: dict[int, _Row] = {}
+_with_derivatives = False
 
 
 def _function_type(arity: int) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * arity)
 
 
-def register(code: int, name: str, function: Callable[..., float], arity: int) -> None:
-    """Let compiled code compute a row by a function that is not compiled yet."""
+def register(code: int, name: str, function: Callable[..., float], arity: int,
+             in_partials: tuple[int, ...]) -> None:  # fmt: skip
+    """Let compiled code compute a row by a function that is not compiled yet.
+
+    `in_partials` are the rows of this kind that its partial derivatives call.
+    """
     symbol = Symbol(f"tapegrad_row_{name}", function, float64(*[float64] * arity))
     kind = _function_type(arity)
     late = kind(functools.partial(_compute, code))
-    _rows[code] = _Row(symbol, kind, late)
+    _rows[code] = _Row(symbol, kind, late, in_partials)
     _addresses[code] = ctypes.cast(late, ctypes.c_void_p).value or 0
 
 
@@ -60,16 +67,32 @@ def is_bound(code: int) -> bool:
 
 def bind(code: int) -> Symbol:
     """Compile a row, or load it from the cache; return what machine code calls."""
-    symbol = _rows[code].symbol
-    if address := symbol.address():
-        _addresses[code] = address
-    return symbol
+    for needed in _with_partials(code) if _with_derivatives else (code,):
+        if address := _rows[needed].symbol.address():
+            _addresses[needed] = address
+    return _rows[code].symbol
 
 
-def bind_all() -> None:
-    """Compile every row, or load it, for code that can't wait for Python."""
-    for code in _rows:
-        bind(code)
+def bind_derivatives() -> None:
+    """Bind, with each row that is or will be, those that its derivatives of any order call.
+
+    For code that sweeps and can't wait for Python: whatever is on a tape was bound where the code
+    that records it was compiled or loaded.
+    """
+    global _with_derivatives
+    if not _with_derivatives:
+        _with_derivatives = True
+        for code in filter(is_bound, _rows):
+            bind(code)
+
+
+@functools.cache
+def _with_partials(code: int) -> tuple[int, ...]:
+    """Return a row and those that its derivatives of any order call."""
+    found = [code]
+    for row in found:  # which grows
+        found += [other for other in _rows[row].in_partials if other not in found]
+    return tuple(found)
 
 
 def _compute(code: int, *operands: float) -> float:
@@ -93,11 +116,9 @@ def _compute(code: int, *operands: float) -> float:
     return float(_rows[code].kind(address)(*operands))
 
 
-def call(builder: ir.IRBuilder, code: int, operands: list[Any]) -> Any:
+def call(builder: Builder, code: int, operands: list[Value]) -> Value:
     """Emit a call of a row's function, wherever it is by then."""
-    table = builder.module.globals.get(_NAME) or cgutils.add_global_variable(
-        builder.module, ir.ArrayType(_I64, _ROWS), _NAME
-    )
+    table = variable(builder.module, ir.ArrayType(_I64, _ROWS), _NAME)
     place = builder.gep(table, [_I64(0), _I64(code)])
     address = builder.load_atomic(place, "monotonic", 8)
     kind = ir.FunctionType(_F64, [_F64] * len(operands))

@@ -15,7 +15,8 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba.core.serialize import dumps
+
+from tapegrad.numba_internals import dumps
 
 _DIGEST = hashlib.sha256
 

@@ -56,6 +56,10 @@ class InvalidTapeError(TapegradError, ValueError):
     """A tape breaks one of the invariants that `check` states."""
 
 
+class UnsupportedBlockError(TapegradError, TypeError):
+    """A tape calls a block where elementary operations alone can be evaluated."""
+
+
 class InvalidProgramError(TapegradError, ValueError):
     """A program breaks one of the invariants that `check` states."""
 

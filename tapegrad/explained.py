@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
-from tapegrad.function.arguments import sort_arguments
 from tapegrad.function.effects import silence
-from tapegrad.function.points import at
+from tapegrad.function.points import Point
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import failures_refused
-from tapegrad.replay.programs import floats
+from tapegrad.numba_internals import is_compiled
 from tapegrad.tape import Tape
 
 if TYPE_CHECKING:
@@ -61,6 +59,13 @@ class Explanation:
         tier = "swept" if self.native is None else "compiled"
         return f"<Explanation of {self.name}: {self.rolled.n_records:,} records, {tier}>"
 
+    @property
+    def adjoint(self) -> str:
+        """What machine code of the gradient runs, as loops; nothing where there is none."""
+        from tapegrad.program.text import text
+
+        return "" if self.native is None else text(self.native.reverse.program)
+
     def lines(self) -> list[tuple[str, str]]:
         """Return what there is to say, by heading."""
         tape = self.tape
@@ -80,7 +85,7 @@ class Explanation:
         else:
             lines.append(("loops", f"{len(program.loops):,} found, {self.rolled.n_lines:,} "
                           "records in them "
-                          "and outside; print(tape.rolled()) shows them"))  # fmt: skip
+                          "and outside; `.rolled` of what this returned prints them"))  # fmt: skip
         if self.native is None:
             lines.append(("compiled", f"no: {self.obstacle}"))
         else:
@@ -136,18 +141,18 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
 
     while isinstance(function, Derivative):
         function = function.recorded.function
-    call = sort_arguments(args, kwargs)
-    at(RecordedFunction(function), call)  # compiles what is compiled once
+    RecordedFunction(function).recording(*args, **kwargs)  # compiles what is compiled once
     recorded = RecordedFunction(function)
     begin = time.perf_counter()
-    point = at(recorded, call)
+    recording = recorded.recording(*args, **kwargs)
     seconds = {"record": time.perf_counter() - begin}
-    tape = point.recording.tape
-    inputs, seeds = call.inputs(), np.ones(len(tape.outputs))
-    if not (point.recording.has_taps and isinstance(function, Dispatcher)):
+    tape = recording.tape
+    plan, leaves = recorded.sort(args, kwargs)
+    inputs, seeds = plan.pack(leaves), np.ones(len(tape.outputs))
+    if not (recording.has_taps and is_compiled(function)):
         with silence():  # which compiled code doesn't ask for
             seconds["function"] = _best(lambda: function(*args, **kwargs))
-    seconds["swept"] = _best(lambda: _sweep(point.recording, inputs, seeds))
+    seconds["swept"] = _best(lambda: _sweep(recording, inputs, seeds))
     native, code, obstacle = None, None, ""
     try:
         with failures_refused():
@@ -166,11 +171,9 @@ def explain(function: Callable[..., Any], *args: Any, file: TextIO | None = None
 
 
 def _sweep(recording: Recording, inputs: Any, seeds: Any) -> None:
-    workspace = recording.take_workspace()
-    head, products = recording.tape.head, np.empty(len(inputs))
-    floats.replay.run(head, inputs, workspace.value)
-    floats.pullback.run(head, seeds, workspace.value, workspace.swept, products)
-    recording.give_back(workspace)
+    point = Point(recording, inputs)
+    point.pullback(seeds)
+    point.give_back()
 
 
 def _best(call: Callable[[], Any]) -> float:
@@ -198,22 +201,3 @@ def _time(seconds: float) -> str:
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.3g} kB"
-
-
-def _simplified(tape: Tape) -> Tape:
-    """Return a tape of fewer records that computes the same; see `tapegrad.passes.simplified`."""
-    from tapegrad.passes import simplified
-
-    return simplified(tape)
-
-
-def _rolled(tape: Tape) -> Rolled:
-    """Return the tape as nested loops, to be printed; see `tapegrad.roll.rolled`."""
-    from tapegrad.roll import rolled
-
-    return rolled(tape)
-
-
-# Methods of tapes that are made from above; what they need is imported when it's asked for.
-Tape.simplified = _simplified
-Tape.rolled = _rolled

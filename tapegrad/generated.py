@@ -14,17 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from numba.core import config
-from numba.misc.appdirs import AppDirs
-
+from tapegrad import numba_internals as internals
 from tapegrad.caching import write
 
 
 def _directories() -> Iterator[Path]:
-    if config.CACHE_DIR:
-        yield Path(config.CACHE_DIR)
+    if wanted := internals.cache_folder():
+        yield Path(wanted)
     yield Path(__file__).parent / "__pycache__"
-    yield Path(AppDirs(appname="tapegrad", appauthor=False).user_cache_dir)
+    yield Path(internals.user_cache_folder("tapegrad"))
     yield Path(tempfile.gettempdir()) / f"tapegrad-{os.getenv('USER', 'cache')}"
 
 

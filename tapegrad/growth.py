@@ -34,6 +34,11 @@ def can_grow(tape: Growing) -> None:
     _by_address[tape.address] = tape
 
 
+def can_grow_no_more(tape: Growing) -> None:
+    """Let compiled code that still has a tape's address find no room."""
+    _by_address.pop(tape.address, None)
+
+
 def _grow(address: int, group: int, extra: int) -> int:
     """Make room in a group of columns, and return whether there is.
 

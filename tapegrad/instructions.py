@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from typing import Any
 
 from llvmlite import ir
 
 from tapegrad.expression import COMPARISONS, INSTRUCTIONS, INTRINSICS, Expression, Folding
+from tapegrad.numba_protocols import Builder, Value
 from tapegrad.rows import ROW, Row, contribution
 
 F64 = ir.DoubleType()
@@ -29,28 +29,28 @@ class RowEmitter(ABC):
         What numbers are.
     """
 
-    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
-                 kind: Any = F64) -> None:  # fmt: skip
+    def __init__(self, builder: Builder, flags: tuple[str, ...] = (),
+                 kind: ir.Type = F64) -> None:  # fmt: skip
         self.builder = builder
         self.flags = flags
         self.kind = kind
 
     @abstractmethod
-    def call(self, row: Row, operands: list[Any]) -> Any:
+    def call(self, row: Row, operands: list[Value]) -> Value:
         """Emit the value of an operation that isn't made of instructions alone."""
 
-    def number(self, value: float) -> Any:
+    def number(self, value: float) -> Value:
         """Return a number as a constant."""
         return ir.Constant(self.kind, value)
 
-    def value(self, row: Row, operands: list[Any]) -> Any:
+    def value(self, row: Row, operands: list[Value]) -> Value:
         """Emit an operation's value."""
         if not row.is_inline:
             return self.call(row, operands)
         names = dict(zip("xy", operands, strict=False))
         return self._as_float(Folding(names, self.number, self.primitive)(row.value))
 
-    def derivatives(self, row: Row, operands: list[Any], z: Any) -> Folding[Any]:
+    def derivatives(self, row: Row, operands: list[Value], z: Value) -> Folding[Value]:
         """Emit what partial derivatives have in common; return what emits one of them."""
         folding = Folding(
             {**dict(zip("xy", operands, strict=False)), "z": z},
@@ -61,17 +61,17 @@ class RowEmitter(ABC):
             folding(common)
         return folding
 
-    def product(self, w: Any, partial: Expression, derivatives: Folding[Any]) -> Any:
+    def product(self, w: Value, partial: Expression, derivatives: Folding[Value]) -> Value:
         """Emit an adjoint or a tangent times a partial derivative other than zero."""
         passed = contribution(partial)
         assert passed is not None
         here = derivatives.apart(w=w)
         return here.apart(p=here(partial))(passed)
 
-    def _as_float(self, value: Any) -> Any:
+    def _as_float(self, value: Value) -> Value:
         return value if value.type == self.kind else self.builder.uitofp(value, self.kind)
 
-    def primitive(self, function: str, operands: list[Any]) -> Any:
+    def primitive(self, function: str, operands: list[Value]) -> Value:
         """Emit what processors compute; a truth value is a bit until it's used as a number."""
         b = self.builder
         if function == "if":

@@ -26,31 +26,41 @@ import numba
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
-from numba.core.ccallback import CFunc
-from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
+from tapegrad import numba_internals as internals
 from tapegrad.caching import Entries
 from tapegrad.notice import notice
+from tapegrad.numba_protocols import (
+    Builder,
+    CFunction,
+    CodeLibrary,
+    Dispatcher,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
-compiling: Any = global_compiler_lock
+compiling: Any = internals.compiler_lock
 """The lock that is held while anything is compiled: Numba's own, so that there is one order."""
 
 
 def _before_fork() -> None:
     compiling.acquire()
     # Machine code is freed by whichever thread lets go of it, under LLVM's lock alone.
-    llvm.ffi.lib._lock.__enter__()
+    internals.llvm_lock.__enter__()
 
 
 def _after_fork() -> None:
-    llvm.ffi.lib._lock.__exit__()
+    internals.llvm_lock.__exit__()
     compiling.release()
 
 
@@ -114,95 +124,41 @@ def source_stamp(*roots: str) -> str:
     return digest.hexdigest()
 
 
-class _TemporaryLocator(_CacheLocator):  # type: ignore[misc]  # numba is untyped
-    """The last place to cache in: a folder of the user's own where temporary files are."""
+def _temporary_folder(file: str) -> Path | None:
+    """Return where to cache the functions of a file if nowhere else can be written.
 
-    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
-        user = os.getuid() if hasattr(os, "getuid") else os.getenv("USERNAME", "cache")
-        self._folder = Path(tempfile.gettempdir()) / f"tapegrad-{user}"
-        self._part = hashlib.sha256(str(Path(py_file).parent).encode()).hexdigest()[:12]
-        self._lineno = py_func.__code__.co_firstlineno
-
-    def get_cache_path(self) -> str:
-        """Return where to cache."""
-        return str(self._folder / self._part)
-
-    def get_source_stamp(self) -> str:
-        """Return a stamp, which is replaced."""
-        return ""
-
-    def get_disambiguator(self) -> str:
-        """Return what tells functions of one name apart."""
-        return str(self._lineno)
-
-    @classmethod
-    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _TemporaryLocator | None:
-        """Return a locator, or None where the folder isn't ours: what it holds would be run."""
-        locator = cls(py_func, py_file)
-        try:
-            locator._folder.mkdir(mode=0o700, exist_ok=True)
-            status = locator._folder.lstat()
-            if hasattr(os, "getuid") and (status.st_uid, status.st_mode & 0o077) != (
-                os.getuid(),
-                0,
-            ):
-                return None
-            locator.ensure_cache_path()
-        except OSError:
-            return None
-        return locator
-
-
-class _StampedImpl(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (*CompileResultCacheImpl._locator_classes, _TemporaryLocator)
-
-    def __init__(self, py_func: Callable[..., Any]) -> None:
-        super().__init__(py_func)
-        stamp = functools.partial(source_stamp, py_func.__module__)
-        self._locator.get_source_stamp = stamp
-
-    def reduce(self, data: Any) -> Any:
-        """Return what is written of a compiled function."""
-        reduced = super().reduce(data)
-        # What must be there before the code is loaded; Numba forgets it of C functions.
-        data.reload_init[:] = data.library._reload_init
-        return reduced
-
-
-class _StampedCache(FunctionCache):  # type: ignore[misc]
-    """Numba's function cache, stamped with all sources and forgiving of damaged files."""
-
-    _impl_class = _StampedImpl
-
-    def __init__(self, py_func: Callable[..., Any]) -> None:
-        super().__init__(py_func)
-        stamp = self._impl.locator.get_source_stamp()
-        self._cache_file = Entries(self._cache_path, self._impl.filename_base, stamp)
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # what another version of a package wrote may be read otherwise
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        try:
-            super().save_overload(sig, data)
-        except OSError:  # a full or read-only disk costs the next process time, nothing else
-            self.disable()
+    That's a folder of the user's own where temporary files are. None where it isn't the user's:
+    what it holds would be run.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else os.getenv("USERNAME", "cache")
+    folder = Path(tempfile.gettempdir()) / f"tapegrad-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid") and (status.st_uid, status.st_mode & 0o077) != (os.getuid(), 0):
+        return None
+    return folder / hashlib.sha256(str(Path(file).parent).encode()).hexdigest()[:12]
 
 
 def _wanted_folder() -> Path:
     """Return where kernels are cached if nothing is in the way."""
-    return Path(config.CACHE_DIR) if config.CACHE_DIR else _PACKAGE
+    return Path(internals.cache_folder() or _PACKAGE)
 
 
 @contextlib.contextmanager
-def _caching(compiler: Any, function: Callable[..., Any]) -> Iterator[None]:
+def _caching(compiler: Dispatcher | CFunction, function: Callable[..., Any]) -> Iterator[None]:
     """Give what compiles a function a cache on disk, if a folder can be written, for a block."""
+    stamp = source_stamp(function.__module__)
+    folder = None
     with contextlib.suppress(RuntimeError):  # no such folder: compile in each process
-        compiler._cache = _StampedCache(function)
-    with notice.compiling(getattr(compiler._cache, "cache_path", None), _wanted_folder()):
+        cache = internals.DiskCache(
+            function, _temporary_folder, lambda folder, stem: Entries(folder, stem, stamp)
+        )
+        internals.set_cache(compiler, cache)
+        folder = cache.cache_path
+    with notice.compiling(folder, _wanted_folder()):
         yield
 
 
@@ -242,7 +198,9 @@ class Symbol:
         self.name, self._is_on_demand = name, on_demand
         self._python_function = function
         self._address, self._is_loading = 0, False
-        self._function: Any = CFunc(function, (signature.args, signature.return_type), {}, _OPTIONS)
+        self._function: CFunction = internals.CFunc(
+            function, (signature.args, signature.return_type), {}, _OPTIONS
+        )
         self.call = _caller(self, signature)
         Symbol._all[name] = self
 
@@ -254,7 +212,7 @@ class Symbol:
             if not symbol._is_on_demand:
                 symbol.address()
 
-    @global_compiler_lock  # type: ignore[untyped-decorator]
+    @internals.compiler_lock  # type: ignore[untyped-decorator]
     def address(self) -> int:
         """Compile or load the function, and return where it is; 0 while that is being done."""
         if not self._address and not self._is_loading:
@@ -268,12 +226,11 @@ class Symbol:
                 self._is_loading = False
         return self._address
 
-    def require(self, library: Any) -> None:
+    def require(self, library: CodeLibrary) -> None:
         """Compile or load the function now, and wherever code of a library comes from a cache."""
         self.address()
-        library._reload_init.add(
-            functools.partial(_load_symbol, self._python_function.__module__, self.name)
-        )
+        load = functools.partial(_load_symbol, self._python_function.__module__, self.name)
+        internals.when_loaded(library, load)
 
 
 def _load_symbol(module: str, name: str) -> None:
@@ -281,19 +238,19 @@ def _load_symbol(module: str, name: str) -> None:
     Symbol._all[name].address()
 
 
-def _caller(symbol: Symbol, signature: Any) -> Any:
+def _caller(symbol: Symbol, signature: Signature) -> Any:
     """Return what compiled code calls a symbol by."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         symbol.require(context.active_code_library)
         is_void = sig.return_type == types.void
         result = ir.VoidType() if is_void else context.get_value_type(sig.return_type)
         kind = ir.FunctionType(result, [context.get_value_type(x) for x in sig.args])
-        function = cgutils.get_or_insert_function(builder.module, kind, symbol.name)
+        function = internals.declare(builder.module, kind, symbol.name)
         value = builder.call(function, args)
         return context.get_dummy_value() if is_void else value
 
-    def call(typing_context: Any, *args: Any) -> Any:
+    def call(typing_context: TypingContext, *args: Kind) -> Intrinsic:
         return signature, codegen
 
     # Numba would pack what a star takes into a tuple, so it's told the names.

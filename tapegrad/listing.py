@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tapegrad.blocks import CALL, RESULT, operands_of
 from tapegrad.ops import CODE, OPS
 
 if TYPE_CHECKING:
     from tapegrad.tape import Tape
 
 MOST_LINES = 60
+MOST_OPERANDS = 8
 INPUT = CODE["input"]
 
 
@@ -25,12 +28,31 @@ def operand_name(tape: Tape, operand: int) -> str:
     if operand < 0:
         return format(tape.constants[~operand], ".6g")
     if tape.op[operand] == INPUT:
-        return f"x{bisect_left(tape._input_slots, operand)}"
+        return f"x{int(np.searchsorted(tape.inputs, operand))}"
     return f"v{operand}"
+
+
+def _call(tape: Tape, slot: int) -> str:
+    """Return how a call is written: its block and operands, of many the first ones and the last."""
+    block = int(tape.a[slot])
+    if not 0 <= block < len(tape.blocks):
+        return f"?{block}"
+    operands = operands_of(tape, slot).tolist()
+    names = [operand_name(tape, operand) for operand in operands[: MOST_OPERANDS - 1]]
+    if len(operands) > MOST_OPERANDS:
+        names.append("...")
+    names += [operand_name(tape, operand) for operand in operands[MOST_OPERANDS - 1 :][-1:]]
+    return f"{tape.blocks[block].name}({', '.join(names)})"
 
 
 def _row(tape: Tape, slot: int) -> tuple[str, str, str, str]:
     code = tape.op[slot]
+    if code == CALL:
+        return operand_name(tape, slot), "call", _call(tape, slot), ""
+    if code == RESULT:
+        call = int(tape.a[slot])
+        which = f"{operand_name(tape, call)}[{slot - call - 1}]"
+        return operand_name(tape, slot), "result", which, format(tape.value[slot], ".9g")
     name, arity = (OPS[code].name, OPS[code].arity) if code < len(OPS) else (f"?{code}", 2)
     operands = [operand_name(tape, int(column[slot])) for column in (tape.a, tape.b)[:arity]]
     return operand_name(tape, slot), name, ", ".join(operands), format(tape.value[slot], ".9g")
@@ -57,7 +79,7 @@ def listing(tape: Tape, slots: Iterable[int] | None = None) -> str:
     rows = [header, *upper, *lower]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]]).rstrip()
         for row in rows
     ]
     if lower:

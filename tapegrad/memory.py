@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from llvmlite import ir
 from numba import extending, float64, int32, int64, types, uint8
 
-from tapegrad.layout import CONSTANTS, COUNT_WORD, GUARDS, INPUTS_WORD, OUTPUTS_WORD, RECORDS
+from tapegrad.layout import (
+    CONSTANTS,
+    COUNT_WORD,
+    GUARDS,
+    INPUTS_WORD,
+    OPERANDS,
+    OUTPUTS_WORD,
+    RECORDS,
+)
+from tapegrad.numba_protocols import (
+    Builder,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
+
+Entry = TypeVar("Entry")
 
 _N = COUNT_WORD[RECORDS]
 _OP, _A, _B, _VALUE = _N + 2, _N + 3, _N + 4, _N + 5
@@ -17,42 +37,56 @@ _N_GUARDS = COUNT_WORD[GUARDS]
 _GUARD_SLOT, _GUARD_VALUE = _N_GUARDS + 2, _N_GUARDS + 3
 
 
+class Pointer(Protocol[Entry]):
+    """Memory in compiled code, whose bounds nothing looks at."""
+
+    def __getitem__(self, index: int) -> Entry: ...
+    def __setitem__(self, index: int, value: Entry) -> None: ...
+
+
+Head: TypeAlias = Pointer[int]
+"""A tape's head: its counts, and the addresses of its columns."""
+
+Columns: TypeAlias = tuple[Pointer[int], Pointer[int], Pointer[int], Pointer[float], Pointer[float]]
+"""Operation codes, operands, values and constants."""
+
+
 @extending.intrinsic
-def pointer(typing_context: Any, address: Any, dtype: Any) -> Any:
+def pointer(typing_context: TypingContext, address: Kind, dtype: Kind) -> Intrinsic:
     """Return an address as a pointer to numbers of a type."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
 
     kind = dtype.instance_type if isinstance(dtype, types.TypeRef) else dtype.dtype
     return types.CPointer(kind)(int64, dtype), codegen
 
 
 @extending.intrinsic
-def data(typing_context: Any, array: Any) -> Any:
+def data(typing_context: TypingContext, array: Kind) -> Intrinsic:
     """Return a pointer to an array's first element.
 
     The loops index bare pointers: an array argument would be counted references to, and its
     indices wrapped around, in every iteration.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.make_array(signature.args[0])(context, builder, args[0]).data
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
 
     return types.CPointer(array.dtype)(array), codegen
 
 
 @extending.intrinsic
-def shift(typing_context: Any, base: Any, count: Any) -> Any:
+def shift(typing_context: TypingContext, base: Kind, count: Kind) -> Intrinsic:
     """Return the pointer `count` elements after another."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return builder.gep(args[0], [args[1]])
 
     return base(base, int64), codegen
 
 
-def _reading(doc: str, *fields: tuple[int, Any]) -> Any:
+def _reading(doc: str, *fields: tuple[int, Kind | None]) -> Any:
     """Return a function, for compiled code, that reads words of a head as pointers or numbers.
 
     It's an intrinsic because compiling a function that does the same takes Numba ten times as
@@ -60,7 +94,7 @@ def _reading(doc: str, *fields: tuple[int, Any]) -> Any:
     """
     kinds = [types.int64 if kind is None else types.CPointer(kind) for _, kind in fields]
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         word = ir.IntType(64)
         head = args[0]
         if head.type == word:
@@ -71,9 +105,9 @@ def _reading(doc: str, *fields: tuple[int, Any]) -> Any:
             if kind != types.int64:
                 value = builder.inttoptr(value, context.get_value_type(kind))
             values.append(value)
-        return context.make_tuple(builder, signature.return_type, values)
+        return context.make_tuple(builder, sig.return_type, values)
 
-    def read(typing_context: Any, head: Any) -> Any:
+    def read(typing_context: TypingContext, head: Kind) -> Intrinsic:
         return types.Tuple(kinds)(head), codegen
 
     read.__doc__ = doc
@@ -92,6 +126,9 @@ columns = _reading(
     "Return pointers to a tape's operation codes, operands, values and constants; they hold "
     "until it grows.", *_COLUMNS,
 )  # fmt: skip
+call_operands = _reading(
+    "Return a pointer to the operands of a tape's calls.", (COUNT_WORD[OPERANDS] + 2, int32)
+)
 counts = _reading(
     "Return the next slot and the next constant's index.", (_N, None), (_N_CONSTANTS, None)
 )
@@ -106,12 +143,12 @@ outputs = _reading(
 
 
 @extending.intrinsic
-def slots(typing_context: Any, head: Any, workspace: Any) -> Any:
+def slots(typing_context: TypingContext, head: Kind, workspace: Kind) -> Intrinsic:
     """Return a pointer to the entry of slot 0 in a workspace, which follows the constants'."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         word = ir.IntType(64)
-        base = context.make_array(signature.args[1])(context, builder, args[1]).data
+        base = context.make_array(sig.args[1])(context, builder, args[1]).data
         return builder.gep(base, [builder.load(builder.gep(args[0], [word(_N_CONSTANTS)]))])
 
     return types.CPointer(workspace.dtype)(head, workspace), codegen

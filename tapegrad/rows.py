@@ -127,6 +127,11 @@ class Row:
         return isinstance(self.value, Call) and self.value.function.startswith("special.")
 
     @property
+    def is_apart(self) -> bool:
+        """Whether it's compiled apart, when first computed; whole powers are too common."""
+        return self.is_in_special and not self.op.unrolls
+
+    @property
     def is_one_call(self) -> bool:
         """Whether the value is one function of the operands, in their order."""
         return isinstance(self.value, Call) and self.value.operands == (X, Y)[: self.arity]

@@ -17,13 +17,23 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import float64, int64, types
-from numba.core.typing.templates import signature
 from numba.extending import intrinsic, overload
 
-from tapegrad import binding, generated
-from tapegrad.expression import Call
+from tapegrad import binding, generated, special
+from tapegrad.expression import Call, functions_in
 from tapegrad.instructions import F64, RowEmitter
 from tapegrad.jit import Symbol
+from tapegrad.numba_internals import signature, when_loaded
+from tapegrad.numba_protocols import (
+    Builder,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.rows import ROW, ROWS, Row
 
 _PREAMBLE = '''\
@@ -43,7 +53,7 @@ _COMPUTED = [row for row in ROWS if row.arity]
 
 def _value(row: Row) -> str:
     text = row.op.value
-    if row.is_in_special:  # it's compiled apart, when it's first computed
+    if row.is_apart:
         return f"in_special{row.arity}({row.code}, {', '.join('xy'[: row.arity])})"
     return f"1.0 if {text} else 0.0" if row.op.boolean else text
 
@@ -52,7 +62,7 @@ def _functions() -> Iterator[str]:
     for row in _COMPUTED:
         operands = ", ".join("xy"[: row.arity])
         yield f"def {row.name}({operands}):\n    return {_value(row)}\n\n"
-        if row.is_in_special:
+        if row.is_apart:
             yield f"def {row.name}_apart({operands}):\n    return {row.op.value}\n\n"
 
 
@@ -69,17 +79,19 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
 IS_BOOLEAN: tuple[bool, ...] = tuple(row.op.boolean for row in ROWS)
 
 for _row in _COMPUTED:
-    if _row.is_in_special:
-        binding.register(_row.code, _row.name, getattr(_module, f"{_row.name}_apart"), _row.arity)
+    if _row.is_apart:
+        _in_partials = sorted(set[str]().union(*map(functions_in, _row.partials)))
+        binding.register(_row.code, _row.name, getattr(_module, f"{_row.name}_apart"), _row.arity,
+                         tuple(ROW[f].code for f in _in_partials if ROW[f].is_apart))  # fmt: skip
 
 
-def _compute_apart(code: Any, n_operands: int) -> Any:
+def _compute_apart(code: Kind, n_operands: int) -> Intrinsic:
     """Compute a row that is compiled apart; what calls it may run where Python can't."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         bind = functools.partial(binding.bind, code.literal_value)
         bind()
-        context.active_code_library._reload_init.add(bind)  # where it comes from a cache
+        when_loaded(context.active_code_library, bind)
         return binding.call(builder, code.literal_value, list(args[1:]))
 
     return signature(float64, code, *[float64] * n_operands), codegen
@@ -92,7 +104,7 @@ _module.in_special2 = _with_code(lambda typing_context, code, x, y: _compute_apa
 _FLOAT_OPTIONS = {"error_model": "numpy", "nogil": True, "forceinline": True}
 
 
-def _is_float(*numbers: Any) -> bool:
+def _is_float(*numbers: Kind) -> bool:
     return all(isinstance(number, types.Float | types.Integer) for number in numbers)
 
 
@@ -120,11 +132,11 @@ for _row in _COMPUTED:
 class FunctionEmitter(RowEmitter):
     """Emits rows in a function that Numba compiles: what is no instruction is another function."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
+    def __init__(self, context: LoweringContext, builder: Builder) -> None:
         super().__init__(builder)
         self._context = context
 
-    def call(self, row: Row, operands: list[Any]) -> Any:
+    def call(self, row: Row, operands: list[Value]) -> Value:
         """Emit a call of the row as a function."""
         kind = signature(float64, *[float64] * row.arity)
         function = calling(FUNCTIONS[row.name], row.arity)
@@ -140,36 +152,38 @@ _OPERATORS = {"**": operator.pow, "%": operator.mod, "//": operator.floordiv}
 _MODULES = {"math": math, "np": np}
 
 
-def _whole(number: int) -> Any:
+def _whole(number: int) -> Value:
     return ir.Constant(ir.IntType(64), number)
 
 
 class _SweepEmitter(RowEmitter):
     """Emits rows as the sweeps compute them: what is no instruction, as Numba lowers it."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
+    def __init__(self, context: LoweringContext, builder: Builder) -> None:
         super().__init__(builder)
         self._context = context
 
-    def call(self, row: Row, operands: list[Any]) -> Any:
+    def call(self, row: Row, operands: list[Value]) -> Value:
         """Emit the value of an operation that isn't made of instructions alone."""
-        if row.is_in_special:
+        if row.is_apart:
             return binding.call(self.builder, row.code, operands)
+        if row.op.unrolls:
+            return special.emit_powi(self._context, self.builder, *operands)
         assert isinstance(row.value, Call)
         module, _, name = row.value.function.rpartition(".")
         function: Any = getattr(_MODULES[module], name) if module else _OPERATORS[name]
         sig = signature(float64, *[float64] * len(operands))
         return self._context.get_function(function, sig)(self.builder, operands)
 
-    def partial_at(self, place: int, x: Any, y: Any, z: Any) -> Callable[[Row], Any]:
+    def partial_at(self, place: int, x: Value, y: Value, z: Value) -> Callable[[Row], Value]:
         """Return what emits a row's partial derivative by an operand."""
         return lambda row: self.derivatives(row, [x, y], z)(row.partials[place])
 
-    def times(self, w: Any, partial: Any) -> Any:
+    def times(self, w: Value, partial: Value) -> Value:
         """Emit a product that is zero as soon as either factor is."""
         return self.value(ROW["chain"], [w, partial])
 
-    def times_of_common(self, w: Any, partial: Any) -> Any:
+    def times_of_common(self, w: Value, partial: Value) -> Value:
         """Emit the same with a jump, which is faster where nothing else jumps: it's rarely NaN."""
         builder = self.builder
         product = builder.fmul(w, partial)
@@ -182,7 +196,7 @@ class _SweepEmitter(RowEmitter):
         result.add_incoming(chained, after)
         return result
 
-    def of_first(self, code: Any, write: Callable[[Row], Any]) -> Any:
+    def of_first(self, code: Value, write: Callable[[Row], Value]) -> Value:
         """Emit a choice among what the first rows have."""
         found = [write(row) for row in _FIRST]
         chosen = found.pop()
@@ -192,8 +206,8 @@ class _SweepEmitter(RowEmitter):
         return chosen
 
 
-def _chosen(builder: Any, code: Any, rows: Iterable[Row], write: Callable[[Row], Any],
-            common: Callable[[], Any], otherwise: Any = None) -> Any:  # fmt: skip
+def _chosen(builder: Builder, code: Value, rows: Iterable[Row], write: Callable[[Row], Any],
+            common: Callable[[], Any], otherwise: Value | None = None) -> Value | None:  # fmt: skip
     """Emit a choice of arms by an operation's code; return what they yield, if they do."""
     end = builder.function.append_basic_block("chosen")
     others = builder.function.append_basic_block("others")
@@ -201,7 +215,7 @@ def _chosen(builder: Any, code: Any, rows: Iterable[Row], write: Callable[[Row],
     builder.cbranch(builder.icmp_signed("<=", code, _whole(_FIRST[-1].code)), first, others)
     results = []
 
-    def arm(block: Any, result: Callable[[], Any]) -> None:
+    def arm(block: ir.Block, result: Callable[[], Any]) -> None:
         builder.position_at_end(block)
         found = result()
         results.append((found, builder.block))
@@ -230,10 +244,10 @@ _DIFFERENTIATED = [row for row in _OTHERS if not row.is_piecewise_constant]
 
 
 @intrinsic
-def evaluate(typing_context: Any, code: Any, x: Any, y: Any) -> Any:
+def evaluate(typing_context: TypingContext, code: Kind, x: Kind, y: Kind) -> Intrinsic:
     """Return an operation's value; of what isn't computed, `x`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y = args
         emit = _SweepEmitter(context, builder)
         return _chosen(
@@ -257,15 +271,15 @@ _SLOTS = types.CPointer(float64)
 
 
 @intrinsic
-def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any, b: Any,
-         adjoint: Any) -> Any:  # fmt: skip
+def pull(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, z: Kind, w: Kind, a: Kind,
+         b: Kind, adjoint: Kind) -> Intrinsic:  # fmt: skip
     """Add to the adjoints of an operation's operands, its own being `w`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, z, w, a, b, adjoint = args
         emit = _SweepEmitter(context, builder)
 
-        def add(operand: Any, contribution: Any) -> None:
+        def add(operand: Value, contribution: Value) -> None:
             place = builder.gep(adjoint, [operand])
             builder.store(builder.fadd(builder.load(place), contribution), place)
 
@@ -288,15 +302,17 @@ def pull(typing_context: Any, code: Any, x: Any, y: Any, z: Any, w: Any, a: Any,
 
 
 @intrinsic
-def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any) -> Any:
+def push(
+    typing_context: TypingContext, code: Kind, x: Kind, y: Kind, z: Kind, t: Kind, u: Kind
+) -> Intrinsic:
     """Return the tangent of an operation, those of its operands being `t` and `u`."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, z, t, u = args
         emit = _SweepEmitter(context, builder)
         zero = emit.number(0.0)
 
-        def add(total: Any, tangent: Any, product: Callable[[], Any]) -> Any:
+        def add(total: Value, tangent: Value, product: Callable[[], Value]) -> Value:
             before = builder.block
             with builder.if_then(builder.fcmp_unordered("!=", tangent, zero)):
                 sum_ = builder.fadd(total, product())
@@ -306,17 +322,14 @@ def push(typing_context: Any, code: Any, x: Any, y: Any, z: Any, t: Any, u: Any)
             result.add_incoming(sum_, after)
             return result
 
-        def product_of_first(tangent: Any, partial: Callable[[Row], Any]) -> Any:
-            return emit.times(tangent, emit.of_first(code, partial))
-
-        def write_first() -> Any:
-            total = zero
+        def write_first() -> Value:
+            total = zero  # of which a product with a zero tangent makes no other
             for k, tangent in enumerate((t, u)):
-                partial = emit.partial_at(k, x, y, z)
-                total = add(total, tangent, functools.partial(product_of_first, tangent, partial))
+                partial = emit.of_first(code, emit.partial_at(k, x, y, z))
+                total = builder.fadd(total, emit.times_of_common(tangent, partial))
             return total
 
-        def write(row: Row) -> Any:
+        def write(row: Row) -> Value:
             derivatives = emit.derivatives(row, [x, y], z)
             total = zero
             for k in row.differentiable:

@@ -25,9 +25,9 @@ def flatten(tree: Any, leaves: list[Any]) -> Structure:
         return kind, keys, tuple([flatten(child, leaves) for child in tree.values()])
     if kind is deque:
         return kind, tree.maxlen, tuple([flatten(child, leaves) for child in tree])
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return kind, None, tuple([flatten(child, leaves) for child in tree])
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+    if hasattr(kind, "__dataclass_fields__"):
         names = tuple(field.name for field in dataclasses.fields(tree))
         return kind, names, tuple([flatten(getattr(tree, name), leaves) for name in names])
     leaves.append(tree)

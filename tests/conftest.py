@@ -65,6 +65,20 @@ def pytest_generate_tests(metafunc):
 os.environ["TAPEGRAD_QUIET"] = "1"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _every_program_that_is_compiled_is_checked():
+    from tapegrad.codegen import compiled_tape
+    from tapegrad.program.check import check
+
+    def checked(program):
+        check(program, stored=True)
+        return alarmed(program)
+
+    alarmed, compiled_tape.alarmed = compiled_tape.alarmed, checked
+    yield
+    compiled_tape.alarmed = alarmed
+
+
 @pytest.fixture
 def make_module(tmp_path, monkeypatch):
     """Write a module, import it, and forget it after the test."""

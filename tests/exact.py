@@ -17,14 +17,14 @@ from tapegrad import growth
 from tapegrad.jit import Kernel
 from tapegrad.layout import COUNT_WORD, MAX_ENTRIES, PYTHON_COLUMNS
 from tapegrad.record.kinds import ACTIVE, active
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 MARGIN = 256
 """Entries before and after an array; an overrun shorter than that harms nothing else."""
 
 _BYTE = 0xA5
 _UNTOUCHED = {width: bytes([_BYTE]) * (MARGIN * width) for width in (1, 2, 4, 8, 16, 24, 32)}
-_plain_resize, _plain_run, _plain_note = Tape._resize, Tape.run, Tape.take_note
+_plain_resize, _plain_run, _plain_note = OpenTape._resize, OpenTape.run, OpenTape.take_note
 _entry_point = Kernel.__dict__["run"]
 
 
@@ -113,7 +113,7 @@ def _tape_methods(mode):
             "_memory": staticmethod(with_margins)}  # fmt: skip
 
 
-_plain_reserve = Tape.reserve
+_plain_reserve = OpenTape.reserve
 
 
 def name_of(kernel):
@@ -194,6 +194,6 @@ def reservations():
     """Make every reservation exact, and raise `OverrunError` where something writes beyond it."""
     mode = _Mode()
     entry_point = mock.patch.object(Kernel, "run", _EntryPoint(mode))
-    with entry_point, mock.patch.multiple(Tape, **_tape_methods(mode)):
+    with entry_point, mock.patch.multiple(OpenTape, **_tape_methods(mode)):
         yield
     mode.report()

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.special
 
 from tapegrad.ops import CONSTANTS, OPS
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
 
 mp = mpmath.mp
 
@@ -181,10 +181,10 @@ def exactly(op, operands, orders):
 def swept(name, *operands):
     """Value, and partials by both sweeps, of one record of a tape."""
     op = next(op for op in OPS if op.name == name)
-    tape = Tape()
+    tape = OpenTape()
     slots = [tape.input(x) for x in operands]
     slot = tape.append(op.code, slots[0], slots[1] if len(slots) == 2 else 0, math.nan)
-    tape.end([slot])
+    tape = tape.end([slot])
     value, work = float_workspace(tape), np.empty(workspace_length(tape))
     out, reverse = np.empty(1), np.empty(len(operands))
     assert floats.replay.run(tape.head, np.array(operands), value) == -1

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from tapegrad.errors import InvalidProgramError
+from tapegrad.program.check import check
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
@@ -75,6 +78,14 @@ def program(*body, x=0, y=0, memory=(), tables=(), strict=False):
     regions += [Region("y", y, "output")] if y else []
     named = tuple(Table(name, np.array(values)) for name, values in dict(tables).items())
     return Program((*regions, *memory), named, body, strict)
+
+
+def refused(reason, *body, **rest):
+    """Assert that a program is refused with a reason, after its bad statement is shown."""
+    with pytest.raises(InvalidProgramError) as error:
+        check(program(*body, **rest))
+    assert str(error.value).splitlines()[0] == reason
+    return str(error.value)
 
 
 i, j = step(0), step(1)

@@ -1,7 +1,8 @@
 """Programs, run statement by statement in Python: slow, and as their form says.
 
 Memory that nobody set is NaN, and what variables were is looked up in a history of everything that
-ran forward. Rows are computed as the sweeps compute them, or by a function that's given.
+ran forward. Rows are computed as the sweeps compute them, or by a function that's given. A block is
+a function of two lists, of arrays that it reads and of views of memory that it sets or adds to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from tapegrad.ops import CODE
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
+    Call,
     Compute,
     Constant,
     Element,
@@ -30,16 +32,17 @@ def as_swept(op, *operands):
     return evaluate.run(CODE[op], *[*operands, 0.0][:2])
 
 
-def run(program, inputs, compute=as_swept):
+def run(program, inputs, compute=as_swept, blocks=None):
     """Return whether every guard held, and the outputs by name."""
-    machine = Machine(program, inputs, compute)
+    machine = Machine(program, inputs, compute, blocks)
     machine.run(program.body, ())
     outputs = {r.name: machine.memory[r.name].copy() for r in program.of_role("output")}
     return machine.holds, outputs
 
 
 class Machine:
-    def __init__(self, program, inputs, compute):
+    def __init__(self, program, inputs, compute, blocks=None):
+        self.blocks = blocks
         self.program, self.compute, self.holds = program, compute, True
         self.variables, self.step = {}, {}
         self.total = {s.number: 0 for s in statements(program.body) if isinstance(s, Loop)}
@@ -84,6 +87,14 @@ class Machine:
         index = self.whole(element.index)
         assert 0 <= index < len(where), f"{element} is at {index}"
         return where, index
+
+    def span(self, span):
+        """Return a view of the elements of a span."""
+        table = self.program.table.get(span.region)
+        where = self.memory[span.region] if table is None else table.values
+        start = self.whole(span.start)
+        assert 0 <= start <= len(where) - span.size, f"{span} is at {start}"
+        return where[start : start + span.size]
 
     def value(self, value, around):
         match value:
@@ -133,6 +144,9 @@ class Machine:
                     where[index] = float(where[index]) + number
                 case Guard(value, wanted):
                     self.holds &= self.value(value, around) == self.value(wanted, around)
+                case Call(block, reads, writes):
+                    read = [self.span(span).copy() for span in reads]
+                    self.blocks[block](read, [self.span(span) for span in writes])
                 case Loop():
                     self.loop(statement, around)
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from tapegrad.ops import CODE, OPS
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, 5e-324, 1e308, np.inf, -np.inf, np.nan]
 FINITE = [x for x in EDGES if np.isfinite(x)]
@@ -18,7 +18,7 @@ def row_in_loops(op, n, is_summed=False):
 
     Its outputs are the results or, so that there is a Hessian, their weighted sum.
     """
-    tape = Tape()
+    tape = OpenTape()
     inputs = tape.input_block(np.full(2 * n, 0.5)).tolist()
     code = op.code
 
@@ -29,7 +29,7 @@ def row_in_loops(op, n, is_summed=False):
     for k in range(n):
         product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
         results.append(record(inputs[k], product))
-    results.append(record(tape.constant(0.5), inputs[0]))
+    results.append(record(tape.constant(1.0 if op.whole == "x" else 0.5), inputs[0]))
     results.append(record(inputs[1], tape.constant(2.0)))
     if is_summed:
         total = tape.constant(0.0)
@@ -37,8 +37,7 @@ def row_in_loops(op, n, is_summed=False):
             term = tape.append(CODE["multiply"], result, tape.constant(0.5 + 0.25 * k), 0.0)
             total = tape.append(CODE["add"], total, term, 0.0)
         results = [total]
-    tape.end(results)
-    return tape
+    return tape.end(results)
 
 
 def point_in_domain(op, n):
@@ -55,7 +54,7 @@ def row_at_pairs(op, n, passive=(None, 0, 1)):
 
     It has `n` results for each of `passive`: which operand is a constant there, if one is.
     """
-    tape = Tape()
+    tape = OpenTape()
     inputs = tape.input_block(np.full(op.arity * n, 0.5)).reshape(op.arity, n).tolist()
     results = []
     for place in passive[: 1 if op.arity == 1 else None]:
@@ -63,8 +62,7 @@ def row_at_pairs(op, n, passive=(None, 0, 1)):
         if place is not None:
             operands[place] = [tape.constant(FINITE[k % len(FINITE)]) for k in range(n)]
         results += [tape.append(op.code, a, b, 0.5) for a, b in zip(*operands, strict=True)]
-    tape.end(results)
-    return tape
+    return tape.end(results)
 
 
 def edges_of(op):

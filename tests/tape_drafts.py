@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from hypothesis import strategies as st
 
 from tapegrad.ops import BY_NAME
 from tapegrad.record.active import evaluate
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
 
 HERE = (lambda: 0).__code__
+
+
+class Block(NamedTuple):
+    """What a tape asks of a block."""
+
+    name: str
+    n_operands: int
+    n_results: int
+
+
+SOLVE = Block("solve", 3, 2)
+
+
+def calling():
+    """A tape that calls a block: 2 x0 - x1 and another number, times one another."""
+    d = Draft(3.0, 5.0)
+    u, v = d.call(SOLVE, d.x[0], 2.0, d.x[1], values=[1.0, 0.25])
+    d.end(d.multiply(u, v))
+    return d.tape
 
 
 class Draft:
@@ -20,7 +41,7 @@ class Draft:
     """
 
     def __init__(self, *inputs):
-        self.tape = Tape()
+        self.tape = OpenTape()
         self.x = [self.tape.input(value) for value in inputs]
         self._values = {0: 0.0, **dict(zip(self.x, inputs, strict=True))}
         self._guards = 0
@@ -50,11 +71,18 @@ class Draft:
         self.tape.sites[-1] = ("drafted", self._guards)
         self._guards += 1
 
+    def call(self, block, *operands, values):
+        """Call a block and return the slots of its results, which are the values."""
+        operands = [self.constant(x) if isinstance(x, float) else x for x in operands]
+        slots = self.tape.call(block, operands, np.array(values)).tolist()
+        self._values.update(zip(slots, values, strict=True))
+        return slots
+
     def value(self, slot):
         return self._values[slot]
 
     def end(self, *outputs):
-        self.tape.end(outputs)
+        self.tape = self.tape.end(outputs)
 
 
 ANY = ["add", "subtract", "multiply", "divide", "negative", "positive", "square", "power", "powi",

@@ -110,7 +110,7 @@ def test_active_and_passive_elements_mix(tape):
     assert isinstance(z[0], Active)
     assert not isinstance(z[1], Active)
     assert (z.data["slot"] > 0).tolist() == [True, False, False, False, False]
-    tg.check(tape)
+    tg.check(tape.so_far())
 
 
 def test_a_passive_array_is_a_plain_one_where_needed(tape):

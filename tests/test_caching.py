@@ -128,7 +128,7 @@ def test_a_damaged_kernel_is_compiled_again_in_the_next_process(tmp_path):
 
 
 def test_a_generated_module_that_was_damaged_is_written_again(monkeypatch, tmp_path):
-    monkeypatch.setattr(generated.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
     source = "def one():\n    return 1  # é\n"
     module = generated.load("damaged", source)
     path = Path(module.__file__)

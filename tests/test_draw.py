@@ -188,7 +188,7 @@ def test_special_values(value, text):
 
 def test_an_empty_tape():
     assert parsed(lambda: None).labels == {}
-    assert Parsed(tg.Tape().draw()).labels == {}
+    assert Parsed(tg.draw(tg.OpenTape().end())).labels == {}
 
 
 def test_functions_without_an_active_output():
@@ -207,7 +207,7 @@ def test_a_tape_that_is_still_recorded():
     with recording() as tape:
         x = tape.input(2.0)
         tape.append(0, x, x, 4.0)
-        assert Parsed(tape.draw()).titles() == ["x0", "+"]
+        assert Parsed(tg.draw(tape.so_far())).titles() == ["x0", "+"]
 
 
 def test_a_drawing_made_while_recording():
@@ -223,16 +223,22 @@ def test_a_drawing_made_while_recording():
 
 def test_a_tape_numbers_inputs_and_outputs_as_its_listing_does():
     tape = tape_of(lambda x: np.sum(x * x), np.array([1.0, 2.0]))
-    graph = Parsed(tape.draw())
+    graph = Parsed(tg.draw(tape))
     assert graph.labels["v1"] == ["x0", "1", "∂ 2"]
     assert graph.titles("y") == ["y0"]
-    assert Parsed(tape.draw(seeds=[10.0])).labels["v2"] == ["x1", "2", "∂ 40"]
+    assert Parsed(tg.draw(tape, seeds=[10.0])).labels["v2"] == ["x1", "2", "∂ 40"]
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 2])
 def test_a_limit_too_small(limit):
     with pytest.raises(ValueError, match="limit"):
         tg.draw(lambda x: x, 1.0, limit=limit)
+
+
+def test_a_tape_takes_no_arguments():
+    tape = tape_of(lambda x: x * x, 3.0)
+    with pytest.raises(TypeError, match="give no arguments"):
+        tg.draw(tape, 3.0)
 
 
 # --- saving and showing -----------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_the_number_of_nodes_is_bounded(function, limit):
 @pytest.mark.parametrize("limit", [3, 10, 60])
 def test_every_record_is_drawn_or_behind_one_fold(limit):
     tape = tape_of(nested, 0.5, 0.3)
-    graph = Parsed(tape.draw(limit=limit))
+    graph = Parsed(tg.draw(tape, limit=limit))
     starts = sorted(int(name[1:]) for name in graph.labels if name[0] == "v")
     folds = {name for name, lines in graph.labels.items() if lines[0][0] == "⋯"}
     sizes = np.diff([*starts, len(tape)])

@@ -149,3 +149,26 @@ def test_a_pointer_whose_class_a_compiler_made_first_is_watched():
     for value in (0.1, 0.2, 0.3):
         base.value = value
         assert derivative(3.0) == 6.0 * value
+
+
+def test_a_closure_variable_that_is_emptied_and_filled_again_is_noticed():
+    k, table = 2.0, {"k": 5.0}
+
+    def times(x):
+        return k * table["k"] * x
+
+    def empty():
+        nonlocal k
+        del k
+
+    derivative = tg.grad(times)
+    assert [derivative(1.0) for _ in range(3)] == [10.0] * 3
+    empty()
+    with pytest.raises(NameError):
+        derivative(1.0)
+    k = 3.0
+    assert [derivative(1.0) for _ in range(3)] == [15.0] * 3
+    table = {"k": 4.0}
+    assert [derivative(1.0) for _ in range(3)] == [12.0] * 3
+    k = float("4")
+    assert derivative(1.0) == 16.0

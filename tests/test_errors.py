@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from program_drafts import program, put
+from tape_drafts import calling
 
 import tapegrad as tg
 from tapegrad import columns, errors
-from tapegrad import tape as tapes
 from tapegrad.function.recorded import MOST_RECORDINGS
+from tapegrad.passes import simplified
 from tapegrad.program.check import check
 from tapegrad.program.io import load
-from tapegrad.tape import Tape
+from tapegrad.record import open_tape
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.testing import GradientMismatchError, check_grads
 
 PLAIN = np.ones(2)
@@ -65,9 +67,9 @@ def stored_outside():
 
 
 def bad_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.append(3, 77, 0, 0.0)
-    tg.check(tape)
+    tg.check(tape.end())
 
 
 def in_another_thread():
@@ -79,7 +81,7 @@ def in_another_thread():
 
 
 def long_tape():
-    tape = Tape()
+    tape = OpenTape()
     tape.reserve(0, 2**31)
 
 
@@ -119,6 +121,8 @@ CASES = {
     "mixed": (stored_outside, errors.MixedTapesError, ["return it", "inside"]),
     "thread": (in_another_thread, errors.OtherThreadError, ["test_errors.py:", "`map` in place"]),
     "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
+    "block": (lambda: simplified(calling()), errors.UnsupportedBlockError,
+              ["`solve` in slot 3", "simplified", "operation by operation"]),
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
     "invalid program": (lambda: check(program(put("v", "w"))), errors.InvalidProgramError,
                         ["'w' is read before", "> v = w"]),
@@ -147,6 +151,7 @@ EXPECTED = {
     "TapeEndedError": RuntimeError, "MixedTapesError": RuntimeError,
     "OtherThreadError": RuntimeError,
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
+    "UnsupportedBlockError": TypeError,
     "InvalidProgramError": ValueError, "ProgramFileError": ValueError,
 }  # fmt: skip
 
@@ -191,7 +196,7 @@ def test_the_limit_of_recordings_warns_with_the_place_and_what_follows():
 
 
 def test_a_messages_first_letter_is_small_and_its_end_has_no_stop():
-    modules = (tapes, columns, tg.record.active)
+    modules = (open_tape, columns, tg.record.active)
     source = "".join(map(inspect.getsource, modules))
     messages = re.findall(r"Error\(\s*f?\"(.)", source)
     assert len(messages) > 5

@@ -44,7 +44,7 @@ def recorded(call, x, y, mixes):
     """Return what a call gives of such operands, its tape being as tapes must be."""
     with recording() as tape:
         found = outcome(call, operand(tape, x, mixes[0]), operand(tape, y, mixes[1]))
-        tg.check(tape)
+        tg.check(tape.so_far())
         return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import math
 import traceback
 
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,7 @@ import tapegrad as tg
 from tapegrad.errors import InputTypeError, LostDerivativeError, UnsupportedFunctionError
 
 X = np.array([1.0, 2.0, 4.0])
-TABLE = {"sin": math.sin}
+TABLE = {"sin": math.sin, "float": float}
 SPARSE = scipy.sparse.csr_array(np.array([[2.0, 0.0, 1.0], [0.0, 3.0, 0.0], [0.0, 0.0, 4.0]]))
 
 
@@ -123,6 +125,23 @@ def test_a_labelled_operand_is_told_how_to_become_an_array():
         tg.grad(lambda x: np.sum(x[:] * np.maximum(x, labelled)))(X.copy())
     found = tg.grad(lambda x: np.sum(x * labelled.to_numpy()))(X.copy())
     np.testing.assert_array_equal(found, X)
+    with pytest.raises(UnsupportedFunctionError, match=r"write a\.to_numpy\(\) for the Labelled a"):
+        tg.grad(lambda x: Labelled(x * X))(X.copy())
+    found = tg.grad(lambda x: np.sum(Labelled(x * X).to_numpy()))(X.copy())
+    np.testing.assert_array_equal(found, X)
+
+
+def test_an_array_of_objects_without_axes_is_a_number():
+    def boxed(x):
+        array = np.empty((), object)
+        array[()] = x[0] * x[1]
+        return array
+
+    value, gradient = tg.value_and_grad(boxed)(X.copy())
+    assert value == 2.0
+    np.testing.assert_array_equal(gradient, [2.0, 1.0, 0.0])
+    np.testing.assert_array_equal(tg.grad(lambda x: np.exp(boxed(x)) * 1.0)(np.array([0.0, 1.0])),
+                                  [1.0, 0.0])  # fmt: skip
 
 
 class Unhashable:
@@ -182,6 +201,107 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
         if function is foreign:  # where it went wrong is told by the cause
             inside = traceback.extract_tb(caught.value.__cause__.__traceback__)
             assert "scipy" in inside[-1].filename
+
+
+# Code that asks for a plain number, and raises an error of its own over ours.
+SWALLOWED = {
+    "an argument": (lambda x: scipy.optimize.brentq(lambda y: y * y - 2.0, 0.0, x),
+                    "scipy.optimize.brentq can't", math.sqrt(2.0), RuntimeError),
+    "a parameter": (lambda x: scipy.optimize.fsolve(lambda y, a: y * y - a, 1.0, args=(x,))[0],
+                    "scipy.optimize.fsolve can't", math.sqrt(3.0), Exception),
+    "a result": (lambda x: scipy.optimize.ridder(lambda y: y * y - x, 0.0, 3.0),
+                 "scipy.optimize.ridder can't", math.sqrt(3.0), Exception),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SWALLOWED)
+def test_a_refusal_that_c_code_puts_its_own_error_over_comes_out(name):
+    function, message, root, original = SWALLOWED[name]
+    with pytest.raises(LostDerivativeError, match=message) as caught:
+        tg.grad(function)(3.0)
+    assert f"at {__file__}:" in str(caught.value)
+    assert isinstance(caught.value.__cause__, original)
+    assert "write tapegrad.stop_gradient(x) for x" in str(caught.value)
+    value, slope = tg.value_and_grad(lambda x: x * function(tg.stop_gradient(x)))(3.0)
+    assert value == pytest.approx(3.0 * root, rel=1e-10)
+    assert slope == pytest.approx(root, rel=1e-10)
+
+
+def test_an_error_of_the_users_own_stays_where_a_refusal_was_caught_before():
+    def float_or_none(x):
+        try:
+            return math.trunc(TABLE["float"](x))
+        except TypeError:
+            return None
+
+    def raises(x):
+        if float_or_none(x) is None: raise ValueError("no number")  # fmt: skip  # noqa: E701
+
+    def fails_later(x):
+        float_or_none(x)
+        return scipy.optimize.brentq(lambda y: y * y + 1.0, 0.0, 1.0)
+
+    for function, message in ((raises, "no number"), (fails_later, "different signs")):
+        with pytest.raises(ValueError, match=message) as caught:
+            tg.grad(function)(3.0)
+        assert type(caught.value) is ValueError
+        with pytest.raises(ValueError, match=message):
+            tg.grad(lambda x, function=function: tg.grad(function)(x))(3.0)
+
+
+class Model:
+    def twice(self, x):
+        return x * 2.0
+
+    def __call__(self, x):
+        return [x, Labelled(x)]
+
+
+def of_two_returns(x, flag=True):
+    if flag:
+        return x * 2.0
+    return x
+
+
+@numba.njit
+def compiled(x):
+    return 2.0 * x
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def around(*args):
+        return function(*args)
+
+    return around
+
+
+# A derivative whose function returns what has none, and the line that its traceback ends at.
+RETURNED = {
+    "lambda": (tg.grad(lambda x: x * 2.0), "tg.grad(lambda x: x * 2.0)"),
+    "method": (tg.value_and_grad(Model().twice), "return x * 2.0"),
+    "partial": (tg.grad(functools.partial(Model().twice)), "return x * 2.0"),
+    "of two returns": (tg.grad(of_two_returns), "def of_two_returns(x, flag=True):"),
+    "has_aux": (tg.grad(Model().twice, has_aux=True), "return x * 2.0"),
+    "second order": (tg.hessian(Model().twice), "return x * 2.0"),
+    "product": (lambda x: tg.hvp(Model().twice)(x, x), "return x * 2.0"),
+    "compiled": (tg.grad(compiled), "return 2.0 * x"),
+    "decorated": (tg.grad(decorated(Model().twice)), "return function(*args)"),
+    "no tree": (tg.jacobian(Model()), "return [x, Labelled(x)]"),
+    "of a derivative": (tg.grad(tg.grad(lambda x: x.sum())), "lambda x: x.sum()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_the_traceback_of_a_result_that_has_no_derivative_ends_where_it_was_returned(name):
+    derivative, last = RETURNED[name]
+    with pytest.raises(tg.errors.TapegradError) as caught:
+        derivative(np.ones(2))
+    end = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert end.filename == __file__
+    assert last in end.line
+    assert end.name in ("<lambda>", "twice", "of_two_returns", "compiled", "around", "__call__")
+    assert f'File "{__file__}"' in traceback.format_exception(caught.value)[-2]
 
 
 def test_what_c_code_raised_and_went_on_after_is_raised_itself():

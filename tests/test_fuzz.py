@@ -14,7 +14,7 @@ from fuzz.programs import Program, smaller
 from fuzz.shrinking import shrunk
 
 from tapegrad.ops import CODE
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 SEEDS = range(2, 12)
 
@@ -25,13 +25,13 @@ SINE = Program([("def f(x):", BODY)], size=4, is_analytic=False, is_compilable=F
 @pytest.fixture
 def forgotten_sines(monkeypatch):
     """Every sine that is recorded is followed by a record that stops its derivative."""
-    append = Tape.append
+    append = OpenTape.append
 
     def forgetful(tape, code, a, b, value):
         slot = append(tape, code, a, b, value)
         return append(tape, CODE["stop"], slot, 0, value) if code == CODE["sin"] else slot
 
-    monkeypatch.setattr(Tape, "append", forgetful)
+    monkeypatch.setattr(OpenTape, "append", forgetful)
 
 
 def test_programs_are_those_of_their_seeds_and_run():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib.util
 import re
 import subprocess
 import sys
@@ -18,10 +19,11 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
+    ["interfaces", "numba_protocols", "numba_internals"],
     ["errors", "ops", "expression", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
-    ["special", "listing", "growth", "rows", "instructions", "binding", "columns"],
-    ["program"],
+    ["special", "blocks", "growth", "rows", "instructions", "binding", "columns"],
+    ["program", "listing"],
     ["tape", "rules"],
     ["memory", "checking"],
     ["replay"],
@@ -41,6 +43,7 @@ RECORD_FLOORS = [
     [
         "kinds",
         "nesting",
+        "open_tape",
         "frames",
         "intervals",
         "dependence",
@@ -171,6 +174,66 @@ def test_every_floor_is_of_the_package_and_every_module_has_a_floor():
 def test_optional_libraries_are_not_imported_with_the_package(path):
     optional = {"scipy", "matplotlib", "graphviz", "mpmath", "hypothesis", "pytest"}
     assert optional.isdisjoint(name.split(".")[0] for name in imports(path, everywhere=False))
+
+
+PUBLIC = {
+    *("numba", "numba.types", "numba.extending"),
+    *("llvmlite", "llvmlite.ir", "llvmlite.binding"),
+}
+
+
+def is_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # of something that is no package
+        return False
+
+
+def parts_of_compilers(tree):
+    """The modules of Numba and llvmlite that a file imports, or reads as attributes."""
+    named = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            named += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = {"llvm": "llvmlite.binding"}.get(node.value.id, node.value.id)
+            named.append(f"{owner}.{node.attr}")
+    of_compilers = {name for name in named if name.split(".")[0] in {"numba", "llvmlite"}}
+    return {name for name in of_compilers if is_module(name)}
+
+
+def hidden_attributes(tree):
+    """The attributes with an underscore that a file reads of what isn't its own class's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr):
+            owner = getattr(node.value, "id", None)
+            if owner not in {"self", "cls", "sys"}:
+                yield node.attr
+
+
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+INTERNALS = PACKAGE / "numba_internals.py"
+
+
+def test_what_is_not_public_of_numba_is_reached_in_one_module():
+    hidden = set(hidden_attributes(parsed(INTERNALS)))
+    assert {"_reload_init", "_compile_for_args", "_definitions"} < hidden
+    for path in modules():
+        tree = parsed(path)
+        if path != INTERNALS:
+            assert parts_of_compilers(tree) <= PUBLIC, path
+            assert not hidden & set(hidden_attributes(tree)), path
+
+
+def test_modules_of_numba_that_are_not_public_are_noticed():
+    source = "from numba.core import ir\nimport numba\nnumba.np.arrayobj\nnumba.njit\nllvm.ffi.lib"
+    found = parts_of_compilers(ast.parse(source)) - PUBLIC
+    assert found == {"numba.core", "numba.core.ir", "numba.np", "llvmlite.binding.ffi"}
 
 
 def test_third_party_imports_are_declared():

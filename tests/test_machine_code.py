@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 from numba import njit
+from rolled_programs import KNOWN, point_of
 
 import tapegrad as tg
 from tapegrad.codegen import compiled_tape
@@ -20,6 +21,8 @@ from tapegrad.errors import (
     UnsupportedFunctionError,
 )
 from tapegrad.function import tiers
+from tapegrad.passes import simplified
+from tapegrad.roll import rolled
 
 
 def chain(x):
@@ -135,7 +138,7 @@ def test_a_failure_in_the_background_warns_once_and_sweeps_on(monkeypatch):
 
 @pytest.mark.parametrize("place", [0, 17, 39])
 def test_a_way_that_changes_anywhere_is_recorded_anew(place):
-    gradient = tg.value_and_grad(two_ways, compile="now")
+    gradient = tg.value_and_grad(two_ways, compile="now", strict=True)
     x = np.linspace(0.5, 1.5, 40)
     gradient(x)
     gradient(x)
@@ -334,6 +337,8 @@ def test_explain_says_what_was_recorded_found_and_compiled():
         assert any(line.strip().startswith(start) for line in lines), start
     assert "1 found" in text.getvalue()
     assert str(found.rolled).count("for i in range(39):") == 1
+    assert found.adjoint.count("for i in range(39):") == 1
+    assert found.adjoint.count("for i in reversed(range(39)):") == 1
 
 
 def test_explain_takes_derivatives_and_what_cannot_be_compiled(monkeypatch):
@@ -342,14 +347,37 @@ def test_explain_takes_derivatives_and_what_cannot_be_compiled(monkeypatch):
     found = tg.explain(tg.grad(chain), X, file=text)
     assert "The sweeps go on" in text.getvalue()
     assert found.native is None
+    assert found.adjoint == ""
+
+
+def test_what_is_computed_twice_is_compiled_once_but_for_the_bits_of_the_sweeps():
+    gradient = tg.grad(lambda x: chain(x) * chain(x), compile="never")
+    expected = gradient(X)
+    tape = gradient.recorded.recordings[0].tape
+    simple, strict = (compiled_tape.CompiledTape(tape, s) for s in (False, True))
+    assert len(simple.compiled) < 0.6 * len(tape)
+    assert strict.compiled is tape
+    for native in (simple, strict):
+        ok, _, found = native.pullback(X, np.ones(1))
+        assert ok
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_what_would_have_to_be_kept_in_memory_is_computed_twice():
+    function, _, (_, size) = KNOWN["paths"]
+    gradient = tg.grad(function, compile="never")
+    gradient(point_of("paths", size))
+    tape = gradient.recorded.recordings[0].tape
+    assert len(simplified(tape)) < 0.8 * len(tape)
+    assert compiled_tape.CompiledTape(tape).compiled is tape
 
 
 def test_a_tape_simplified_and_rolled():
     gradient = tg.grad(lambda x: chain(x) + 0.0 * chain(x), compile="never")
     gradient(X)
     tape = gradient.recorded.recordings[0].tape
-    assert len(tape.simplified()) < 0.7 * len(tape)
-    assert "for i in range(39):" in str(tape.simplified().rolled())
+    assert len(simplified(tape)) < 0.7 * len(tape)
+    assert "for i in range(39):" in str(rolled(simplified(tape)))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -357,6 +385,7 @@ def test_a_forked_process_compiles_on_its_own():
     code = """
 import os, numpy as np, tapegrad as tg
 from tapegrad.function import tiers
+from tapegrad.passes import simplified
 tiers.SECONDS_TO_COMPILE = tiers.SECONDS_TO_ROLL = 0.0
 def f(x):
     total = 0.0

@@ -95,7 +95,7 @@ def test_a_row_at_edge_values(op):
         compare(tape, native, point, most=most)
     for place in range(op.arity if op.arity == 2 else 0):
         tape = row_at_pairs(op, n, [place])
-        compare(tape, NativeProgram(tape, True), point, most={"pullback": 0, "pushforward": 0})
+        compare(tape, CompiledTape(tape, True), point, most={"pullback": 0, "pushforward": 0})
 
 
 # --- programs ----------------------------------------------------------------------------------

@@ -57,9 +57,6 @@ OF_ANY_SHAPE = {
     "multi_dot of vectors": lambda x: np.linalg.multi_dot([x, np.ones((4, 2)), np.ones((2, 4)), x]),
     "vector_norm": np.linalg.vector_norm,
     "vector_norm of axes": lambda x: np.linalg.vector_norm(x, axis=(0, -1), ord=1, keepdims=True),
-    "matrix_norm": lambda x: np.linalg.matrix_norm(x, ord=1, keepdims=True),
-    "cumulative_sum": lambda x: np.cumulative_sum(x, include_initial=True),
-    "cumulative_prod": lambda x: np.cumulative_prod(x, axis=0),
     "convolve": lambda x: np.convolve(x, x),
     "convolve with a list": lambda x: np.convolve([1.0, 2.0], x, "same"),
     "correlate": lambda x: np.correlate(x, [1.0, 2.0], "full"),
@@ -68,8 +65,14 @@ OF_ANY_SHAPE = {
     "mean": lambda x: np.mean(x, axis=0),
     "einsum_path": lambda x: len(np.einsum_path("...i,...i", x, x)[0]),
 }
+if np.lib.NumpyVersion(np.__version__) >= "2.1.0":
+    OF_ANY_SHAPE |= {
+        "cumulative_sum": lambda x: np.cumulative_sum(x, include_initial=True),
+        "cumulative_prod": lambda x: np.cumulative_prod(x, axis=0),
+    }
 if np.lib.NumpyVersion(np.__version__) >= "2.4.0":  # before, there is no norm of no element
     OF_ANY_SHAPE |= {
+        "matrix_norm": lambda x: np.linalg.matrix_norm(x, ord=1, keepdims=True),
         "norm 1": lambda x: np.linalg.norm(x, 1),
         "norm inf": lambda x: np.linalg.norm(x, np.inf),
         "norm -inf": lambda x: np.linalg.norm(x, -np.inf),

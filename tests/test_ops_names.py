@@ -24,7 +24,7 @@ def recorded(function, *args):
     with recording() as tape, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         function(*[_activate(tape, x) for x in args])
-        return [OPS[code].name for code in tape.op[1:] if OPS[code].arity]
+        return [OPS[code].name for code in tape.so_far().op[1:] if OPS[code].arity]
 
 
 def operands_of(op):

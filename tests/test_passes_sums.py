@@ -10,7 +10,7 @@ from tape_drafts import Draft, random_draft
 
 from tapegrad.ops import CODE
 from tapegrad.passes import find_sums
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 ADD = CODE["add"]
 
@@ -84,9 +84,7 @@ def test_a_tree_of_additions_is_several_sums_of_sums():
 
 
 def test_a_tape_of_nothing_has_no_sums():
-    tape = Tape()
-    tape.end()
-    assert found(tape) == []
+    assert found(OpenTape().end()) == []
 
 
 def test_a_long_sum_is_one_chain():

@@ -14,6 +14,7 @@ from program_drafts import (
     loop,
     program,
     put,
+    refused,
     row,
     step,
     total,
@@ -24,14 +25,6 @@ from tapegrad.program.check import check
 from tapegrad.program.ir import Constant, Guard, Past, Region, Variable
 
 i, j, k = map(step, range(3))
-
-
-def refused(reason, *body, **rest):
-    """Assert that a program is refused with a reason, after its bad statement is shown."""
-    with pytest.raises(InvalidProgramError) as error:
-        check(program(*body, **rest))
-    assert str(error.value).splitlines()[0] == reason
-    return str(error.value)
 
 
 # --- what is a program --------------------------------------------------------------------------

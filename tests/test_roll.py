@@ -7,7 +7,7 @@ from rolled_programs import KNOWN, point_of, random_program
 
 import tapegrad as tg
 from tapegrad.program.check import check
-from tapegrad.roll import loops_of, nest, program_of
+from tapegrad.roll import loops_of, nest, program_of, rolled
 from tapegrad.roll.nest import Loop
 
 
@@ -18,7 +18,7 @@ def tape_of(function, x):
 
 
 def text_of(name, size):
-    return str(tape_of(KNOWN[name][0], point_of(name, size)).rolled())
+    return str(rolled(tape_of(KNOWN[name][0], point_of(name, size))))
 
 
 # --- what is printed ---------------------------------------------------------------------------
@@ -57,6 +57,28 @@ for i in range(11):
         v5 = 1 / v4
         v6 = v6 + v5
 return v6"""
+    )
+
+
+def test_loops_that_follow_each_other_and_read_otherwise_stay_two():
+    def function(x):
+        y = x[0]
+        for _ in range(50):
+            y = y * y
+        for _ in range(50):
+            y = 0.5 * y
+        return y
+
+    assert (
+        str(rolled(tape_of(function, np.array([0.5]))))
+        == """\
+v0 = x[0]
+for i in range(50):
+    v0 = v0 * v0
+v1 = v0
+for i in range(50):
+    v1 = 0.5 * v1
+return v1"""
     )
 
 
@@ -104,7 +126,7 @@ def test_guards_and_constants_that_change_are_in_the_loop():
         return total
 
     assert (
-        str(tape_of(function, np.full(6, 9.0)).rolled())
+        str(rolled(tape_of(function, np.full(6, 9.0))))
         == """\
 v2 = 0
 for i in range(6):
@@ -118,7 +140,7 @@ return v2"""
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_program_rolls_to_at_most_three_times_its_loops_however_often_they_run(name):
     function, written, sizes = KNOWN[name]
-    small, large = (tape_of(function, point_of(name, size)).rolled() for size in sizes)
+    small, large = (rolled(tape_of(function, point_of(name, size))) for size in sizes)
     assert small.n_lines <= 3 * written
     assert large.n_lines <= 3 * written
     assert abs(large.n_lines - small.n_lines) <= written
@@ -186,9 +208,9 @@ def assert_nest_runs(tape, written_out):
 @pytest.mark.parametrize("function", [lambda x: 2.0, lambda x: x[1], lambda x: -x[0],
                                       lambda x: x[0] + x[1]])  # fmt: skip
 def test_tapes_of_hardly_any_records(function):
-    rolled = tape_of(function, np.array([1.0, 2.0])).rolled()
-    assert rolled.n_lines == rolled.n_records <= 1
-    assert str(rolled).splitlines()[-1].startswith("return ")
+    found = rolled(tape_of(function, np.array([1.0, 2.0])))
+    assert found.n_lines == found.n_records <= 1
+    assert str(found).splitlines()[-1].startswith("return ")
 
 
 def test_a_long_tape_in_no_loops_says_so(monkeypatch):
@@ -202,7 +224,7 @@ def test_a_long_tape_in_no_loops_says_so(monkeypatch):
             y = 0.1 * step(y) if step is np.exp else step(y)
         return y
 
-    assert "in no loops" in str(tape_of(function, np.array([0.3])).rolled())
+    assert "in no loops" in str(rolled(tape_of(function, np.array([0.3]))))
 
 
 def test_a_constant_power_that_differs_is_data():
@@ -212,6 +234,6 @@ def test_a_constant_power_that_differs_is_data():
             total = total + x[k] ** (k + 1)
         return total
 
-    text = str(tape_of(function, np.linspace(1.0, 2.0, 9)).rolled())
+    text = str(rolled(tape_of(function, np.linspace(1.0, 2.0, 9))))
     assert "powi(x[" in text
     assert "c0[i]" in text

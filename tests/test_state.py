@@ -80,7 +80,8 @@ def test_what_is_written_before_it_is_read_does_not_record_again(name):
         np.testing.assert_array_equal(derivative(x), 4.0 * x)
     assert model.runs == 1
     model.k = 3.0
-    np.testing.assert_array_equal(derivative(Y), 6.0 * Y)
+    for x in (Y, X, Y):
+        np.testing.assert_array_equal(derivative(x), 6.0 * x)
     assert model.runs == 2
 
 
@@ -251,3 +252,206 @@ def test_a_copy_of_an_object_has_what_it_had_before():
     assert derivative(5.0) == 2.0
     part.p = 3.0
     assert derivative(5.0) == 3.0
+
+
+# --- attributes of classes ------------------------------------------------------------------------
+
+
+class Counted:
+    """A class with state of its own; `runs` counts how often Python ran a method."""
+
+    runs, k, last = 0, 2.0, None
+
+    def by_name(self, x):
+        Counted.runs += 1
+        Counted.last = x
+        return self.k * np.sum(Counted.last * x)
+
+    @classmethod
+    def by_class_method(cls, x):
+        cls.runs += 1
+        cls.last = x
+        return cls.k * np.sum(cls.last * x)
+
+    def by_its_class_method(self, x):
+        return self.by_class_method(x)
+
+    @staticmethod
+    def by_static_method(x):
+        Counted.runs += 1
+        Counted.last = x
+        return Counted.k * np.sum(Counted.last * x)
+
+    @classmethod
+    def set_up(cls, x):
+        cls.last = x
+
+    def by_two_methods(self, x):
+        Counted.runs += 1
+        self.set_up(x)
+        return self.k * np.sum(Counted.last * x)
+
+    def by_its_class(self, x):
+        self.__class__.runs += 1
+        self.__class__.last = x
+        return self.k * np.sum(self.__class__.last * x)
+
+    def left_for_later(self, x):
+        type(self).runs += 1
+        type(self).last = x * 1.0
+        type(self).made_here = np.sum(x)
+        return self.k * np.sum(x * x)
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Counted)
+                                  if name.startswith(("by", "left"))])  # fmt: skip
+def test_what_is_written_to_a_class_before_it_is_read_does_not_record_again(name, monkeypatch):
+    monkeypatch.setattr(Counted, "k", 2.0)
+    Counted.runs, Counted.last = 0, None
+    derivative = tg.grad(getattr(Counted(), name))
+    for x in (X, Y, X, Y):
+        np.testing.assert_array_equal(derivative(x), 4.0 * x)
+        assert type(Counted.last) is np.ndarray
+        np.testing.assert_array_equal(Counted.last, x)
+    assert Counted.runs == 1
+    if name.startswith("left"):
+        assert Counted.made_here == np.sum(Y)
+    Counted.k = 3.0
+    for x in (X, Y, X):
+        np.testing.assert_array_equal(derivative(x), 6.0 * x)
+    assert Counted.runs == 2
+
+
+class Root:
+    p = 10.0
+
+
+class Shared(Root):
+    """Methods that read `p`, of a class, on some path before they write it."""
+
+    p = 10.0
+
+    def through_the_object(self, x):
+        y = x * self.p
+        Shared.p = 10.0
+        return y
+
+    def through_the_class(self, x):
+        y = x * Shared.p
+        Shared.p = 10.0
+        return y
+
+    def through_another_name(self, x):
+        kind = Shared
+        y = x * kind.p
+        Shared.p = 10.0
+        return y
+
+    def through_a_derived_class(self, x):
+        y = x * Derived.p
+        Shared.p = 10.0
+        return y
+
+    def through_a_new_object(self, x):
+        y = x * Shared().p
+        Shared.p = 10.0
+        return y
+
+    def through_its_type(self, x):
+        y = x * type(self).p
+        Shared.p = 10.0
+        return y
+
+    def through_a_class_method(self, x):
+        y = self.product(x)
+        Shared.p = 10.0
+        return y
+
+    @classmethod
+    def product(cls, x):
+        return x * cls.p
+
+    def through_a_copy(self, x):
+        y = x * vars(Shared)["p"]
+        Shared.p = 10.0
+        return y
+
+    def on_one_path(self, x):
+        if x < 0.0:
+            Shared.p = x
+        return x * Shared.p
+
+    def of_another_class(self, x):
+        Root.p = x
+        return x * Shared.p
+
+
+class Derived(Shared):
+    pass
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Shared)
+                                  if name.startswith(("through", "on", "of"))])  # fmt: skip
+def test_what_may_be_read_of_a_class_before_it_is_written_is_watched(name, monkeypatch):
+    monkeypatch.setattr(Root, "p", 10.0)
+    monkeypatch.setattr(Shared, "p", 10.0)
+    derivative = tg.grad(getattr(Shared(), name))
+    assert derivative(2.0) == 10.0
+    Shared.p = 5.0
+    assert derivative(2.0) == 5.0
+
+
+def test_an_attribute_that_an_object_has_itself_is_not_its_classs():
+    class Part:
+        p = 1.0
+
+        def f(self, x):
+            Part.p = x
+            return x * self.p
+
+    part = Part()
+    part.p = 2.0
+    derivative = tg.grad(part.f)
+    assert derivative(5.0) == 2.0
+    part.p = 3.0
+    assert derivative(5.0) == 3.0
+    del part.p
+    assert derivative(5.0) == 10.0
+
+
+def test_a_metaclass_that_stores_elsewhere_is_no_plain_write():
+    class Ignoring(type):
+        def __setattr__(cls, name, value):
+            pass
+
+    class Part(metaclass=Ignoring):
+        p = 1.0
+
+    def f(x):
+        Part.p = x
+        return x * Part.p
+
+    derivative = tg.grad(f)
+    assert derivative(2.0) == 1.0
+    type.__setattr__(Part, "p", 3.0)
+    assert derivative(2.0) == 3.0
+
+
+def test_a_method_that_is_replaced_in_a_class_whose_numbers_are_written_is_noticed():
+    class Part:
+        last = 0.0
+
+        def f(self, x):
+            Part.last = x
+            return self.g(x) * Part.last
+
+        def g(self, x):
+            return 2.0
+
+    derivative = tg.grad(Part().f)
+    assert [derivative(x) for x in (1.0, 2.0)] == [2.0, 2.0]
+    Part.g = lambda self, x: 3.0
+    assert derivative(2.0) == 3.0
+    Part.other = 1.0  # whatever it's for
+    Part.last = 7.0
+    assert derivative(2.0) == 3.0

@@ -16,6 +16,7 @@ from numba.core.caching import FunctionCache
 
 import tapegrad as tg
 from tapegrad import jit
+from tapegrad import numba_internals as internals
 from tapegrad.jit import Kernel, source_stamp
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, unary
@@ -158,7 +159,7 @@ from numba.core import event
 from tapegrad.ops import CODE
 from tapegrad.record.active import evaluate
 from tapegrad.replay.programs import float_workspace, floats
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 compiled = []
 
@@ -168,9 +169,9 @@ class Listener(event.Listener):
 
 event.register("numba:compile", Listener())
 assert evaluate.run(CODE["power"], 2.0, 3.0) == 8.0
-tape = Tape()
+tape = OpenTape()
 x = tape.input(2.0)
-tape.end([x, x])
+tape = tape.end([x, x])
 value, out = float_workspace(tape), np.empty(2)
 value[1] = 5.0
 floats.results.run(tape.head, value, out)
@@ -245,7 +246,8 @@ def sevenfold(x):
 
 
 def test_a_kernel_works_where_no_directory_is_writable(monkeypatch):
-    monkeypatch.setattr(jit._StampedImpl, "_locator_classes", ())
+    monkeypatch.setattr(internals._Content, "_locator_classes", ())
+    monkeypatch.setattr(jit, "_temporary_folder", lambda file: None)
     kernel = Kernel(sevenfold, float64(float64))
     assert kernel.run(3.0) == kernel.run(3.0) == 21.0
 

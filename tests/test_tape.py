@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import math
 import pickle
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 
 import tapegrad as tg
+from tapegrad import growth
 from tapegrad import listing as printing
 from tapegrad.errors import InvalidTapeError, TapeEndedError
 from tapegrad.listing import listing
 from tapegrad.ops import CODE
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
-from tapegrad.tape import Tape
+from tapegrad.tape import COLUMNS, Tape
 
 ADD, MULTIPLY, SIN = CODE["add"], CODE["multiply"], CODE["sin"]
 HERE = (lambda: 0).__code__
@@ -25,15 +28,14 @@ HERE = (lambda: 0).__code__
 
 def small():
     """x0 * x1 + sin(x0) * 2, with a guard."""
-    tape = Tape()
+    tape = OpenTape()
     x, y = tape.input(0.5), tape.input(3.0)
     product = tape.append(MULTIPLY, x, y, 1.5)
     sine = tape.append(SIN, x, 0, math.sin(0.5))
     twice = tape.append(MULTIPLY, sine, tape.constant(2.0), 2.0 * math.sin(0.5))
     total = tape.append(ADD, product, twice, 1.5 + 2.0 * math.sin(0.5))
     tape.guard(product, 1.5, HERE, 0)
-    tape.end([total, tape.constant(7.0)])
-    return tape
+    return tape.end([total, tape.constant(7.0)])
 
 
 # --- appending ---------------------------------------------------------------------------------
@@ -55,29 +57,31 @@ def test_a_tape_holds_what_was_appended():
     tg.check(tape)
 
 
-def test_columns_can_be_read_while_recording_goes_on():
-    tape = Tape()
+def test_what_was_recorded_so_far_can_be_read_while_recording_goes_on():
+    tape = OpenTape()
     x = tape.input(2.0)
-    assert tape.value.tolist() == [0.0, 2.0]
+    before = tape.so_far()
     tape.append(SIN, x, 0, math.sin(2.0))
-    assert len(tape.value) == 3
-    tg.check(tape)
+    assert tape.so_far().value.tolist() == [0.0, 2.0, math.sin(2.0)]
+    assert before.value.tolist() == [0.0, 2.0]
+    for one in (before, tape.so_far()):
+        tg.check(one)
+        assert (one.inputs.tolist(), one.outputs.tolist()) == ([1], [])
 
 
 def test_a_block_of_inputs_stands_for_itself():
-    tape = Tape()
+    tape = OpenTape()
     assert tape.input_block(np.array([1.0, 2.0, 3.0])).tolist() == [1, 2, 3]
     assert tape.input(4.0) == 4
     assert tape.input_block(np.empty(0)).tolist() == []
-    tape.end([])
+    tape = tape.end([])
     assert tape.inputs.tolist() == [1, 2, 3, 4]
     assert tape.value[tape.inputs].tolist() == [1.0, 2.0, 3.0, 4.0]
     tg.check(tape)
 
 
 def test_an_empty_tape_is_a_tape():
-    tape = Tape()
-    tape.end()
+    tape = OpenTape().end()
     tg.check(tape)
     assert (len(tape), len(tape.inputs), len(tape.outputs)) == (1, 0, 0)
     assert str(tape).split() == ["slot", "operation", "operands", "value"]
@@ -88,10 +92,10 @@ def test_an_empty_tape_is_a_tape():
 
 
 def test_an_output_may_be_an_input_a_constant_or_twice_the_same():
-    tape = Tape()
+    tape = OpenTape()
     x = tape.input(2.0)
     c = tape.constant(5.0)
-    tape.end([x, c, x])
+    tape = tape.end([x, c, x])
     tg.check(tape)
     value, work = float_workspace(tape), np.empty(workspace_length(tape))
     out, adjoint = np.empty(3), np.empty(1)
@@ -106,11 +110,20 @@ def test_an_output_may_be_an_input_a_constant_or_twice_the_same():
 # --- the end -----------------------------------------------------------------------------------
 
 
-def test_an_ended_tape_is_read_only_and_refuses_records():
+def test_a_tape_is_read_only():
     tape = small()
-    for column in (tape.op, tape.a, tape.value, tape.constants, tape.guard_value, tape.inputs):
+    for column in (*tape.columns().values(), tape.inputs, tape.outputs, tape.head):
         with pytest.raises(ValueError, match="read-only"):
             column[...] = 0
+    with pytest.raises(AttributeError):
+        tape.outputs = tape.inputs
+    tg.check(tape)
+
+
+def test_an_open_tape_that_has_ended_refuses_records_and_holds_no_memory():
+    tape = OpenTape()
+    x = tape.input(2.0)
+    ended = tape.end([x])
     with pytest.raises(TapeEndedError, match="return it"):
         tape.append(SIN, 1, 0, 0.0)
     with pytest.raises(TapeEndedError):
@@ -119,8 +132,47 @@ def test_an_ended_tape_is_read_only_and_refuses_records():
         tape.input(1.0)
     with pytest.raises(TapeEndedError):
         tape.guard(1, 1.0, HERE, 0)
-    assert len(tape) == 7
-    tg.check(tape)
+    for again in (tape.end, tape.so_far):
+        with pytest.raises(TapeEndedError, match="returned its tape"):
+            again()
+    assert not tape._columns
+    assert not tape.head.any()
+    assert len(ended) == len(tape) == 2
+    assert ended.value.tolist() == [0.0, 2.0]
+
+
+def test_compiled_code_finds_no_room_on_a_tape_that_has_ended():
+    tape = OpenTape()
+    tape.input(2.0)
+    ended = tape.end()
+    assert growth._grow(tape.address, 0, 1) == 0
+    assert len(ended.op) == 2
+
+
+def test_who_takes_an_open_tape_for_a_tape_is_told_the_way_out():
+    tape = OpenTape()
+    for name in (*COLUMNS, "inputs", "outputs"):
+        with pytest.raises(AttributeError, match=r"tape = tape\.end\(outputs\)"):
+            getattr(tape, name)
+    assert repr(tape) == "<OpenTape: 0 records, 0 inputs>"
+
+
+def test_columns_are_made_such_as_compiled_code_reads_them():
+    tape = small()
+    wide = {
+        name: np.repeat(column.astype(float), 2)[::2] for name, column in tape.columns().items()
+    }
+    copied = Tape.from_columns(wide, [6, -2], tape.sites)
+    assert str(copied) == str(tape)
+    assert floats.replay.run(copied.head, np.array([0.5, 3.0]), float_workspace(copied)) == -1
+    wrong = {
+        "b": tape.b[1:],
+        "value": tape.value.astype(np.float32),
+        "a": np.repeat(tape.a, 2)[::2],
+    }
+    for name, column in wrong.items():
+        with pytest.raises(ValueError, match=f"the column `{name}` must be 7 contiguous numbers"):
+            dataclasses.replace(tape, **{name: column})
 
 
 def test_a_tape_is_freed_with_its_last_reference():
@@ -165,29 +217,27 @@ CORRUPTIONS = {
 @pytest.mark.parametrize("message", CORRUPTIONS)
 def test_check_rejects_a_tape_that_breaks_an_invariant(message):
     tape = small()
-    parts = tape._columns | {"inputs": tape.inputs, "outputs": tape.outputs}
+    parts = tape.columns() | {"inputs": tape.inputs, "outputs": tape.outputs}
     copies = {name: column.copy() for name, column in parts.items()}
     CORRUPTIONS[message](copies)
-    tape.inputs, tape.outputs = copies.pop("inputs"), copies.pop("outputs")
-    tape._columns = copies
     with pytest.raises(InvalidTapeError, match=message):
-        tg.check(tape)
+        tg.check(dataclasses.replace(tape, **copies))
 
 
 def test_check_shows_the_first_bad_record():
     tape = small()
-    tape._columns["b"] = tape.b.copy()
-    tape._columns["b"][5] = -9
+    b = tape.b.copy()
+    b[5] = -9
     with pytest.raises(InvalidTapeError, match=r"slot 5\n(.*\n)+.*v5 +multiply") as caught:
-        tg.check(tape)
+        tg.check(dataclasses.replace(tape, b=b))
     assert "v4" in str(caught.value)
 
 
 def test_check_rejects_a_guard_that_read_a_nan():
-    tape = Tape()
+    tape = OpenTape()
     x = tape.input(math.nan)
     tape.guard(x, math.nan, HERE, 0)
-    tape.end([x])
+    tape = tape.end([x])
     with pytest.raises(InvalidTapeError, match="fails at its own"):
         tg.check(tape)  # a NaN equals nothing: who reads one guards `isnan` of it
 
@@ -217,11 +267,11 @@ def test_the_listing_is_aligned_and_names_operands():
 
 @pytest.mark.parametrize("n", [1, 30, 57, 58, 59, 60, 61, 62, 100, 5000])
 def test_a_long_listing_is_shortened_in_the_middle(n):
-    tape = Tape()
+    tape = OpenTape()
     x = tape.input(0.0)
     for k in range(1, n):
         x = tape.append(ADD, x, tape.constant(1.0), float(k))
-    tape.end([x])
+    tape = tape.end([x])
     lines = str(tape).splitlines()
     shown = [line for line in lines[1:-1] if not line.startswith("...")]
     assert shown[0].startswith("x0")
@@ -236,11 +286,12 @@ def test_a_long_listing_is_shortened_in_the_middle(n):
 
 
 def test_an_open_tape_is_listed_with_its_inputs_by_name():
-    tape = Tape()
+    tape = OpenTape()
     x, y = tape.input(1.0), tape.input(2.0)
     tape.append(ADD, x, y, 3.0)
-    assert [line.split()[0] for line in str(tape).splitlines()] == ["slot", "x0", "x1", "v3"]
-    assert "x0, x1" in str(tape)
+    text = str(tape.so_far())
+    assert [line.split()[0] for line in text.splitlines()] == ["slot", "x0", "x1", "v3"]
+    assert "x0, x1" in text
 
 
 def test_chosen_records_are_listed():
@@ -249,12 +300,11 @@ def test_chosen_records_are_listed():
 
 
 def test_many_guards_and_outputs_are_shortened():
-    tape = Tape()
+    tape = OpenTape()
     slots = [tape.input(float(k)) for k in range(200)]
     for k, slot in enumerate(slots):
         tape.guard(slot, float(k), HERE, 0)
-    tape.end(slots)
-    text = str(tape)
+    text = str(tape.end(slots))
     assert "... 140 more guards" in text
     assert text.endswith(", ...")
 
@@ -269,7 +319,6 @@ def test_a_tape_survives_pickling():
                  "inputs", "outputs", "sites"):  # fmt: skip
         np.testing.assert_array_equal(getattr(again, name), getattr(tape, name))
     assert again.head.ctypes.data != tape.head.ctypes.data
-    assert not again.is_open
     assert len(again) == len(tape)
     tg.check(again)
     value = float_workspace(again)
@@ -291,4 +340,4 @@ def test_a_copy_of_a_tape_outlives_the_original():
 
 def test_an_open_tape_is_not_pickled():
     with pytest.raises(TypeError, match="ended"):
-        pickle.dumps(Tape())
+        pickle.dumps(OpenTape())

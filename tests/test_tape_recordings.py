@@ -9,8 +9,8 @@ import pytest
 
 import tapegrad as tg
 from tapegrad.ops import CODE
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace, floats
-from tapegrad.tape import Tape
 
 ADD = CODE["add"]
 HERE = (lambda: 0).__code__
@@ -63,13 +63,13 @@ def test_a_million_records_from_an_array_have_the_closed_form_gradient():
 
 
 def test_a_replay_names_the_first_guard_that_fails():
-    tape = Tape()
+    tape = OpenTape()
     x, y = tape.input(1.0), tape.input(2.0)
     tape.guard(y, 2.0, HERE, 0)
     tape.guard(x, 1.0, HERE, 0)
     total = tape.append(ADD, x, y, 3.0)
     tape.guard(total, 3.0, HERE, 0)
-    tape.end([total])
+    tape = tape.end([total])
     value = float_workspace(tape)
     for point, failed in {(1.0, 2.0): -1, (9.0, 2.0): 1, (1.0, 9.0): 0, (9.0, 9.0): 0}.items():
         assert floats.replay.run(tape.head, np.array(point), value) == failed

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llvmlite import ir
 from numba import extending, float64, int64, types
 
 from tapegrad.jit import Kernel, jit_inline
 from tapegrad.memory import data, shift
+from tapegrad.numba_protocols import (
+    Builder,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 
 _POINTER = types.CPointer(float64)
 
 
 @extending.intrinsic
-def call(typing_context: Any, address: Any, inputs: Any, seeds: Any, memory: Any, outputs: Any,
-         products: Any) -> Any:  # fmt: skip
+def call(typing_context: TypingContext, address: Kind, inputs: Kind, seeds: Kind, memory: Kind,
+         outputs: Kind, products: Kind) -> Intrinsic:  # fmt: skip
     """Call a program's function."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         kind = ir.FunctionType(ir.IntType(64), [argument.type for argument in args[1:]])
         return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -44,6 +45,13 @@ WORTH_IT = 0.9
 """What part of the records must be left for it to pay to look for loops in them as well."""
 
 
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+FIRST, LEAST_REPEATS = 8192, 0.02
+"""How many records are looked at, and what part of them must do again what others did, for the
+passes to be run: they take a tenth of the time that finding loops takes."""
+
+
 def best_program(tape: Tape) -> tuple[Tape, Loop | None, Program | None]:
     """Return a tape or what the passes make of it, whichever is the better program; and its loops.
 
@@ -52,12 +60,32 @@ def best_program(tape: Tape) -> tuple[Tape, Loop | None, Program | None]:
     costs more than computing them twice: the simplified tape is better if it needs no more of it.
     """
     loops, program = _rolled(tape)
-    simple = simplified(tape, FOR_LOOPS)
+    simple = simplified(tape, FOR_LOOPS) if _repeats(tape) else tape
     if len(simple) <= WORTH_IT * len(tape):
         its_loops, its_program = _rolled(simple)
         if its_program is not None and (program is None or _kept(its_program) <= _kept(program)):
             return simple, its_loops, its_program
     return tape, loops, program
+
+
+def _repeats(tape: Tape) -> bool:
+    """Whether some of the first records do again what others did, as they would further on.
+
+    They are counted by hashes that fill a table: of n that differ, 1 - exp(-n / size) of it.
+    """
+    n = min(len(tape), FIRST)
+    bits = np.append(tape.constants, 0.0).view(np.uint64)
+    word = tape.op[:n].astype(np.uint64)
+    for column in (tape.a[:n], tape.b[:n]):
+        constants = bits[np.maximum(~column, -1)]  # the last of them, where it's a slot
+        own = np.where(column < 0, constants ^ _PRIME, column.astype(np.uint64))
+        word = (word + own) * _PRIME
+        word ^= word >> np.uint64(29)
+    size = 1 << (4 * n).bit_length()
+    filled = np.zeros(size, np.bool_)
+    filled[word & np.uint64(size - 1)] = True
+    distinct = -size * math.log1p(-np.count_nonzero(filled) / size)
+    return n - distinct > LEAST_REPEATS * n
 
 
 def _rolled(tape: Tape, is_strict: bool = False) -> tuple[Loop | None, Program | None]:
@@ -73,7 +101,9 @@ def _kept(program: Program) -> int:
     return sum(region.size for region in program.of_role("memory"))
 
 
-def gradient_of(program: Program, seed: float | None = None, has_zero_rule: bool = False) -> Program:
+def gradient_of(
+    program: Program, seed: float | None = None, has_zero_rule: bool = False
+) -> Program:
     """Return the reverse of a program, its memory laid out."""
     backward = reverse(program, seed, has_zero_rule)
     return stored(backward if program.is_strict else gathered(backward))
@@ -94,6 +124,8 @@ class Code:
     ----------
     program : Program
         One whose memory is laid out.
+    blocks : mapping of str to int, optional
+        The addresses of the blocks that it calls, which must live as long as this.
 
     Attributes
     ----------
@@ -109,10 +141,10 @@ class Code:
         What writing and compiling it took.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, blocks: Mapping[str, int] | None = None) -> None:
         begin = time.perf_counter()
         self.program = program
-        emitter = Emitter(alarmed(program))
+        emitter = Emitter(alarmed(program), blocks)
         self._arrays = emitter.arrays
         self._memories: list[Vector] = []
         length = emitter.places.length

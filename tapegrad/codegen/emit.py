@@ -6,7 +6,7 @@ LLVM keeps the variables in registers. What an operation becomes is said by its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from llvmlite import ir
 
 from tapegrad.codegen.lowering import Lowering
 from tapegrad.codegen.numbers import Doubles
+from tapegrad.errors import NotCompilableError
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Constant,
     Counter,
@@ -28,10 +30,13 @@ from tapegrad.program.ir import (
     Past,
     Program,
     Rounding,
+    Span,
     Statement,
     Store,
     Value,
     Variable,
+    leaves,
+    values_of,
 )
 from tapegrad.rows import ROW
 
@@ -47,6 +52,36 @@ _FLAGS: dict[Rounding, tuple[str, ...]] = {
 def whole(number: int) -> Any:
     """Return a whole number as a constant."""
     return ir.Constant(I64, number)
+
+
+def held_in_place(body: Body) -> set[Variable]:
+    """Return the variables that need no place: set once, and read in what follows there alone.
+
+    LLVM would find them too, but only after they have been written, and read, as loads and stores.
+    """
+    set_in: dict[Variable, tuple[tuple[int, bool], ...]] = {}
+    others: set[Variable] = set()
+
+    def look(body: Body, around: tuple[tuple[int, bool], ...]) -> None:
+        for statement in body:
+            for value in values_of(statement):
+                for leaf in leaves(value):
+                    if isinstance(leaf, Variable):
+                        home = set_in.get(leaf)
+                        if home is None or around[: len(home)] != home:
+                            others.add(leaf)
+            match statement:
+                case Loop(number, _, inner, backward):
+                    look(inner, (*around, (number, backward)))
+                case Compute(target):
+                    if target in set_in:
+                        others.add(target)
+                    set_in[target] = around
+                case Accumulate(Variable() as target):
+                    others.add(target)
+
+    look(body, ())
+    return set_in.keys() - others
 
 
 class Places:
@@ -87,6 +122,9 @@ class Emitter:
     ----------
     program : Program
         One whose memory is laid out.
+    blocks : mapping of str to int, optional
+        The address of each block that it calls, `void f(double **reads, double **writes)`, which
+        adds to what it writes if the call does. It may not throw.
     numbers : Doubles, optional
         How numbers are held.
 
@@ -96,10 +134,17 @@ class Emitter:
     places : Places
     arrays : list of ndarray
         What the code reads, which must be kept alive.
+
+    Raises
+    ------
+    NotCompilableError
+        If a block has no address.
     """
 
-    def __init__(self, program: Program, numbers: Doubles | None = None) -> None:
+    def __init__(self, program: Program, blocks: Mapping[str, int] | None = None,
+                 numbers: Doubles | None = None) -> None:  # fmt: skip
         self._program, self._numbers = program, numbers or Doubles()
+        self._blocks = blocks or {}
         self.places = Places(program)
         self.arrays: list[Any] = []
         self.module = ir.Module("tapegrad")
@@ -112,6 +157,8 @@ class Emitter:
         begin = function.append_basic_block("begin")
         self.b = ir.IRBuilder(begin)
         self._lower = {r: Lowering(self.b, f, self._numbers) for r, f in _FLAGS.items()}
+        self._held = held_in_place(program.body)
+        self._values: dict[Variable, Any] = {}
         self._variables: dict[Any, Any] = {}
         self._tables: dict[str, Any] = {}
         self._failed = self._count("failed")
@@ -143,10 +190,13 @@ class Emitter:
         """Emit a pointer to a variable or an element."""
         if isinstance(target, Variable):
             return self._variable(target)
-        if target.region in self._program.table:
-            return self.b.gep(self._table(target.region), [self._index(target.index)])
-        array, start = self.places.of[target.region]
-        return self.b.gep(self._pointers[array], [self._index(target.index.plus(start))])
+        return self._pointer_to(target.region, target.index)
+
+    def _pointer_to(self, region: str, index: Index) -> Any:
+        if region in self._program.table:
+            return self.b.gep(self._table(region), [self._index(index)])
+        array, start = self.places.of[region]
+        return self.b.gep(self._pointers[array], [self._index(index.plus(start))])
 
     def _table(self, name: str) -> Any:
         """Return a pointer to a table's elements as a constant."""
@@ -189,6 +239,8 @@ class Emitter:
     def _emit_statement(self, statement: Statement) -> None:
         known: dict[int, Any] = {}
         match statement:
+            case Compute(target=target, value=value) if target in self._held:
+                self._values[target] = self._value(value, known)
             case Compute(target=target, value=value) | Store(target=target, value=value):
                 found = self._value(value, known)
                 self._numbers.store(self.b, found, self._pointer(target))
@@ -203,8 +255,30 @@ class Emitter:
                 differs = self._numbers.differ(self.b, *sides)
                 failed = self.b.or_(self.b.load(self._failed), self.b.zext(differs, I64))
                 self.b.store(failed, self._failed)
+            case Call():
+                self._call(statement)
             case Loop():
                 self._loop(statement)
+
+    def _call(self, call: Call) -> None:
+        if call.block not in self._blocks:
+            raise NotCompilableError(
+                f"the program calls the block {call.block!r}, and machine code calls blocks by "
+                "address, which this one has none of. Give it a compiled form; the sweeps go on."
+            )
+        arguments = [self._spans(spans) for spans in (call.reads, call.writes)]
+        kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
+        function = self.b.inttoptr(whole(self._blocks[call.block]), kind.as_pointer())
+        self.b.call(function, arguments, attrs=("nounwind",))
+
+    def _spans(self, spans: tuple[Span, ...]) -> Any:
+        """Emit an array of pointers to where spans begin."""
+        kind = self._numbers.kind.as_pointer()
+        array = self._allocas.alloca(kind, size=max(len(spans), 1))
+        for k, span in enumerate(spans):
+            pointer = self._pointer_to(span.region, span.start)
+            self.b.store(pointer, self.b.gep(array, [whole(k)]))
+        return array
 
     def _value(self, value: Value, known: dict[int, Any]) -> Any:
         """Emit a value; what a statement reads twice is emitted once."""
@@ -212,6 +286,8 @@ class Emitter:
             case Constant(value=number):
                 return self._numbers.number(number)
             case Variable():
+                if value in self._held:
+                    return self._values[value]
                 return self._numbers.load(self.b, self._variable(value))
             case Element(region=region):
                 pointer = self._pointer(value)

@@ -8,6 +8,7 @@ from typing import Any
 from llvmlite import binding as llvm
 
 from tapegrad.jit import compiling
+from tapegrad.numba_internals import free_passes
 
 LEVEL = 2
 
@@ -34,11 +35,7 @@ def _optimise(module: Any, machine: Any) -> None:
     builder = llvm.create_pass_builder(machine, options)
     passes = builder.getModulePassManager()
     passes.run(module, builder)
-    # llvmlite's manager inherits two ways of being freed, and the first does nothing.
-    ways = [vars(kind).get("_dispose") for kind in type(passes).__mro__]
-    free = next(way for way in ways if way not in (None, llvm.ffi.ObjectRef._dispose))
-    free(passes)
-    passes.detach()
+    free_passes(passes)
 
 
 class MachineCode:

@@ -16,7 +16,6 @@ from numba import float64
 
 from tapegrad import binding, rules, special
 from tapegrad.codegen.numbers import Doubles
-from tapegrad.expression import Call
 from tapegrad.instructions import F64, RowEmitter
 from tapegrad.jit import Symbol
 from tapegrad.rows import ROW, Row
@@ -34,7 +33,7 @@ def is_constant(value: Any) -> bool:
 @functools.cache
 def _symbol(name: str) -> Symbol:
     row = ROW[name]
-    if row.is_in_special:
+    if row.is_apart:
         return binding.bind(row.code)
     signature = float64(*[float64] * row.arity)
     return Symbol(f"tapegrad_row_{name}", rules.FUNCTIONS[name], signature)
@@ -58,8 +57,11 @@ class Lowering(RowEmitter):
 
     def value(self, row: Row, operands: list[Any]) -> Any:
         """Emit an operation's value."""
-        if row.op.unrolls and (unrolled := self._unrolled(row, operands)) is not None:
-            return unrolled
+        if row.op.unrolls and is_constant(operands[1]):
+            x, n = operands
+            power = special.products(x, n.constant, self.number(1.0), self._multiply)
+            if power is not None:
+                return power
         return super().value(row, operands)
 
     def primitive(self, function: str, operands: list[Any]) -> Any:
@@ -81,33 +83,5 @@ class Lowering(RowEmitter):
             function.attributes.add("readnone")
         return self._numbers.call(self.builder, function, operands)
 
-    def _unrolled(self, row: Row, operands: list[Any]) -> Any:
-        """Emit what a row's function does with a small whole constant, if it only multiplies."""
-        assert row.whole is not None
-        whole = operands[row.whole]
-        if not is_constant(whole):
-            return None
-        assert isinstance(row.value, Call)
-        function = getattr(special, row.value.function.removeprefix("special."))
-        traced: list[Any] = [_Factor(self, operand) for operand in operands]
-        traced[row.whole] = float(whole.constant)
-        try:
-            result = function.py_func(*traced)
-        except TypeError:  # it does more
-            return None
-        return result.number if isinstance(result, _Factor) else self.number(result)
-
-
-class _Factor:
-    """A number that machine code computes, of which Python can do nothing but multiply it."""
-
-    def __init__(self, lowering: Lowering, number: Any) -> None:
-        self._lowering, self.number = lowering, number
-
-    def __mul__(self, other: _Factor | float) -> _Factor:
-        if not isinstance(other, _Factor):
-            return self if other == 1.0 else NotImplemented
-        product = self._lowering.primitive("*", [self.number, other.number])
-        return _Factor(self._lowering, product)
-
-    __rmul__ = __mul__
+    def _multiply(self, x: Any, y: Any) -> Any:
+        return self.primitive("*", [x, y])

@@ -7,18 +7,33 @@ those of `scalars`. In-place operators and matrix products are loops of ours.
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numba import types
-from numba.core.typing import npydecl
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, lower_cast, overload
-from numba.np import arrayobj
 
+from tapegrad.numba_internals import (
+    count_as_numbers,
+    leave_in_place_operators,
+    only_element,
+    signature,
+    type_calls,
+)
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Implementation,
+    Kind,
+    LoweringContext,
+    Signature,
+    Value,
+    Values,
+)
 from tapegrad.ops import OPS
 from tapegrad.record.kinds import (
     ActiveType,
+    Array,
     active,
     expressions,
     is_active,
@@ -28,21 +43,21 @@ from tapegrad.record.kinds import (
 )
 
 
-def holds_actives(kind: Any) -> bool:
+def holds_actives(kind: Kind) -> bool:
     """Whether a Numba type is that of an array of active numbers."""
     return isinstance(kind, types.Array) and is_active(kind.dtype)
 
 
-def _ndim(kind: Any) -> int:
+def _ndim(kind: Kind) -> int:
     return kind.ndim if isinstance(kind, types.Array) else 0
 
 
-def is_operand(kind: Any) -> bool:
+def is_operand(kind: Kind) -> bool:
     """Whether a Numba type is that of a number or of an array of numbers."""
     return is_number(kind.dtype if isinstance(kind, types.Array) else kind)
 
 
-def _is_elementwise(args: Any, arity: int) -> bool:
+def _is_elementwise(args: Sequence[Kind], arity: int) -> bool:
     """Whether arguments are arrays and numbers, an array among them and an active one."""
     return (
         len(args) == arity
@@ -52,20 +67,17 @@ def _is_elementwise(args: Any, arity: int) -> bool:
     )
 
 
-def _define(key: Any, arity: int, is_boolean: bool) -> None:
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, arity):
-                return None
-            result = types.boolean if is_boolean else kind_in(*args)
-            return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
+def _define(key: Function, arity: int, is_boolean: bool) -> None:
+    def typing(*args: Kind) -> Signature | None:
+        if not _is_elementwise(args, arity):
+            return None
+        result = types.boolean if is_boolean else kind_in(*args)
+        return signature(types.Array(result, max(map(_ndim, args)), "C"), *args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing)
 
 
-# What Numba takes for a scalar in a loop over arrays.
-types.number_domain |= {active, linearised, *expressions.values()}
+count_as_numbers(active, linearised, *expressions.values())
 
 
 def _define_all() -> None:
@@ -83,21 +95,22 @@ _define_all()
 
 
 @lower_cast(types.Array, ActiveType)
-def _cast_element(context: Any, builder: Any, fromty: Any, toty: Any, val: Any) -> Any:
+def _cast_element(
+    context: LoweringContext, builder: Builder, fromty: Kind, toty: Kind, val: Value
+) -> Value:
     """Emit what an array without axes holds, as NumPy stores it in an element of another."""
     if fromty.ndim:
         raise NotImplementedError(
             f"an array of {fromty.ndim} axes can't be stored in one element of another"
         )
-    array = arrayobj.make_array(fromty)(context, builder, val)
-    element = arrayobj.load_item(context, builder, fromty, array.data)
+    element = only_element(context, builder, fromty, val)
     return context.cast(builder, element, fromty.dtype, toty)
 
 
 # --- in place ---------------------------------------------------------------------------------
 
 
-def store(array: Any, values: Any) -> None:
+def store(array: Array, values: Array) -> None:
     """Copy the elements of an array into another one of its shape.
 
     For compiled code; compiled faster than a slice assignment, which can print both shapes.
@@ -105,10 +118,10 @@ def store(array: Any, values: Any) -> None:
 
 
 @overload(store, strict=False)
-def _(array: Any, values: Any) -> Any:
+def _(array: Kind, values: Kind) -> Implementation | None:
     if array.ndim == 1:
 
-        def elements(array: Any, values: Any) -> None:
+        def elements(array: Array, values: Array) -> None:
             if array.shape != values.shape:
                 raise ValueError("operands could not be broadcast together")
             for i in range(array.shape[0]):
@@ -116,7 +129,7 @@ def _(array: Any, values: Any) -> Any:
 
         return elements
 
-    def rows(array: Any, values: Any) -> None:
+    def rows(array: Array, values: Array) -> None:
         if array.shape != values.shape:
             raise ValueError("operands could not be broadcast together")
         for i in range(array.shape[0]):
@@ -125,37 +138,37 @@ def _(array: Any, values: Any) -> Any:
     return rows
 
 
-def _add(a: Any, b: Any) -> Any:
+def _add(a: Array, b: Array) -> Array:
     store(a, a + b)
     return a
 
 
-def _subtract(a: Any, b: Any) -> Any:
+def _subtract(a: Array, b: Array) -> Array:
     store(a, a - b)
     return a
 
 
-def _multiply(a: Any, b: Any) -> Any:
+def _multiply(a: Array, b: Array) -> Array:
     store(a, a * b)
     return a
 
 
-def _divide(a: Any, b: Any) -> Any:
+def _divide(a: Array, b: Array) -> Array:
     store(a, a / b)
     return a
 
 
-def _floor_divide(a: Any, b: Any) -> Any:
+def _floor_divide(a: Array, b: Array) -> Array:
     store(a, a // b)
     return a
 
 
-def _remainder(a: Any, b: Any) -> Any:
+def _remainder(a: Array, b: Array) -> Array:
     store(a, a % b)
     return a
 
 
-def _power(a: Any, b: Any) -> Any:
+def _power(a: Array, b: Array) -> Array:
     store(a, a**b)
     return a
 
@@ -167,35 +180,22 @@ _IN_PLACE = {
 }  # fmt: skip
 
 
-def _define_in_place(key: Any, implementation: Any) -> None:
+def _define_in_place(key: Function, implementation: Implementation) -> None:
     impl_key = ("tapegrad.in_place", implementation.__name__)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            if kws or not _is_elementwise(args, 2) or not holds_actives(args[0]):
-                return None
-            return signature(args[0], *args)
+    def typing(*args: Kind) -> Signature | None:
+        fits = _is_elementwise(args, 2) and holds_actives(args[0])
+        return signature(args[0], *args) if fits else None
 
-        def get_impl_key(self, sig: Any) -> Any:
-            return impl_key
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return context.compile_internal(builder, implementation, sig, args)
 
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, impl_key)
     lower_builtin(impl_key, types.Array, types.Any)(lower)
 
 
-_plain_generic = npydecl.NumpyRulesInplaceArrayOperator.generic
-
-
-def _generic(self: Any, args: Any, kws: Any) -> Any:
-    """Leave arrays of active numbers to the templates above: Numba's own fails on them."""
-    return None if any(map(holds_actives, args)) else _plain_generic(self, args, kws)
-
-
-npydecl.NumpyRulesInplaceArrayOperator.generic = _generic
+# Numba's own typing of them fails on arrays of active numbers.
+leave_in_place_operators(lambda *args: any(map(holds_actives, args)))
 
 for _key, _implementation in _IN_PLACE.items():
     _define_in_place(_key, _implementation)

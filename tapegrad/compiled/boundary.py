@@ -16,6 +16,7 @@ from numba.extending import typeof_impl
 from tapegrad.compiled import operations
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import Symbol
+from tapegrad.numba_protocols import Kind, TypingContext
 from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import active
@@ -27,12 +28,12 @@ def _prepare() -> None:
     Symbol.provide()
 
 
-def _type_of_number(number: Active, context: Any) -> Any:
+def _type_of_number(number: Active, context: TypingContext) -> Kind:
     _prepare()
     return types.boolean if isinstance(number, ActiveBool) else active
 
 
-def _type_of_array(array: ActiveArray, context: Any) -> Any:
+def _type_of_array(array: ActiveArray, context: TypingContext) -> Kind:
     if array.is_bool:
         raise UnsupportedFunctionError(
             "an active boolean array can't be passed to a Numba function; pass np.asarray(mask)"
@@ -42,7 +43,7 @@ def _type_of_array(array: ActiveArray, context: Any) -> Any:
     return types.Array(active, array.ndim, layout)
 
 
-def _register(kind: type, stands_for: type, type_of: Callable[[Any, Any], Any]) -> None:
+def _register(kind: type, stands_for: type, type_of: Callable[[Any, TypingContext], Kind]) -> None:
     """Have Numba, which asks what `isinstance` asks, find the type of what says it's another."""
     plain = typeof_impl.dispatch(stands_for)
     typeof_impl.register(stands_for)(

@@ -16,10 +16,11 @@ from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.ordering import place
 from tapegrad.compiled.reductions import sum_
 from tapegrad.compiled.stand_ins import cleared, stand_in
-from tapegrad.record.kinds import is_active
+from tapegrad.numba_protocols import Implementation, Kind
+from tapegrad.record.kinds import ActiveValue, Array, Index, is_active
 
 
-def _are_recorded(*operands: Any) -> bool:
+def _are_recorded(*operands: Kind) -> bool:
     """Whether operands are numbers and arrays, one of them active."""
     return all(map(is_operand, operands)) and any(
         is_active(kind) or holds_actives(kind) for kind in operands
@@ -27,11 +28,11 @@ def _are_recorded(*operands: Any) -> bool:
 
 
 @stand_in(np.median)
-def _median(a: Any) -> Any:
+def _median(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: np.median(a)
 
-    def implementation(a: Any) -> Any:
+    def implementation(a: Array) -> Any:
         out = cleared(1, a)
         ordered = np.sort(a.copy().reshape(a.size))
         middle = a.size // 2
@@ -47,7 +48,7 @@ def _median(a: Any) -> Any:
 
 
 @stand_in(np.trapezoid)
-def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0) -> Any:
+def _trapezoid(y: Kind, x: Kind | None = None, dx: Kind = 1.0) -> Implementation | None:
     if not _are_recorded(*(kind for kind in (y, x, dx) if not is_omitted(kind) and kind != 1.0)):
         return lambda y, x=None, dx=1.0: np.trapezoid(y, x, dx)
     if is_omitted(x):
@@ -61,7 +62,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0) -> Any:
 
 
 @register_jitable
-def _interpolate(out: Any, index: Any, x: Any, xp: Any, fp: Any) -> None:
+def _interpolate(out: Array, index: Index, x: ActiveValue, xp: Array, fp: Array) -> None:
     """Store what lies at `x` on the lines between knots, or beyond the last of them."""
     after = place(xp, x, "right")
     if np.isnan(x):
@@ -76,13 +77,13 @@ def _interpolate(out: Any, index: Any, x: Any, xp: Any, fp: Any) -> None:
 
 
 @stand_in(np.interp)
-def _interp(x: Any, xp: Any, fp: Any) -> Any:
+def _interp(x: Kind, xp: Kind, fp: Kind) -> Implementation | None:
     if not _are_recorded(x, xp, fp):
         return lambda x, xp, fp: np.interp(x, xp, fp)
     message = "fp and xp are not of the same length, or empty"
     if not isinstance(x, types.Array):
 
-        def of_number(x: Any, xp: Any, fp: Any) -> Any:
+        def of_number(x: ActiveValue, xp: Array, fp: Array) -> Any:
             if len(xp) != len(fp) or len(xp) == 0:
                 raise ValueError(message)
             out = cleared(1, (x, xp, fp))
@@ -91,7 +92,7 @@ def _interp(x: Any, xp: Any, fp: Any) -> Any:
 
         return of_number
 
-    def of_array(x: Any, xp: Any, fp: Any) -> Any:
+    def of_array(x: Array, xp: Array, fp: Array) -> Array:
         if len(xp) != len(fp) or len(xp) == 0:
             raise ValueError(message)
         out = cleared(x.shape, (x, xp, fp))
@@ -105,24 +106,24 @@ def _interp(x: Any, xp: Any, fp: Any) -> Any:
 # --- products of vectors ----------------------------------------------------------------------
 
 
-def _component(a: Any, k: Any) -> Any:
+def _component(a: Array, k: int) -> Any:
     """Return the k-th components of the vectors that lie along the last axis."""
 
 
 @overload(_component, strict=False)
-def _(a: Any, k: Any) -> Any:
+def _(a: Kind, k: Kind) -> Implementation | None:
     return (lambda a, k: a[k]) if a.ndim == 1 else lambda a, k: a[..., k]
 
 
 @stand_in(np.cross)
-def _cross(a: Any, b: Any) -> Any:
+def _cross(a: Kind, b: Kind) -> Implementation | None:
     if not isinstance(a, types.Array) or not isinstance(b, types.Array):
         return None
     if not _are_recorded(a, b):
         return lambda a, b: np.cross(a, b)
     if a.ndim == b.ndim == 1:
 
-        def of_vectors(a: Any, b: Any) -> Any:
+        def of_vectors(a: Array, b: Array) -> Array:
             if len(a) != 3 or len(b) != 3:
                 raise ValueError("cross needs vectors of three elements")
             out = cleared(3, (a, b))
@@ -133,7 +134,7 @@ def _cross(a: Any, b: Any) -> Any:
 
         return of_vectors
 
-    def of_arrays(a: Any, b: Any) -> Any:
+    def of_arrays(a: Array, b: Array) -> Array:
         if a.shape[-1] != 3 or b.shape[-1] != 3:
             raise ValueError("cross needs vectors of three elements")
         first = _component(a, 1) * _component(b, 2) - _component(a, 2) * _component(b, 1)
@@ -150,7 +151,7 @@ def _cross(a: Any, b: Any) -> Any:
 
 
 @register_jitable
-def _part(m: Any, k: Any, is_upper: Any) -> Any:
+def _part(m: Array, k: int, is_upper: bool) -> Array:
     """Return a copy in which what lies beyond a diagonal is zero."""
     out = m.copy()
     for index in np.ndindex(m.shape):
@@ -161,7 +162,7 @@ def _part(m: Any, k: Any, is_upper: Any) -> Any:
 
 
 @register_jitable
-def _rows(m: Any) -> Any:
+def _rows(m: Array) -> Array:
     """Return a matrix whose rows all are a vector."""
     out = cleared((len(m), len(m)), m)
     for i in range(len(m)):
@@ -170,7 +171,7 @@ def _rows(m: Any) -> Any:
 
 
 @stand_in(np.triu)
-def _triu(m: Any, k: Any = 0) -> Any:
+def _triu(m: Kind, k: Kind = 0) -> Implementation | None:
     if not holds_actives(m):
         return lambda m, k=0: np.triu(m, k)
     if m.ndim == 1:
@@ -179,7 +180,7 @@ def _triu(m: Any, k: Any = 0) -> Any:
 
 
 @stand_in(np.tril)
-def _tril(m: Any, k: Any = 0) -> Any:
+def _tril(m: Kind, k: Kind = 0) -> Implementation | None:
     if not holds_actives(m):
         return lambda m, k=0: np.tril(m, k)
     if m.ndim == 1:

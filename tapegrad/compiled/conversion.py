@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import types
-from numba.core import boxing, cgutils
-from numba.core.errors import UnsupportedError
-from numba.core.pythonapi import _boxers, _unboxers
+from numba import UnsupportedError, types
 from numba.extending import NativeValue, box, unbox
-from numba.typed import typeddict, typedlist
 
-from tapegrad.compiled.sites import enters_object_mode
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.numba_internals import (
+    alloca_once,
+    alloca_once_value,
+    boxing,
+    is_entering_object_mode,
+    is_null,
+    unboxing,
+)
+from tapegrad.numba_protocols import BoxContext, Kind, UnboxContext, Value
 from tapegrad.record.active import Active, make
-from tapegrad.record.array import ActiveArray, as_data
+from tapegrad.record.array import ActiveArray, Data, as_data
 from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 # --- what the wrappers of compiled functions call ---------------------------------------------
 
 
-def _open_tape(tape: Tape) -> Tape:
+def _open_tape(tape: OpenTape) -> OpenTape:
     tape.enter()
     tape = innermost([current(), tape])
     tape.flush()
@@ -42,7 +46,7 @@ def _enter_number(number: Active) -> tuple[float, int, int]:
     return number.primal, slot, tape.address
 
 
-def _enter_array(array: ActiveArray) -> Any:
+def _enter_array(array: ActiveArray) -> Data:
     tape = _open_tape(array.tape)
     data = as_data(tape, array)
     tape.flush()
@@ -65,7 +69,7 @@ def _result_number(value: float, slot: int) -> Any:
     return make(current(), slot, value) if slot else value
 
 
-def _result_array(data: Any) -> ActiveArray:
+def _result_array(data: Data) -> ActiveArray:
     return ActiveArray(current(), data)
 
 
@@ -76,7 +80,7 @@ def _refuse_generator() -> None:
     )
 
 
-def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
+def _call(c: UnboxContext, function: Callable[..., Any], *objects: Value) -> Value:
     """Emit a call of a Python function; the result is a new reference, or null."""
     callee = c.pyapi.unserialize(c.pyapi.serialize_object(function))
     result = c.pyapi.call_function_objargs(callee, objects)
@@ -84,7 +88,7 @@ def _call(c: Any, function: Callable[..., Any], *objects: Any) -> Any:
     return result
 
 
-def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
+def _cleanup(c: UnboxContext, obj: Value) -> Callable[[], None]:
     def cleanup() -> None:
         with c.pyapi.err_push():  # an exception may be on its way
             c.pyapi.decref(_call(c, _leave, obj))
@@ -93,10 +97,10 @@ def _cleanup(c: Any, obj: Any) -> Callable[[], None]:
 
 
 @unbox(ActiveType)
-def _unbox_number(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_number(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     parts = _call(c, _enter_number, obj)
-    is_error = cgutils.is_null(c.builder, parts)
-    result = cgutils.alloca_once(c.builder, c.context.get_value_type(active))
+    is_error = is_null(c.builder, parts)
+    result = alloca_once(c.builder, c.context.get_value_type(active))
     with c.builder.if_then(c.builder.not_(is_error)):
         value = c.pyapi.float_as_double(c.pyapi.tuple_getitem(parts, 0))
         slot, tape = (c.pyapi.long_as_longlong(c.pyapi.tuple_getitem(parts, k)) for k in (1, 2))
@@ -106,12 +110,12 @@ def _unbox_number(typ: Any, obj: Any, c: Any) -> Any:
 
 
 def _stay_compiled() -> None:
-    if enters_object_mode():
+    if is_entering_object_mode():
         raise UnsupportedError("active numbers can't enter object mode")
 
 
 @box(ActiveType)
-def _box_number(typ: Any, val: Any, c: Any) -> Any:
+def _box_number(typ: Kind, val: Value, c: BoxContext) -> Value:
     _stay_compiled()
     value, slot = (c.builder.extract_value(val, k) for k in (0, 1))
     parts = c.pyapi.float_from_double(value), c.pyapi.long_from_longlong(slot)
@@ -121,22 +125,22 @@ def _box_number(typ: Any, val: Any, c: Any) -> Any:
     return result
 
 
-_unbox_plain, _box_plain = boxing.unbox_array, boxing.box_array
+_unbox_plain, _box_plain = unboxing()[types.Array], boxing()[types.Array]
 
 
-def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_array(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     if not is_active(typ.dtype):
         return _unbox_plain(typ, obj, c)
     # The library's own loops are given the elements themselves.
     plain_type = c.pyapi.get_c_object("tapegrad_ndarray")
     is_plain = c.builder.icmp_unsigned("==", c.pyapi.get_type(obj), plain_type)
-    found = cgutils.alloca_once_value(c.builder, obj)
+    found = alloca_once_value(c.builder, obj)
     with c.builder.if_then(c.builder.not_(is_plain)):
         c.builder.store(_call(c, _enter_array, obj), found)
     data = c.builder.load(found)
-    is_error = cgutils.is_null(c.builder, data)
-    result = cgutils.alloca_once(c.builder, c.context.get_value_type(typ))
-    failed = cgutils.alloca_once_value(c.builder, is_error)
+    is_error = is_null(c.builder, data)
+    result = alloca_once(c.builder, c.context.get_value_type(typ))
+    failed = alloca_once_value(c.builder, is_error)
     with c.builder.if_then(c.builder.not_(is_error)):
         native = _unbox_plain(typ, data, c)
         c.builder.store(native.value, result)
@@ -151,7 +155,7 @@ def _unbox_array(typ: Any, obj: Any, c: Any) -> Any:
     return NativeValue(c.builder.load(result), is_error=c.builder.load(failed), cleanup=cleanup)
 
 
-def _box_array(typ: Any, val: Any, c: Any) -> Any:
+def _box_array(typ: Kind, val: Value, c: BoxContext) -> Value:
     if not is_active(typ.dtype):
         return _box_plain(typ, val, c)
     _stay_compiled()
@@ -163,10 +167,10 @@ def _box_array(typ: Any, val: Any, c: Any) -> Any:
     return result
 
 
-_unbox_plain_list = boxing.unbox_list
+_unbox_plain_list = unboxing()[types.List]
 
 
-def _unbox_list(typ: Any, obj: Any, c: Any) -> Any:
+def _unbox_list(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
     native = _unbox_plain_list(typ, obj, c)
     if kind_in(typ) is None:
         return native
@@ -182,27 +186,28 @@ def _unbox_list(typ: Any, obj: Any, c: Any) -> Any:
 def _refusing(unbox_plain: Callable[..., Any]) -> Callable[..., Any]:
     """Return the unboxing of a container whose elements, being native, name a tape for good."""
 
-    def unbox_container(typ: Any, obj: Any, c: Any) -> Any:
+    def unbox_container(typ: Kind, obj: Value, c: UnboxContext) -> NativeValue:
         if kind_in(typ) is None:
             return unbox_plain(typ, obj, c)
-        is_error = cgutils.is_null(c.builder, _call(c, _refuse, obj))
+        is_error = is_null(c.builder, _call(c, _refuse, obj))
         return NativeValue(c.context.get_constant_null(typ), is_error=is_error)
 
     return unbox_container
 
 
-def _box_generator(typ: Any, val: Any, c: Any) -> Any:
+_box_plain_generator = boxing()[types.Generator]
+
+
+def _box_generator(typ: Kind, val: Value, c: BoxContext) -> Value:
     # It would append to a tape in steps of which Python knows nothing.
     if kind_in(typ.yield_type, *typ.arg_types, *typ.state_types) is None:
-        return boxing.box_generator(typ, val, c)
+        return _box_plain_generator(typ, val, c)
     return _call(c, _refuse_generator)
 
 
 # The class of a container says nothing of what its elements are, so these functions stand in for
 # Numba's own and hand all other containers on to them.
-_unboxers.functions[types.Array] = _unbox_array
-_boxers.functions[types.Array] = _box_array
-_boxers.functions[types.Generator] = _box_generator
-_unboxers.functions[types.List] = _unbox_list
-_unboxers.functions[types.ListType] = _refusing(typedlist.unbox_listtype)
-_unboxers.functions[types.DictType] = _refusing(typeddict.unbox_dicttype)
+boxing().update({types.Array: _box_array, types.Generator: _box_generator})
+unboxing().update({types.Array: _unbox_array, types.List: _unbox_list})
+for _container in (types.ListType, types.DictType):
+    unboxing()[_container] = _refusing(unboxing()[_container])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, float64, int32, int64, intc, njit, types, uint8
-from numba.core import cgutils
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import TypingError
-from numba.core.typing.templates import signature
+from numba import TypingError, carray, cfunc, float64, int32, int64, intc, njit, types, uint8
 from numba.extending import intrinsic, overload, register_jitable
 
 from tapegrad.compiled import operations, pool
@@ -29,13 +26,31 @@ from tapegrad.compiled.sweeping import (
 )
 from tapegrad.errors import NoCompiledFormError, TapeMemoryError
 from tapegrad.layout import COUNT_WORD, FAILED_WORD, RECORDS, STATEMENTS
-from tapegrad.memory import pointer
+from tapegrad.memory import Pointer, pointer
+from tapegrad.numba_internals import if_unlikely, is_compiled, signature, wrap_compiling
+from tapegrad.numba_protocols import (
+    Builder,
+    Dispatcher,
+    Function,
+    Implementation,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.ops import CODE
-from tapegrad.record.kinds import active, is_number, linearised
+from tapegrad.record.kinds import ActiveValue, Array, Operand, active, is_number, linearised
 from tapegrad.record.native import as_active, make_active, make_linearised
 
 _N, _N_STATEMENTS = COUNT_WORD[RECORDS], COUNT_WORD[STATEMENTS]
 _INPUT = CODE["input"]
+
+Arguments: TypeAlias = tuple[Any, ...]
+Target: TypeAlias = tuple[Array, Array]
+"""A direction, and where the derivative along it is written."""
 
 # --- what a form does around the user's function ----------------------------------------------
 
@@ -49,7 +64,7 @@ def _new_tape() -> int:
 
 
 @register_jitable
-def _linearised_inputs(address: int, x: Any) -> Any:
+def _linearised_inputs(address: int, x: Array) -> Array:
     """Return an array like `x` of inputs of an empty tape."""
     inputs = np.zeros(x.size, linearised)
     pool.reserve(address, STATEMENTS, x.size)
@@ -64,7 +79,7 @@ def _linearised_inputs(address: int, x: Any) -> Any:
 
 
 @register_jitable
-def _recorded_inputs(address: int, x: Any) -> Any:
+def _recorded_inputs(address: int, x: Array) -> Array:
     """Return an array like `x` of inputs of an empty tape."""
     inputs = np.zeros(x.size, active)
     pool.reserve(address, RECORDS, x.size)
@@ -86,24 +101,24 @@ def _check(address: int) -> None:
         raise TapeMemoryError("no memory for a tape of this many entries", head[FAILED_WORD])
 
 
-def _number(y: Any) -> Any:
+def _number(y: ActiveValue) -> Any:
     """Return a function's result as an active number."""
 
 
 @overload(_number, strict=False)
-def _(y: Any) -> Any:
+def _(y: Kind) -> Implementation | None:
     if is_number(y):
         return lambda y: as_active(y)
     raise TypingError(f"a gradient is that of a number, and the function returns {y}: "
                       "use tapegrad.jacobian")  # fmt: skip
 
 
-def _numbers(y: Any) -> Any:
+def _numbers(y: Operand) -> Any:
     """Return a function's result as an array or tuple of numbers."""
 
 
 @overload(_numbers, strict=False)
-def _(y: Any) -> Any:
+def _(y: Kind) -> Implementation | None:
     if (isinstance(y, types.Array) and y.ndim == 1) or isinstance(y, types.UniTuple | types.List):
         return lambda y: y
     if is_number(y):
@@ -122,7 +137,7 @@ def _cleared(address: int) -> int:
 
 
 @register_jitable
-def _reverse(address: int, y: Any, out: Any) -> None:
+def _reverse(address: int, y: ActiveValue, out: Array) -> None:
     """Fill `out` with the adjoints of the first slots for that of `y` being one."""
     out[...] = 0.0
     if y.slot != 0:
@@ -134,7 +149,7 @@ def _reverse(address: int, y: Any, out: Any) -> None:
 
 
 @register_jitable
-def _seed(swept: int, direction: Any) -> Any:
+def _seed(swept: int, direction: Array) -> Pointer[float]:
     tangents = pointer(swept, float64)
     for i in range(direction.size):
         tangents[i + 1] = direction.flat[i]
@@ -145,7 +160,7 @@ def _seed(swept: int, direction: Any) -> Any:
 
 
 @njit(nogil=True)
-def _value_and_gradient(function: Any, args: Any, address: int, out: Any) -> float:
+def _value_and_gradient(function: Function, args: Arguments, address: int, out: Array) -> float:
     y = _number(function(*args))
     _check(address)
     if out.size != args[0].size:
@@ -155,7 +170,7 @@ def _value_and_gradient(function: Any, args: Any, address: int, out: Any) -> flo
 
 
 @njit(nogil=True)
-def _jacobian(function: Any, args: Any, address: int, out: Any) -> None:
+def _jacobian(function: Function, args: Arguments, address: int, out: Array) -> None:
     y, n = _numbers(function(*args)), args[0].size
     _check(address)
     if out.shape != (len(y), n):
@@ -176,7 +191,7 @@ def _jacobian(function: Any, args: Any, address: int, out: Any) -> None:
 
 
 @njit(nogil=True)
-def _directional(function: Any, args: Any, address: int, target: Any) -> None:
+def _directional(function: Function, args: Arguments, address: int, target: Target) -> None:
     y = _numbers(function(*args))
     _check(address)
     direction, out = target
@@ -192,7 +207,7 @@ def _directional(function: Any, args: Any, address: int, target: Any) -> None:
 
 
 @register_jitable
-def _gradient_slots(y: Any, address: int, n: int) -> Any:
+def _gradient_slots(y: ActiveValue, address: int, n: int) -> Array:
     """Record the reverse sweep, and return the slots of the gradient's elements."""
     _check(address)
     slots = np.zeros(n, np.int64)
@@ -211,7 +226,7 @@ def _laid_out(address: int) -> int:
 
 
 @register_jitable
-def _product(address: int, values: int, slots: Any, direction: Any, out: Any) -> None:
+def _product(address: int, values: int, slots: Array, direction: Array, out: Array) -> None:
     """Fill `out` with the tangents of some slots."""
     swept = clear_recorded(address, values)
     tangents = _seed(swept, direction)
@@ -221,7 +236,7 @@ def _product(address: int, values: int, slots: Any, direction: Any, out: Any) ->
 
 
 @njit(nogil=True)
-def _hessian_product(function: Any, args: Any, address: int, target: Any) -> None:
+def _hessian_product(function: Function, args: Arguments, address: int, target: Target) -> None:
     y, n = _number(function(*args)), args[0].size
     slots = _gradient_slots(y, address, n)
     direction, out = target
@@ -231,7 +246,7 @@ def _hessian_product(function: Any, args: Any, address: int, target: Any) -> Non
 
 
 @njit(nogil=True)
-def _hessian(function: Any, args: Any, address: int, out: Any) -> None:
+def _hessian(function: Function, args: Arguments, address: int, out: Array) -> None:
     y, n = _number(function(*args)), args[0].size
     slots = _gradient_slots(y, address, n)
     if out.shape != (n, n):
@@ -244,8 +259,8 @@ def _hessian(function: Any, args: Any, address: int, out: Any) -> None:
 
 
 @intrinsic
-def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address: Any,
-               target: Any) -> Any:  # fmt: skip
+def _with_tape(typing_context: TypingContext, work: Kind, function: Kind, args: Kind, address: Kind,
+               target: Kind) -> Intrinsic:  # fmt: skip
     """Call `work(function, args, address, target)`, and give the tape back whatever happens.
 
     Numba has no way to run code when an exception passes, so the call's status is looked at
@@ -254,16 +269,16 @@ def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address
     kinds = (function, args, address, target)
     sig = signature(work.get_call_type(typing_context, kinds, {}).return_type, work, *kinds)
 
-    def call(work: Any, function: Any, args: Any, address: int, target: Any) -> Any:
+    def call(work: Any, function: Any, args: Arguments, address: int, target: Any) -> Any:
         return work(function, args, address, target)
 
-    def codegen(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         callee = context.compile_subroutine(builder, call, sig).fndesc
-        status, result = context.call_internal_no_propagate(builder, callee, sig, values)
+        status, result = context.call_internal_no_propagate(builder, callee, sig, args)
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
         finish = context.add_dynamic_addr(builder, pool.finish.address(), "tapegrad_finish")
-        builder.call(builder.bitcast(finish, kind), [values[3]])
-        with cgutils.if_unlikely(builder, status.is_error):
+        builder.call(builder.bitcast(finish, kind), [args[3]])
+        with if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return result
 
@@ -273,9 +288,10 @@ def _with_tape(typing_context: Any, work: Any, function: Any, args: Any, address
 # --- the forms --------------------------------------------------------------------------------
 
 
-def _form(work: Any, function: Any, second_order: bool = False, has_direction: bool = False) -> Any:
+def _form(work: Implementation, function: Function, second_order: bool = False,
+          has_direction: bool = False) -> Dispatcher:  # fmt: skip
     """Return `form(x, *args, out)`, or `form(x, direction, *args, out)`."""
-    if not isinstance(function, Dispatcher):
+    if not is_compiled(function):
         name = getattr(function, "__qualname__", repr(function))
         raise NoCompiledFormError(
             f"{name} is not compiled, so its derivative can't be called from compiled code: "
@@ -288,13 +304,13 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
     inputs_on = _recorded_inputs if second_order else _linearised_inputs
 
     @njit(nogil=True)
-    def form(x: Any, *args: Any) -> Any:
+    def form(x: Array, *args: Any) -> Any:
         address = _new_tape()
         all_args = (inputs_on(address, x),) + args[:-1]  # Numba can't put them in one display
         return _with_tape(work, inner, all_args, address, args[-1])
 
     @njit(nogil=True)
-    def form_in_direction(x: Any, direction: Any, *args: Any) -> Any:
+    def form_in_direction(x: Array, direction: Array, *args: Any) -> Any:
         address = _new_tape()
         all_args = (inputs_on(address, x),) + args[:-1]
         return _with_tape(work, inner, all_args, address, (direction, args[-1]))
@@ -305,54 +321,58 @@ def _form(work: Any, function: Any, second_order: bool = False, has_direction: b
     return chosen
 
 
-def _explain_errors(form: Any, arguments: tuple[str, ...]) -> None:
+def _explain_errors(form: Dispatcher, arguments: tuple[str, ...]) -> None:
     """Have a form that is called from Python raise errors of ours."""
-    compile_for = explaining(form._compile_for_args)
 
-    def compile_for_args(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or not args[-1]:  # the arguments that the star takes, in a tuple
-            raise TypeError(f"it takes ({', '.join(arguments)}), by position")
-        return compile_for(*args)
+    def wrap(compile_for_args: Callable[..., Any]) -> Callable[..., Any]:
+        compile_for = explaining(compile_for_args)
 
-    form._compile_for_args = compile_for_args
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or not args[-1]:  # the arguments that the star takes, in a tuple
+                raise TypeError(f"it takes ({', '.join(arguments)}), by position")
+            return compile_for(*args)
+
+        return checked
+
+    wrap_compiling(form, wrap)
 
 
-def value_and_gradient(function: Any) -> Any:
+def value_and_gradient(function: Function) -> Dispatcher:
     """Return `form(x, *args, out)` for compiled code: the value, and the gradient in `out`."""
     return _form(_value_and_gradient, function)
 
 
-def jacobian(function: Any) -> Any:
+def jacobian(function: Function) -> Dispatcher:
     """Return `form(x, *args, out)` for compiled code, which fills the Jacobian of a vector."""
     return _form(_jacobian, function)
 
 
-def jvp(function: Any) -> Any:
+def jvp(function: Function) -> Dispatcher:
     """Return `form(x, v, *args, out)` for compiled code, which fills a derivative along `v`."""
     return _form(_directional, function, has_direction=True)
 
 
-def hessian_product(function: Any) -> Any:
+def hessian_product(function: Function) -> Dispatcher:
     """Return `form(x, v, *args, out)` for compiled code, which fills the Hessian times `v`."""
     return _form(_hessian_product, function, second_order=True, has_direction=True)
 
 
-def hessian(function: Any) -> Any:
+def hessian(function: Function) -> Dispatcher:
     """Return `form(x, *args, out)` for compiled code, which fills the Hessian."""
     return _form(_hessian, function, second_order=True)
 
 
-def _as_c(signature: Any) -> Any:
+def _as_c(signature: Signature) -> Any:
     """Return a decorator that makes a function one that C can call."""
     return explaining(cfunc(signature, nopython=True))
 
 
-def c_function(function: Any) -> Any:
+def c_function(function: Function) -> Any:
     """Return a C function `double f(double *x, double *gradient, int64_t n)`."""
     form = value_and_gradient(function)
 
     @_as_c(float64(types.CPointer(float64), types.CPointer(float64), int64))
-    def value(x: Any, gradient: Any, n: int) -> Any:
+    def value(x: Pointer[float], gradient: Pointer[float], n: int) -> float:
         out = carray(gradient, (n,))
         try:
             return form(carray(x, (n,)), out)
@@ -363,12 +383,12 @@ def c_function(function: Any) -> Any:
     return value
 
 
-def c_integrand(function: Any) -> Any:
+def c_integrand(function: Function) -> Any:
     """Return a C function `double f(int n, double *x)`, the derivative by the first element."""
     form = value_and_gradient(function)
 
     @_as_c(float64(intc, types.CPointer(float64)))
-    def derivative(n: int, x: Any) -> Any:
+    def derivative(n: int, x: Pointer[float]) -> float:
         out = np.empty(n)
         try:
             form(carray(x, (n,)), out)

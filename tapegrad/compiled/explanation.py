@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba.core.errors import NumbaError
+from numba import NumbaError
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.libraries import in_library

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import types
 from numba.extending import register_jitable
-from numba.np import arrayobj
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.stand_ins import stand_in
-from tapegrad.record.kinds import is_active
+from tapegrad.numba_internals import replace_order
+from tapegrad.numba_protocols import Implementation, Kind
+from tapegrad.record.kinds import ActiveValue, Array, Operation, is_active
 
 
-def _place_of_best(is_better: Any, is_no_worse: Any, message: str) -> Any:
+def _place_of_best(is_better: Operation, is_no_worse: Operation, message: str) -> Implementation:
     """Return a search for the best element, of which the first NaN is one.
 
     What is recorded is how the best compares with each other, which holds for no NaN.
     """
 
-    def implementation(a: Any) -> Any:
+    def implementation(a: Array) -> int:
         flat = a.ravel()
         if len(flat) == 0:
             raise ValueError(message)
@@ -46,27 +45,27 @@ def _place_of_best(is_better: Any, is_no_worse: Any, message: str) -> Any:
 
 
 @register_jitable
-def _is_greater(x: Any, y: Any) -> Any:
+def _is_greater(x: ActiveValue, y: ActiveValue) -> bool:
     return x > y
 
 
 @register_jitable
-def _is_at_least(x: Any, y: Any) -> Any:
+def _is_at_least(x: ActiveValue, y: ActiveValue) -> bool:
     return x >= y
 
 
 @register_jitable
-def _is_less(x: Any, y: Any) -> Any:
+def _is_less(x: ActiveValue, y: ActiveValue) -> bool:
     return x < y
 
 
 @register_jitable
-def _is_at_most(x: Any, y: Any) -> Any:
+def _is_at_most(x: ActiveValue, y: ActiveValue) -> bool:
     return x <= y
 
 
 @stand_in(np.argmax, method="argmax")
-def _argmax(a: Any) -> Any:
+def _argmax(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: a.argmax()
     message = "attempt to get argmax of an empty sequence"
@@ -74,7 +73,7 @@ def _argmax(a: Any) -> Any:
 
 
 @stand_in(np.argmin, method="argmin")
-def _argmin(a: Any) -> Any:
+def _argmin(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: a.argmin()
     message = "attempt to get argmin of an empty sequence"
@@ -84,26 +83,18 @@ def _argmin(a: Any) -> Any:
 # --- sorting ----------------------------------------------------------------------------------
 
 
-def _comes_before(x: Any, y: Any) -> bool:
+def _comes_before(x: ActiveValue, y: ActiveValue) -> bool:
     """Whether a number comes before another: NaNs are last. Each way is one record, or two."""
     if x.value == x.value and y.value == y.value:
         return x < y if x.value < y.value else not y <= x
     return not np.isnan(x) and bool(np.isnan(y))
 
 
-_plain_order = arrayobj.lt_implementation
-
-
-def _order(dtype: Any) -> Any:
-    """Return the order that Numba sorts numbers of a type in."""
-    return _comes_before if is_active(dtype) else _plain_order(dtype)
-
-
-arrayobj.lt_implementation = _order
+replace_order(lambda plain, dtype: _comes_before if is_active(dtype) else plain(dtype))
 
 
 @register_jitable
-def place(a: Any, number: Any, side: Any) -> int:
+def place(a: Array, number: ActiveValue, side: str) -> int:
     """Return where a number belongs in a sorted array; NaNs are last. Each step is compared."""
     low, high = 0, len(a)
     while low < high:
@@ -117,7 +108,9 @@ def place(a: Any, number: Any, side: Any) -> int:
 
 
 @stand_in(np.searchsorted)
-def _searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+def _searchsorted(
+    a: Kind, v: Kind, side: Kind = "left", sorter: Kind | None = None
+) -> Implementation | None:
     if not (holds_actives(a) or is_operand(v)):
         return lambda a, v, side="left", sorter=None: np.searchsorted(a, v, side, sorter)
     if not is_omitted(sorter):
@@ -125,7 +118,7 @@ def _searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any
     if not isinstance(v, types.Array):
         return lambda a, v, side="left", sorter=None: place(a, v, side)
 
-    def implementation(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
+    def implementation(a: Array, v: Array, side: str = "left", sorter: None = None) -> Array:
         places = np.empty(v.shape, np.int64)
         for index in np.ndindex(v.shape):
             places[index] = place(a, v[index], side)

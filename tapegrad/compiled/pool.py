@@ -9,13 +9,11 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import sys
-from typing import Any
 
 import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import int32, int64, types, uint8
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tapegrad.jit import Symbol, jit
@@ -34,6 +32,17 @@ from tapegrad.layout import (
     WORK_WORD,
 )
 from tapegrad.memory import pointer
+from tapegrad.numba_internals import variable
+from tapegrad.numba_protocols import (
+    Builder,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.ops import CODE
 
 _LIBRARY = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
@@ -89,30 +98,26 @@ _pool = np.zeros(_PLACES, np.int64)
 llvm.add_symbol("tapegrad_pool", _pool.ctypes.data)
 
 
-def _place(builder: Any, index: Any) -> Any:
-    kind = ir.ArrayType(ir.IntType(64), _PLACES)
-    name = "tapegrad_pool"
-    pool = builder.module.globals.get(name) or cgutils.add_global_variable(
-        builder.module, kind, name
-    )
+def _place(builder: Builder, index: Value) -> Value:
+    pool = variable(builder.module, ir.ArrayType(ir.IntType(64), _PLACES), "tapegrad_pool")
     return builder.gep(pool, [ir.IntType(64)(0), index])
 
 
 @intrinsic
-def _exchange(typing_context: Any, index: Any, value: Any) -> Any:
+def _exchange(typing_context: TypingContext, index: Kind, value: Kind) -> Intrinsic:
     """Put a tape in a place of the pool and return what was there."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return builder.atomic_rmw("xchg", _place(builder, args[0]), args[1], "seq_cst")
 
     return int64(int64, int64), codegen
 
 
 @intrinsic
-def _put_if_empty(typing_context: Any, index: Any, value: Any) -> Any:
+def _put_if_empty(typing_context: TypingContext, index: Kind, value: Kind) -> Intrinsic:
     """Put a tape in a place of the pool if that is empty; return whether it was."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         zero = ir.IntType(64)(0)
         place = _place(builder, args[0])
         result = builder.cmpxchg(place, zero, args[1], "seq_cst", "seq_cst")

@@ -7,38 +7,46 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.cpython.unsafe.tuple import tuple_setitem
 from numba.extending import lower_builtin, register_jitable
 
 from tapegrad.compiled.arrays import holds_actives, is_operand
 from tapegrad.compiled.creation import is_omitted
 from tapegrad.compiled.stand_ins import cleared, stand_in
-from tapegrad.record.kinds import kind_in
+from tapegrad.numba_internals import signature, tuple_setitem, type_calls
+from tapegrad.numba_protocols import (
+    Builder,
+    Implementation,
+    Kind,
+    LoweringContext,
+    Signature,
+    Value,
+    Values,
+)
+from tapegrad.record.kinds import ActiveValue, Array, Operation, Shape, kind_in
 
 
 @register_jitable
-def _add(x: Any, y: Any) -> Any:
+def _add(x: ActiveValue, y: ActiveValue) -> float:
     return x + y
 
 
 @register_jitable
-def _multiply(x: Any, y: Any) -> Any:
+def _multiply(x: ActiveValue, y: ActiveValue) -> float:
     return x * y
 
 
 @register_jitable
-def _greater(x: Any, y: Any) -> Any:
+def _greater(x: ActiveValue, y: ActiveValue) -> Any:
     return np.maximum(x, y)
 
 
 @register_jitable
-def _less(x: Any, y: Any) -> Any:
+def _less(x: ActiveValue, y: ActiveValue) -> Any:
     return np.minimum(x, y)
 
 
 @register_jitable
-def _chain(operation: Any, a: Any, start: Any) -> Any:
+def _chain(operation: Operation, a: Array, start: float) -> Any:
     """Return the chain of an operation over all elements; `start` if there are none.
 
     Where that is NaN, there must be some.
@@ -54,7 +62,7 @@ def _chain(operation: Any, a: Any, start: Any) -> Any:
 
 
 @register_jitable
-def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
+def _along(operation: Operation, a: Array, axis: int, start: float) -> Any:
     """Return the chains along an axis, flattened."""
     axis = axis % a.ndim
     outer = inner = 1
@@ -71,7 +79,7 @@ def _along(operation: Any, a: Any, axis: Any, start: Any) -> Any:
 
 
 @register_jitable
-def _others(shape: Any, axis: Any) -> Any:
+def _others(shape: Shape, axis: int) -> Shape:
     """Return a shape without the length of one axis."""
     axis = axis % len(shape)
     rest = shape[1:]
@@ -80,7 +88,7 @@ def _others(shape: Any, axis: Any) -> Any:
     return rest
 
 
-def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
+def _reduction(operation: Operation, start: float, a: Kind, axis: Kind | None) -> Implementation:
     """Return the implementation of a reduction of an array with actives."""
     if is_omitted(axis) or a.ndim == 1:
         return lambda a, axis=None: _chain(operation, a, start)
@@ -90,7 +98,7 @@ def _reduction(operation: Any, start: float, a: Any, axis: Any) -> Any:
 
 
 @stand_in(np.sum, method="sum")
-def sum_(a: Any, axis: Any = None) -> Any:
+def sum_(a: Kind, axis: Kind | None = None) -> Implementation | None:
     """Choose a sum, of all elements or along an axis."""
     if holds_actives(a):
         return _reduction(_add, 0.0, a, axis)
@@ -100,11 +108,11 @@ def sum_(a: Any, axis: Any = None) -> Any:
 
 
 @stand_in(np.nansum)
-def _nansum(a: Any) -> Any:
+def _nansum(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: np.nansum(a)
 
-    def implementation(a: Any) -> Any:
+    def implementation(a: Array) -> Any:
         out = cleared(1, a)
         for number in a.flat:
             if not np.isnan(number):
@@ -115,28 +123,28 @@ def _nansum(a: Any) -> Any:
 
 
 @stand_in(np.prod, method="prod")
-def _prod(a: Any, axis: Any = None) -> Any:
+def _prod(a: Kind, axis: Kind | None = None) -> Implementation | None:
     if holds_actives(a):
         return _reduction(_multiply, 1.0, a, axis)
     return lambda a, axis=None: a.prod()
 
 
 @stand_in(np.max, np.amax, method="max")
-def _max(a: Any, axis: Any = None) -> Any:
+def _max(a: Kind, axis: Kind | None = None) -> Implementation | None:
     if holds_actives(a):
         return _reduction(_greater, np.nan, a, axis)
     return lambda a, axis=None: a.max()
 
 
 @stand_in(np.min, np.amin, method="min")
-def _min(a: Any, axis: Any = None) -> Any:
+def _min(a: Kind, axis: Kind | None = None) -> Implementation | None:
     if holds_actives(a):
         return _reduction(_less, np.nan, a, axis)
     return lambda a, axis=None: a.min()
 
 
 @stand_in(np.mean, method="mean")
-def _mean(a: Any, axis: Any = None) -> Any:
+def _mean(a: Kind, axis: Kind | None = None) -> Implementation | None:
     if not holds_actives(a):
         return lambda a, axis=None: a.mean()
     if is_omitted(axis):
@@ -145,21 +153,21 @@ def _mean(a: Any, axis: Any = None) -> Any:
 
 
 @stand_in(np.var, method="var")
-def _var(a: Any) -> Any:
+def _var(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: a.var()
     return lambda a: sum_((a - sum_(a) / a.size) ** 2) / a.size
 
 
 @stand_in(np.std, method="std")
-def _std(a: Any) -> Any:
+def _std(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: a.std()
     return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
 
 
 @stand_in(np.ptp)
-def _ptp(a: Any) -> Any:
+def _ptp(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: np.ptp(a)
     return lambda a: _chain(_greater, a, np.nan) - _chain(_less, a, np.nan)
@@ -169,7 +177,7 @@ def _ptp(a: Any) -> Any:
 
 
 @register_jitable
-def _running(operation: Any, a: Any) -> Any:
+def _running(operation: Operation, a: Array) -> Array:
     out = a.ravel().copy()
     for i in range(1, len(out)):
         out[i] = operation(out[i - 1], out[i])
@@ -177,21 +185,21 @@ def _running(operation: Any, a: Any) -> Any:
 
 
 @stand_in(np.cumsum, method="cumsum")
-def _cumsum(a: Any) -> Any:
+def _cumsum(a: Kind) -> Implementation | None:
     return (lambda a: _running(_add, a)) if holds_actives(a) else lambda a: a.cumsum()
 
 
 @stand_in(np.cumprod, method="cumprod")
-def _cumprod(a: Any) -> Any:
+def _cumprod(a: Kind) -> Implementation | None:
     return (lambda a: _running(_multiply, a)) if holds_actives(a) else lambda a: a.cumprod()
 
 
 @stand_in(np.diff)
-def _diff(a: Any, n: Any = 1) -> Any:
+def _diff(a: Kind, n: Kind = 1) -> Implementation | None:
     if not holds_actives(a):
         return lambda a, n=1: np.diff(a, n)
 
-    def implementation(a: Any, n: Any = 1) -> Any:
+    def implementation(a: Array, n: int = 1) -> Array:
         for _ in range(n):
             a = a[..., 1:] - a[..., :-1]
         return a
@@ -203,7 +211,7 @@ def _diff(a: Any, n: Any = 1) -> Any:
 
 
 @register_jitable
-def _inner(x: Any, y: Any) -> Any:
+def _inner(x: Array, y: Array) -> Any:
     if len(x) != len(y):
         raise ValueError("incompatible array sizes for a product of vectors")
     result = 0.0
@@ -212,25 +220,25 @@ def _inner(x: Any, y: Any) -> Any:
     return result
 
 
-def _vector_by_vector(a: Any, b: Any) -> Any:
+def _vector_by_vector(a: Array, b: Array) -> Any:
     return _inner(a, b)
 
 
-def _matrix_by_vector(a: Any, b: Any) -> Any:
+def _matrix_by_vector(a: Array, b: Array) -> Array:
     out = cleared(a.shape[0], (a, b))
     for i in range(a.shape[0]):
         out[i] = _inner(a[i], b)
     return out
 
 
-def _vector_by_matrix(a: Any, b: Any) -> Any:
+def _vector_by_matrix(a: Array, b: Array) -> Array:
     out = cleared(b.shape[1], (a, b))
     for j in range(b.shape[1]):
         out[j] = _inner(a, b[:, j])
     return out
 
 
-def _matrix_by_matrix(a: Any, b: Any) -> Any:
+def _matrix_by_matrix(a: Array, b: Array) -> Array:
     out = cleared((a.shape[0], b.shape[1]), (a, b))
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
@@ -242,7 +250,7 @@ _PRODUCTS = {(1, 1): _vector_by_vector, (2, 1): _matrix_by_vector, (1, 2): _vect
              (2, 2): _matrix_by_matrix}  # fmt: skip
 
 
-def _product(a: Any, b: Any) -> Any:
+def _product(a: Kind, b: Kind) -> Implementation | None:
     """Return the implementation of a product of arrays of which one holds actives."""
     are_arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
     if not are_arrays or not (holds_actives(a) or holds_actives(b)):
@@ -251,28 +259,28 @@ def _product(a: Any, b: Any) -> Any:
 
 
 @stand_in(np.dot, method="dot")
-def _dot(a: Any, b: Any) -> Any:
+def _dot(a: Kind, b: Kind) -> Implementation | None:
     return _product(a, b) or (lambda a, b: np.dot(a, b))
 
 
 @stand_in(np.vdot, np.inner)
-def _vdot(a: Any, b: Any) -> Any:
+def _vdot(a: Kind, b: Kind) -> Implementation | None:
     return _product(a, b) or (lambda a, b: np.vdot(a, b))
 
 
 @stand_in(np.outer)
-def _outer(a: Any, b: Any) -> Any:
+def _outer(a: Kind, b: Kind) -> Implementation | None:
     if not holds_actives(a) and not holds_actives(b):
         return lambda a, b: np.outer(a, b)
     return lambda a, b: a.ravel().reshape((-1, 1)) * b.ravel().reshape((1, -1))
 
 
 @stand_in(np.trace)
-def _trace(a: Any) -> Any:
+def _trace(a: Kind) -> Implementation | None:
     if not holds_actives(a):
         return lambda a: np.trace(a)
 
-    def implementation(a: Any) -> Any:
+    def implementation(a: Array) -> Any:
         result = 0.0
         for i in range(min(a.shape)):
             result = a[i, i] if i == 0 else result + a[i, i]
@@ -282,31 +290,30 @@ def _trace(a: Any) -> Any:
 
 
 @stand_in(np.linalg.norm)
-def _norm(x: Any) -> Any:
+def _norm(x: Kind) -> Implementation | None:
     if not holds_actives(x):
         return lambda x: np.linalg.norm(x)
     return lambda x: np.sqrt(_chain(_add, x * x, 0.0))
 
 
-class _MatMul(AbstractTemplate):  # type: ignore[misc]
-    def generic(self, args: Any, kws: Any) -> Any:
-        if kws or len(args) != 2 or _product(*args) is None:
-            return None
-        ndim = args[0].ndim + args[1].ndim - 2
-        kind = kind_in(*args)
-        return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
-
-    def get_impl_key(self, sig: Any) -> Any:
-        return _MATMUL
-
-
 _MATMUL = "tapegrad.matmul"
 
 
-def _lower_matmul(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return context.compile_internal(builder, _product(*sig.args), sig, args)
+def _matmul_type(*args: Kind) -> Signature | None:
+    if len(args) != 2 or _product(*args) is None:
+        return None
+    ndim, kind = args[0].ndim + args[1].ndim - 2, kind_in(*args)
+    return signature(types.Array(kind, ndim, "C") if ndim else kind, *args)
+
+
+def _lower_matmul(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values
+) -> Value:
+    product = _product(*sig.args)
+    assert product is not None
+    return context.compile_internal(builder, product, sig, args)
 
 
 lower_builtin(_MATMUL, types.Array, types.Array)(_lower_matmul)
 for _key in (operator.matmul, np.matmul):
-    infer_global(_key)(type("_MatMul", (_MatMul,), {"key": _key}))
+    type_calls(_key, _matmul_type, _MATMUL)

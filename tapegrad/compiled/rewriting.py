@@ -13,14 +13,28 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
-from numba.core import ir
-from numba.core.dispatcher import Dispatcher
-from numba.core.errors import UnsupportedError
-from numba.core.ir_utils import get_definition, guard
-from numba.core.rewrites import Rewrite, register_rewrite
+from numba import UnsupportedError, njit
 
 from tapegrad.compiled import stand_ins
+from tapegrad.numba_internals import (
+    Rewrite,
+    definition,
+    ir,
+    is_cached,
+    is_compiled,
+    register_rewrite,
+    set_definition,
+    takes_new_types,
+)
+from tapegrad.numba_protocols import (
+    Block,
+    CompilerState,
+    Dispatcher,
+    Function,
+    FunctionIR,
+    Instruction,
+    Kind,
+)
 from tapegrad.record.interception import original_of
 from tapegrad.record.kinds import active, kind_in
 
@@ -29,7 +43,7 @@ _kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 _original_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
 
-def twin(dispatcher: Any, kind: Any) -> Any:
+def twin(dispatcher: Dispatcher, kind: Kind) -> Dispatcher:
     """Return a compiled function's twin, whose arrays can hold active numbers of a type."""
     if dispatcher.py_func in _kind_of_twin:
         return dispatcher
@@ -46,26 +60,26 @@ def twin(dispatcher: Any, kind: Any) -> Any:
         _original_of_twin[function] = dispatcher
         options = {k: v for k, v in dispatcher.targetoptions.items() if k != "nopython"}
         copy = njit(**options)(function)
-        if type(dispatcher._cache).__name__ != "NullCache":
+        if is_cached(dispatcher):
             copy.enable_caching()
         twins[kind] = copy
     return twins[kind]
 
 
-def original_dispatcher(dispatcher: Any) -> Any:
+def original_dispatcher(dispatcher: Dispatcher) -> Dispatcher:
     """Return the compiled function of the user's that a compiled function is the twin of."""
     return _original_of_twin.get(dispatcher.py_func, dispatcher)
 
 
-def taking_active(function: Any) -> Any:
+def taking_active(function: Function) -> Function:
     """Return what to call with active numbers; of a function with declared types, its twin."""
-    is_closed = isinstance(function, Dispatcher) and not getattr(function, "_can_compile", True)
+    is_closed = is_compiled(function) and not takes_new_types(function)
     return twin(function, active) if is_closed else function
 
 
-def _stand_in(thing: Any, kind: Any) -> Any:
+def _stand_in(thing: Any, kind: Kind) -> Function | None:
     """Return what stands for a function of NumPy or the user in such functions, or None."""
-    if isinstance(thing, Dispatcher):
+    if is_compiled(thing):
         other = twin(thing, kind)
         return None if other is thing else other
     try:
@@ -88,7 +102,7 @@ class NamedThings(Rewrite):  # type: ignore[misc]
     In a function that was defined while recording, also what stands for a thing by the thing.
     """
 
-    def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
+    def match(self, func_ir: FunctionIR, block: Block, typemap: Any, calltypes: Any) -> bool:
         """Find the things that a function names."""
         self._ir, self._block = func_ir, block
         self._found = {}
@@ -98,19 +112,19 @@ class NamedThings(Rewrite):  # type: ignore[misc]
                 self._found[id(instruction)] = ir.Global("njit", meant, instruction.loc)
         return bool(self._found)
 
-    def _meant(self, value: Any) -> Any:
+    def _meant(self, value: Instruction) -> Any:
         if isinstance(value, ir.Global | ir.FreeVar):
             thing = original_of(value.value)
             if hasattr(type(thing), "has_compiled_form"):
                 return thing.njit if thing.has_compiled_form else None
             return None if thing is value.value else thing
         if isinstance(value, ir.Expr) and value.op == "getattr" and value.attr == "njit":
-            owner = guard(get_definition, self._ir, value.value)
+            owner = definition(self._ir, value.value)
             if isinstance(owner, ir.Global) and owner.value in forms:
                 return owner.value
         return None
 
-    def apply(self) -> Any:
+    def apply(self) -> Block:
         """Return the block with what they mean."""
         block = self._block.copy()
         block.clear()
@@ -118,15 +132,15 @@ class NamedThings(Rewrite):  # type: ignore[misc]
             meant = self._found.get(id(instruction))
             new = instruction if meant is None else _assign(instruction, meant)
             if meant is not None:
-                self._ir._definitions[new.target.name] = [meant]
+                set_definition(self._ir, new.target.name, meant)
             block.append(new)
         return block
 
 
-def constant_of(func_ir: Any, value: Any) -> Any:
+def constant_of(func_ir: FunctionIR, value: Instruction) -> Any:
     """Return the object that a global name or a module's attribute is, or None."""
     if isinstance(value, ir.Var):
-        return constant_of(func_ir, guard(get_definition, func_ir, value))
+        return constant_of(func_ir, definition(func_ir, value))
     if isinstance(value, ir.Global | ir.FreeVar):
         return value.value
     if isinstance(value, ir.Expr) and value.op == "getattr":
@@ -136,7 +150,7 @@ def constant_of(func_ir: Any, value: Any) -> Any:
     return None
 
 
-def kind_to_record(state: Any) -> Any:
+def kind_to_record(state: CompilerState) -> Kind | None:
     """Return the type of active number that a function being compiled works on, or None."""
     identity = getattr(state, "func_id", None)
     if identity is None:
@@ -152,16 +166,16 @@ def kind_to_record(state: Any) -> Any:
 class ActiveNames(Rewrite):  # type: ignore[misc]
     """Replaces functions by their stand-ins, and methods of arrays by functions."""
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: CompilerState) -> None:
         # What is inlined has no identity of its own: it's rewritten as part of its caller.
         self._kind = kind_to_record(state)
         if self._kind is not None and state.flags.auto_parallel.enabled:
             raise UnsupportedError("parallel=True is not possible with active numbers")
 
-    def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
+    def match(self, func_ir: FunctionIR, block: Block, typemap: Any, calltypes: Any) -> bool:
         """Find the assignments to replace."""
         self._ir, self._block = func_ir, block
-        self._found: dict[int, list[Any]] = {}
+        self._found: dict[int, list[Instruction]] = {}
         if self._kind is not None:
             for instruction in block.find_insts(ir.Assign):
                 replacement = self._replacement(instruction)
@@ -169,7 +183,7 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
                     self._found.setdefault(id(instruction), replacement)
         return bool(self._found)
 
-    def apply(self) -> Any:
+    def apply(self) -> Block:
         """Return the block with the replacements."""
         block = self._block.copy()
         block.clear()
@@ -177,10 +191,10 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
             for new in self._found.get(id(instruction), [instruction]):
                 block.append(new)
                 if new is not instruction:
-                    self._ir._definitions[new.target.name] = [new.value]
+                    set_definition(self._ir, new.target.name, new.value)
         return block
 
-    def _replacement(self, instruction: Any) -> list[Any]:
+    def _replacement(self, instruction: Instruction) -> list[Instruction]:
         """Return the instructions that replace an assignment; none if it stays."""
         value = instruction.value
         is_name = isinstance(value, ir.Global | ir.FreeVar)
@@ -195,17 +209,17 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
             return self._rows(instruction, value) or self._function_call(instruction, value)
         return []
 
-    def _rows(self, instruction: Any, call: Any) -> list[Any]:
+    def _rows(self, instruction: Instruction, call: Instruction) -> list[Instruction]:
         """Return `numpy.array` of a tuple of tuples for one of a list of lists.
 
         Numba's lists of lists need numbers of one type; tuples may hold active ones and others.
         """
         if self._constant(call.func) not in (np.array, stand_ins.MAKERS[self._kind].get(np.array)):
             return []
-        outer: Any = guard(get_definition, self._ir, call.args[0]) if call.args else None
+        outer: Any = definition(self._ir, call.args[0]) if call.args else None
         if not _is_list(outer) or not outer.items:
             return []
-        rows = [guard(get_definition, self._ir, item) for item in outer.items]
+        rows = [definition(self._ir, item) for item in outer.items]
         if not all(map(_is_list, rows)):
             return []
         lists = {id(outer), *map(id, rows)}
@@ -215,15 +229,15 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
                 self._found[id(old)] = [_assign(old, ir.Expr.build_tuple(items, old.loc))]
         return []
 
-    def _constant(self, value: Any) -> Any:
+    def _constant(self, value: Instruction) -> Any:
         return constant_of(self._ir, value)
 
-    def _function_call(self, instruction: Any, call: Any) -> list[Any]:
+    def _function_call(self, instruction: Instruction, call: Instruction) -> list[Instruction]:
         """Return a call of what stands for an array's method or for a type that is called."""
         arguments = call.args
         function = stand_ins.CALLED.get(self._constant(call.func))
         if function is None:
-            named = guard(get_definition, self._ir, call.func)
+            named = definition(self._ir, call.func)
             if not isinstance(named, ir.Expr) or named.op != "getattr":
                 return []
             function = stand_ins.METHODS.get(named.attr)
@@ -237,9 +251,9 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         ]
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: Instruction) -> bool:
     return isinstance(value, ir.Expr) and value.op == "build_list"
 
 
-def _assign(instruction: Any, value: Any) -> Any:
+def _assign(instruction: Instruction, value: Instruction) -> Instruction:
     return ir.Assign(value, instruction.target, instruction.loc)

@@ -8,23 +8,33 @@ from __future__ import annotations
 import builtins
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
 
 from tapegrad import rules
 from tapegrad.compiled.sites import place
 from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
+from tapegrad.numba_internals import signature, type_calls, unpack_tuple
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Kind,
+    Lower,
+    LoweringContext,
+    Signature,
+    Typing,
+    Value,
+    Values,
+)
 from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
-from tapegrad.record.expressions import combine, expression_signature
+from tapegrad.record.expressions import expression_signature
 from tapegrad.record.kinds import (
     ActiveType,
     ExpressionType,
@@ -34,7 +44,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.record.native import make, number, register, value_of
+from tapegrad.record.native import make, number, register, result_of, value_of
 from tapegrad.rows import VALUE_SIGN
 
 _I64 = ir.IntType(64)
@@ -49,37 +59,27 @@ for _short, _op in _BINARY.items():
 _POWERS = (operator.pow, operator.ipow, pow, math.pow, np.power, np.float_power)
 _TO_INTEGER = {int: "trunc", math.floor: "floor", math.ceil: "ceil", math.trunc: "trunc"}
 
-Lowering = Callable[[Any, Any, Any, Any], Any]
 
-
-def define(keys: Any, typing: Callable[..., Any], name: str, lowering: Lowering) -> None:
+def define(keys: Iterable[Function], typing: Typing, name: str, lowering: Lower) -> None:
     """Make functions of compiled code what `typing` says of argument types, or None."""
-
-    def generic(self: Any, args: Any, kws: Any) -> Any:
-        return None if kws else typing(*args)
-
     impl_key = ("tapegrad.scalar", name)
     for key in keys:
-        kind = type(f"Template_{name}", (AbstractTemplate,), {
-            "key": key, "generic": generic, "get_impl_key": lambda self, sig: impl_key,
-            "prefer_literal": name == "power",
-        })  # fmt: skip
-        infer_global(key)(kind)
+        type_calls(key, typing, impl_key, literally=name == "power")
     lower_builtin(impl_key, types.VarArg(types.Any))(lowering)
 
 
-def _numbers(builder: Any, sig: Any, args: Any) -> list[emission.Number]:
+def _numbers(builder: Builder, sig: Signature, args: Values) -> list[emission.Number]:
     return [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
 
 
-def _are_fitting(args: Any, arity: int) -> bool:
+def _are_fitting(args: Sequence[Kind], arity: int) -> bool:
     return len(args) == arity and all(map(is_number, args)) and is_active(*args)
 
 
-def _fitting(result: Any, arity: int) -> Callable[..., Any]:
+def _fitting(result: Kind, arity: int) -> Typing:
     """Return the typing of functions of `arity` numbers, one of them active."""
 
-    def typing(*args: Any) -> Any:
+    def typing(*args: Kind) -> Signature | None:
         if not _are_fitting(args, arity):
             return None
         return signature(result, *[x if is_active(x) else types.float64 for x in args])
@@ -87,21 +87,10 @@ def _fitting(result: Any, arity: int) -> Callable[..., Any]:
     return typing
 
 
-def _result(context: Any, builder: Any, sig: Any, args: Any, name: str, numbers: Any = None) -> Any:
-    """Emit an operation whose result is a number, recorded if an operand is active."""
-    if numbers is None:
-        numbers = _numbers(builder, sig, args)
-    values = [x.value for x in numbers]
-    value = value_of(context, builder, name, values)
-    if kind_in(*sig.args) is linearised:
-        return combine(context, builder, name, sig.args, args, values, value)
-    return make(context, builder, *emission.record(builder, _I64(CODE[name]), value, *numbers))
-
-
 # --- what the table has -----------------------------------------------------------------------
 
 
-def _keys(name: str) -> list[Any]:
+def _keys(name: str) -> list[Function]:
     """Return what NumPy and `math` call an operation."""
     op = BY_NAME[name]
     named = [getattr(np, ufunc, None) for ufunc in op.ufuncs]
@@ -121,21 +110,25 @@ for _op in OPS:
 # --- what reads -------------------------------------------------------------------------------
 
 
-def _recorded(context: Any, builder: Any, name: str, *numbers: emission.Number) -> emission.Number:
+def _recorded(
+    context: LoweringContext, builder: Builder, name: str, *numbers: emission.Number
+) -> emission.Number:
     """Emit an operation, recorded if an operand is active."""
     value = value_of(context, builder, name, [x.value for x in numbers])
     return emission.record(builder, _I64(CODE[name]), value, *numbers)
 
 
-def read(context: Any, builder: Any, name: str, numbers: list[emission.Number]) -> Any:
+def read(
+    context: LoweringContext, builder: Builder, name: str, numbers: list[emission.Number]
+) -> Value:
     """Emit an operation, and a guard that it has the value it has; return that as a float."""
     result = _recorded(context, builder, name, *numbers)
     emission.guard(builder, result, place())
     return result.value
 
 
-def _define_truth(name: str, keys: list[Any]) -> None:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _define_truth(name: str, keys: list[Function]) -> None:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         value = read(context, builder, name, _numbers(builder, sig, args))
         return builder.fcmp_unordered("!=", value, ir.Constant(ir.DoubleType(), 0.0))
 
@@ -150,14 +143,14 @@ for _op in OPS:
         _define_truth(_op.name, [key for key in _others if key is not None] + _keys(_op.name))
 
 
-def _is_true(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _is_true(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     (x,) = _numbers(builder, sig, args)
     zero = emission.Number(ir.Constant(ir.DoubleType(), 0.0))
     value = read(context, builder, "not_equal", [x, zero])
     return builder.fcmp_unordered("!=", value, zero.value)
 
 
-def _is_false(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _is_false(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     return builder.not_(_is_true(context, builder, sig, args))
 
 
@@ -174,8 +167,8 @@ def _check_finite(x: float) -> None:
         raise OverflowError("cannot convert float infinity to integer")
 
 
-def _define_integer(keys: list[Any], name: str) -> None:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _define_integer(keys: list[Function], name: str) -> None:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         (x,) = _numbers(builder, sig, args)
         finite = signature(types.none, types.float64)
         context.compile_internal(builder, _check_finite, finite, [x.value])
@@ -216,13 +209,13 @@ def _rounding_interval(x: float, digits: int) -> tuple[float, float]:
     return (x, x) if x - x != 0.0 else (_last(x, digits, -1.0), _last(x, digits, 1.0))
 
 
-def _round_to(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _round_to(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     (x,) = _numbers(builder, signature(sig.return_type, sig.args[0]), args[:1])
     operands = (types.float64, types.int64)
     if kind_in(sig.args[0]) is active:
         kind = signature(types.UniTuple(types.float64, 2), *operands)
         interval = context.compile_internal(builder, _rounding_interval, kind, [x.value, args[1]])
-        lowest, highest = cgutils.unpack_tuple(builder, interval, 2)
+        lowest, highest = unpack_tuple(builder, interval, 2)
         read(context, builder, "greater_equal", [x, emission.Number(lowest)])
         read(context, builder, "less_equal", [x, emission.Number(highest)])
         one = emission.Number(context.get_constant(types.float64, 1.0))
@@ -252,35 +245,38 @@ define(
 )
 
 
-def _divmod_type(*args: Any) -> Any:
+def _divmod_type(*args: Kind) -> Signature | None:
     if not _are_fitting(args, 2):
         return None
     if kind_in(*args) is linearised:
         remainder = expression_signature("remainder", args)
         return signature(types.Tuple([types.float64, remainder.return_type]), *remainder.args)
-    return signature(types.UniTuple(active, 2), *_fitting(active, 2)(*args).args)
+    kept = [x if is_active(x) else types.float64 for x in args]
+    return signature(types.UniTuple(active, 2), *kept)
 
 
-def _lower_divmod(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    parts = [_result(context, builder, sig, args, name) for name in ("floor_divide", "remainder")]
+def _lower_divmod(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values
+) -> Value:
+    parts = [result_of(context, builder, sig, args, name) for name in ("floor_divide", "remainder")]
     return context.make_tuple(builder, sig.return_type, parts)
 
 
 define([divmod, np.divmod], _divmod_type, "divmod", _lower_divmod)
 
 
-def _define_multiple(keys: list[Any], name: str, factor: float) -> None:
-    def typing(*args: Any) -> Any:
+def _define_multiple(keys: list[Function], name: str, factor: float) -> None:
+    def typing(*args: Kind) -> Signature | None:
         if not _are_fitting(args, 1):
             return None
         if kind_in(*args) is linearised:
             return signature(expression_signature("positive", args).return_type, *args)
         return signature(active, *args)
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         constant = ir.Constant(ir.DoubleType(), factor)
         with_factor = signature(sig.return_type, *sig.args, types.float64)
-        return _result(context, builder, with_factor, [*args, constant], "multiply")
+        return result_of(context, builder, with_factor, [*args, constant], "multiply")
 
     define(keys, typing, name, lower)
 
@@ -291,7 +287,7 @@ _define_multiple([math.degrees, np.degrees, np.rad2deg], "degrees", 180.0 / math
 # --- powers -----------------------------------------------------------------------------------
 
 
-def _power_type(*args: Any) -> Any:
+def _power_type(*args: Kind) -> Signature | None:
     if not _are_fitting(args, 2):
         return None
     base, exponent = args
@@ -318,7 +314,7 @@ def _power_of_constant(x: float, n: float) -> float:
     return _whole(x, n) if _has_no_fraction(n) else _any(x, n)
 
 
-def _lower_power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _lower_power(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     base, exponent = sig.args
     if isinstance(exponent, types.IntegerLiteral) and exponent.literal_value == 2:
         return _square(context, builder, signature(sig.return_type, base), args[:1])
@@ -328,9 +324,9 @@ def _lower_power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         else:
             y = context.cast(builder, args[1], exponent, types.float64)
         as_float = signature(sig.return_type, base, types.float64)
-        return _result(context, builder, as_float, [args[0], y], "powi")
+        return result_of(context, builder, as_float, [args[0], y], "powi")
     if is_active(exponent) or kind_in(base) is linearised:
-        return _result(context, builder, sig, args, "power")
+        return result_of(context, builder, sig, args, "power")
     x, y = _numbers(builder, sig, args)
     kind = signature(types.float64, types.float64, types.float64)
     value = context.compile_internal(builder, _power_of_constant, kind, [x.value, y.value])
@@ -340,10 +336,12 @@ def _lower_power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return make(context, builder, *emission.record(builder, code, value, x, y))
 
 
-def _square(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _square(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
     if kind_in(*sig.args) is linearised:
-        return _result(context, builder, sig, args, "square")
-    return _result(context, builder, signature(active, active, active), [*args, *args], "multiply")
+        return result_of(context, builder, sig, args, "square")
+    return result_of(
+        context, builder, signature(active, active, active), [*args, *args], "multiply"
+    )
 
 
 define(_POWERS, _power_type, "power", _lower_power)
@@ -352,15 +350,15 @@ define(_POWERS, _power_type, "power", _lower_power)
 # --- the least and the greatest ---------------------------------------------------------------
 
 
-def _extremum_type(*args: Any) -> Any:
+def _extremum_type(*args: Kind) -> Signature | None:
     if len(args) < 2 or not _are_fitting(args, len(args)):
         return None
     kind = kind_in(*args)
     return signature(kind, *[kind] * len(args))
 
 
-def _define_extremum(function: Any, name: str) -> None:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _define_extremum(function: Function, name: str) -> None:
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         kind, (best, *others) = sig.return_type, args
         for x in others:
             pair = [number(builder, kind, x), number(builder, kind, best)]

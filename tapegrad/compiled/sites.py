@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from types import FrameType
-
 from tapegrad.libraries import in_library
+from tapegrad.numba_internals import lines_being_lowered
 
 
 def place() -> str:
-    """Return file and line of the user's code that Numba is lowering now.
-
-    What lowers a call isn't told for which line; the object that walks through the function is
-    up the stack.
-    """
-    for frame in _callers():
-        if frame.f_code.co_name == "lower_inst":
-            loc = getattr(frame.f_locals.get("self"), "loc", None)
-            if loc is not None and not in_library(loc.filename):
-                return f"{loc.filename}:{loc.line}"
+    """Return file and line of the user's code that Numba is lowering now."""
+    for line in lines_being_lowered():
+        if line is not None and not in_library(line.filename):
+            return f"{line.filename}:{line.line}"
     return "compiled code:0"
-
-
-def enters_object_mode() -> bool:
-    """Whether Numba is lowering what hands values over to object mode."""
-    return any("ObjModeDispatcher" in frame.f_code.co_name for frame in _callers())
-
-
-def _callers() -> Iterator[FrameType]:
-    frame = sys._getframe(2)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back  # type: ignore[assignment]

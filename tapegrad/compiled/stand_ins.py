@@ -12,24 +12,23 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from tapegrad.record.kinds import active, kind_in, linearised
+from tapegrad.numba_protocols import Choose, Function, Implementation, Kind
+from tapegrad.record.kinds import Shape, Structure, active, kind_in, linearised
 
-FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+FUNCTIONS: dict[Function, Implementation] = {}
 """By the function they stand for."""
 
-MAKERS: dict[Any, dict[Any, Callable[..., Any]]] = {active: {}, linearised: {}}
+MAKERS: dict[Kind, dict[Function, Implementation]] = {active: {}, linearised: {}}
 """The same for functions that make arrays of a type of active numbers, by that type."""
 
-CALLED: dict[Any, Callable[..., Any]] = {}
+CALLED: dict[Function, Implementation] = {}
 """What stands for a type where it's called, and not where it's the type of an array."""
 
-METHODS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Implementation] = {}
 """What stands for a method of arrays, by its name."""
 
-Choose = Callable[..., Any]
 
-
-def _overloaded(name: str, choose: Choose) -> Callable[..., Any]:
+def _overloaded(name: str, choose: Choose) -> Implementation:
     def function(*args: Any, **kwargs: Any) -> Any:
         """Stand for a function; what Numba compiles for a call of it is chosen by the types."""
 
@@ -39,7 +38,7 @@ def _overloaded(name: str, choose: Choose) -> Callable[..., Any]:
 
 
 def stand_in(
-    *originals: Any, method: str = "", only_called: bool = False
+    *originals: Function, method: str = "", only_called: bool = False
 ) -> Callable[[Choose], Choose]:
     """Have a function stand for NumPy's, and for an array's method.
 
@@ -57,13 +56,13 @@ def stand_in(
     return register
 
 
-def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
+def maker(*originals: Function) -> Callable[[Callable[[Kind], Choose]], None]:
     """Have functions stand for NumPy's that make arrays.
 
     The decorated function is given a type of active number, and returns what `stand_in` takes.
     """
 
-    def register(choose_for: Callable[[Any], Choose]) -> None:
+    def register(choose_for: Callable[[Kind], Choose]) -> None:
         for kind, functions in MAKERS.items():
             function = _overloaded(choose_for.__name__, choose_for(kind))
             functions.update(dict.fromkeys(originals, function))
@@ -71,11 +70,11 @@ def maker(*originals: Any) -> Callable[[Callable[[Any], Choose]], None]:
     return register
 
 
-def cleared(shape: Any, like: Any) -> Any:
+def cleared(shape: int | Shape, like: Structure) -> Any:
     """Return an array of passive zeros that can hold the active numbers there are in `like`."""
 
 
 @overload(cleared, strict=False)
-def _(shape: Any, like: Any) -> Any:
+def _(shape: Kind, like: Kind) -> Implementation | None:
     kind = kind_in(like)
     return lambda shape, like: np.zeros(shape, kind)

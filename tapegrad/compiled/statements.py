@@ -12,13 +12,20 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-from numba.core import ir
-from numba.core.ir_utils import get_definition, guard
-from numba.core.rewrites import Rewrite, register_rewrite
 from numba.extending import overload
 
 from tapegrad.compiled.rewriting import constant_of, kind_to_record
-from tapegrad.record.kinds import ExpressionType, kind_in, linearised
+from tapegrad.numba_internals import Rewrite, definition, ir, register_rewrite, set_definition
+from tapegrad.numba_protocols import (
+    Block,
+    CompilerState,
+    Function,
+    FunctionIR,
+    Implementation,
+    Instruction,
+    Kind,
+)
+from tapegrad.record.kinds import ActiveValue, ExpressionType, kind_in, linearised
 from tapegrad.record.native import as_active
 
 _ARITHMETIC = {
@@ -29,21 +36,21 @@ _ARITHMETIC = {
 _FUNCTIONS = (abs, pow, float)
 
 
-def _recorded(x: Any) -> Any:
+def _recorded(x: ActiveValue) -> Any:
     """Return a number that is on the tape, or anything else as it is."""
 
 
 @overload(_recorded, strict=False, jit_options={"forceinline": True})
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     return (lambda x: as_active(x)) if isinstance(x, ExpressionType) else lambda x: x
 
 
-def _square(x: Any) -> Any:
+def _square(x: ActiveValue) -> Any:
     """Return `x * x`, which as an expression has half as many terms."""
 
 
 @overload(_square, strict=False, jit_options={"forceinline": True})
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     is_linearised_number = kind_in(x) is linearised and not hasattr(x, "dtype")
     return (lambda x: np.square(x)) if is_linearised_number else lambda x: x * x
 
@@ -52,12 +59,12 @@ def _(x: Any) -> Any:
 class StatementEnds(Rewrite):  # type: ignore[misc]
     """Has results recorded that more than one operation reads."""
 
-    def __init__(self, state: Any) -> None:
+    def __init__(self, state: CompilerState) -> None:
         self._applies = kind_to_record(state) is linearised
         self._done: dict[int, Any] = {}
-        self._uses: dict[str, list[Any]] | None = None
+        self._uses: dict[str, list[Instruction]] | None = None
 
-    def match(self, func_ir: Any, block: Any, typemap: Any, calltypes: Any) -> bool:
+    def match(self, func_ir: FunctionIR, block: Block, typemap: Any, calltypes: Any) -> bool:
         """Find the operations whose results are to be recorded."""
         if not self._applies:
             return False
@@ -71,7 +78,7 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
         }
         return bool(self._found)
 
-    def apply(self) -> Any:
+    def apply(self) -> Block:
         """Return the block with calls that record them."""
         block = self._block.copy()
         block.clear()
@@ -81,9 +88,9 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
                 block.append(new)
         return block
 
-    def _find_uses(self) -> dict[str, list[Any]]:
+    def _find_uses(self) -> dict[str, list[Instruction]]:
         """Return what reads each variable: an expression, or another instruction."""
-        uses: dict[str, list[Any]] = defaultdict(list)
+        uses: dict[str, list[Instruction]] = defaultdict(list)
         for block in self._ir.blocks.values():
             for instruction in block.body:
                 is_assignment = isinstance(instruction, ir.Assign)
@@ -95,7 +102,7 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
                         uses[variable.name].append(reader)
         return uses
 
-    def _is_operation(self, value: Any) -> bool:
+    def _is_operation(self, value: Instruction) -> bool:
         if not isinstance(value, ir.Expr):
             return False
         if value.op in ("binop", "unary", "inplace_binop"):
@@ -106,14 +113,14 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
         module = getattr(function, "__module__", None)
         return isinstance(function, np.ufunc) or function in _FUNCTIONS or module == math.__name__
 
-    def _ended(self, operation: Any) -> list[Any]:
+    def _ended(self, operation: Instruction) -> list[Instruction]:
         """Return what replaces an operation: it, or a square; and a call that records it."""
         assert self._uses is not None
         target, loc = operation.target, operation.loc
         readers = self._uses[target.name]
         new = []
 
-        def call(function: Any, argument: Any, result: Any) -> None:
+        def call(function: Function, argument: Instruction, result: Instruction) -> None:
             callee = target.scope.make_temp(loc)
             new.append(ir.Assign(ir.Global(function.__name__, function, loc), callee, loc))
             new.append(ir.Assign(ir.Expr.call(callee, [argument], (), loc), result, loc))
@@ -129,13 +136,13 @@ class StatementEnds(Rewrite):  # type: ignore[misc]
         for assigned in new:
             self._done[id(assigned)] = assigned
             if assigned.target is not target:
-                self._ir._definitions[assigned.target.name] = [assigned.value]
+                set_definition(self._ir, assigned.target.name, assigned.value)
         return new
 
-    def _is_square(self, value: Any) -> bool:
+    def _is_square(self, value: Instruction) -> bool:
         if value.op != "binop" or value.fn is not operator.mul:
             return False
         if value.lhs.name == value.rhs.name:
             return True
-        factors = [guard(get_definition, self._ir, factor) for factor in (value.lhs, value.rhs)]
+        factors = [definition(self._ir, factor) for factor in (value.lhs, value.rhs)]
         return factors[0] is not None and factors[0] is factors[1]

@@ -7,6 +7,7 @@ constant and an entry a slot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from numba import float64, int32, int64, types
@@ -26,7 +27,8 @@ from tapegrad.layout import (
     STATEMENTS,
     WORK_WORD,
 )
-from tapegrad.memory import pointer, records, shift
+from tapegrad.memory import Head, Pointer, pointer, records, shift
+from tapegrad.numba_protocols import Signature
 from tapegrad.record import templates
 from tapegrad.record.expansion import MOST_RECORDS, reverse
 from tapegrad.record.kinds import active
@@ -42,7 +44,7 @@ _BYTES_OF_PLACES = 8 + 8
 
 
 @jit
-def _workspace(head: Any, length: int) -> int:
+def _workspace(head: Head, length: int) -> int:
     """Return the address of a workspace of so many numbers, or 0 without memory for it."""
     if head[WORK_WORD + 1] < length:
         memory = pool.reallocate(head[WORK_WORD], 2 * 8 * length)
@@ -53,7 +55,7 @@ def _workspace(head: Any, length: int) -> int:
 
 
 @jit
-def _clear(numbers: Any, first: int, stop: int) -> None:
+def _clear(numbers: Pointer[float], first: int, stop: int) -> None:
     for i in range(first, stop):
         numbers[i] = 0.0
 
@@ -62,7 +64,7 @@ def _clear(numbers: Any, first: int, stop: int) -> None:
 
 
 @jit
-def _statements(head: Any) -> Any:
+def _statements(head: Head) -> Any:
     """Return the number of statements, their first entries, and the entries' columns."""
     return (
         head[_N_STATEMENTS],
@@ -114,7 +116,7 @@ def _tangent_linearised(address: int, swept: int) -> None:
 
 
 @jit
-def _copy_values(head: Any, values: Any) -> None:
+def _copy_values(head: Head, values: Pointer[float]) -> None:
     recorded, constants = pointer(head[_N + 5], float64), pointer(head[_N_CONSTANTS + 2], float64)
     for k in range(head[_N_CONSTANTS]):
         values[-1 - k] = constants[k]
@@ -195,7 +197,7 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
     return 0
 
 
-def _symbol(function: Any, signature: Any) -> Symbol:
+def _symbol(function: Callable[..., Any], signature: Signature) -> Symbol:
     return Symbol(f"tapegrad{function.__name__}", function, signature)
 
 
@@ -212,7 +214,7 @@ def provide(second_order: bool) -> None:
     """Make ready what code that records, and sweeps, names where Python may not be run."""
     Symbol.provide()
     if second_order:
-        binding.bind_all()
+        binding.bind_derivatives()
 
 
 @register_jitable

@@ -9,14 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 from numba import types
-from numba.core import cgutils
-from numba.core.typeconv import Conversion
 from numba.extending import lower_cast
 
+from tapegrad.numba_internals import Conversion, unpack_tuple
+from tapegrad.numba_protocols import (
+    Builder,
+    Kind,
+    LoweringContext,
+    TypingContext,
+    Value,
+)
 from tapegrad.record.kinds import kind_in
 
 
-def _pairs(mine: Any, other: Any) -> list[tuple[Any, Any]]:
+def _pairs(mine: Kind, other: Kind) -> list[tuple[Kind, Kind]]:
     """Return the element types of two types of one named tuple with active numbers, or none."""
     is_same = isinstance(other, types.BaseNamedTuple) and (
         mine.instance_class is other.instance_class
@@ -26,7 +32,7 @@ def _pairs(mine: Any, other: Any) -> list[tuple[Any, Any]]:
     return list(zip(mine.types, other.types, strict=True))
 
 
-def _unify(self: Any, typing_context: Any, other: Any) -> Any:
+def _unify(self: Kind, typing_context: TypingContext, other: Kind) -> Kind | None:
     unified = [typing_context.unify_pairs(mine, theirs) for mine, theirs in _pairs(self, other)]
     if not unified or None in unified:
         return None
@@ -35,13 +41,15 @@ def _unify(self: Any, typing_context: Any, other: Any) -> Any:
     return types.NamedTuple(unified, self.instance_class)
 
 
-def _can_convert_to(self: Any, typing_context: Any, other: Any) -> Any:
+def _can_convert_to(self: Kind, typing_context: TypingContext, other: Kind) -> Any:
     kinds = [typing_context.can_convert(mine, theirs) for mine, theirs in _pairs(self, other)]
     return None if not kinds or None in kinds else max(*kinds, Conversion.safe)
 
 
-def _cast(context: Any, builder: Any, from_type: Any, to_type: Any, value: Any) -> Any:
-    parts = cgutils.unpack_tuple(builder, value, len(from_type))
+def _cast(
+    context: LoweringContext, builder: Builder, from_type: Kind, to_type: Kind, value: Value
+) -> Value:
+    parts = unpack_tuple(builder, value, len(from_type))
     triples = zip(parts, from_type.types, to_type.types, strict=True)
     return context.make_tuple(builder, to_type, [context.cast(builder, *x) for x in triples])
 

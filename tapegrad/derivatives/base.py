@@ -7,14 +7,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
-
-from tapegrad.derivatives.naming import Argnums, Naming, floats_of, with_floats
 from tapegrad.derivatives.pickling import reduced
-from tapegrad.derivatives.selection import Selection
 from tapegrad.errors import NoCompiledFormError
-from tapegrad.function.arguments import Call, sort_arguments
-from tapegrad.function.recorded import MOST_SIGNATURES, RecordedFunction
+from tapegrad.function.naming import Argnums
+from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.tiers import NEVER, Options
 
 
@@ -32,41 +28,24 @@ class Derivative:
         if not callable(function):
             raise TypeError(f"a function is needed, not {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
-        self.recorded = RecordedFunction(function, options)
-        self._argnums, self._naming = argnums, Naming(function, argnums)
-        self._selections: dict[Any, Selection] = {}
-
-    def _sort(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Selection]:
-        """Return a call's arguments, sorted, and which of them are differentiated."""
-        naming = self._naming
-        if not naming.is_first or kwargs or not args or type(args[0]) is not np.ndarray:
-            args, kwargs = with_floats(args, kwargs, naming.keys(args, kwargs))
-        elif args[0].dtype != np.float64:
-            args = (floats_of(args[0]), *args[1:])
-        call = sort_arguments(args, kwargs)
-        selection = self._selections.get(call.key)
-        if selection is None:
-            selection = Selection(call, naming.keys(args, kwargs), naming.is_single)
-            if len(self._selections) < MOST_SIGNATURES:
-                self._selections[call.key] = selection
-        return call, selection
+        self.recorded = RecordedFunction(function, options, argnums)
+        self._argnums = argnums
 
     def clear(self) -> None:
         """Forget every recording, after a change that can't be seen: a file, a random number."""
         self.recorded.clear()
-        self._selections.clear()
         if isinstance(self.recorded.function, Derivative):
             self.recorded.function.clear()
 
     @property
-    def _compiled_function(self) -> RecordedFunction:
+    def _in_machine_code(self) -> RecordedFunction:
         """The function whose recordings become machine code."""
         return self.recorded
 
     @property
     def tier(self) -> str:
         """What the recording used last runs as: 'swept', 'swept, being compiled' or 'compiled'."""
-        latest = self._compiled_function.latest
+        latest = self._in_machine_code.latest
         return "not recorded" if latest is None else latest.tiers.name
 
     def wait(self, timeout: float | None = None) -> str:
@@ -87,7 +66,7 @@ class Derivative:
         TimeoutError
             If it takes longer.
         """
-        for recording in self._compiled_function.recordings:
+        for recording in self._in_machine_code.recordings:
             recording.tiers.wait(timeout)
         return self.tier
 
@@ -163,9 +142,9 @@ class Derivative:
         >>> descend(np.array([1.0, 1.0]), 100).round(6)
         array([0., 0.])
         """
-        return self._compiled(type(self)._make_form)
+        return self._embedded(type(self)._make_form)
 
-    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+    def _embedded(self, make: Callable[[Any], Any] | None) -> Any:
         """Return what `make` makes of the function for compiled code."""
         if make is None:
             raise NoCompiledFormError(f"{self!r} has no form for compiled code")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,21 +18,16 @@ from typing import (
 import numpy as np
 
 from tapegrad.compiled import embedding
-from tapegrad.derivatives.afresh import Afresh, afresh_of
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.naming import Argnums
-from tapegrad.derivatives.selection import Selection, shape_of
-from tapegrad.errors import NoCompiledFormError, NotScalarError, UnsupportedFunctionError
-from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.points import at
-from tapegrad.function.recording import Recording, Workspace, name_of
+from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
+from tapegrad.function.afresh import afresh_of
+from tapegrad.function.naming import Argnums
+from tapegrad.function.points import Point, valid_recording
+from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import NEVER, Compile, Options
-from tapegrad.record.nesting import is_recording
-from tapegrad.replay.programs import float_gradient
-from tapegrad.tree import LEAF
+from tapegrad.function.vectors import AnyVector
 
 if TYPE_CHECKING:
-    from tapegrad.codegen.compiled_tape import Code
     from tapegrad.derivatives.machine import MachineGradient
 
 
@@ -51,11 +44,9 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                  has_aux: bool = False, options: Options = NEVER) -> None:  # fmt: skip
         super().__init__(function, argnums, options)
         self._has_aux = has_aux
-        self._afresh: Afresh | None = None
-        if self._naming.is_first and not has_aux:
-            self._afresh = afresh_of(self.recorded.function, options)
-        if self._afresh is not None:
-            self.recorded.takes_over = self._afresh.takes_over
+        self._value_and_gradient = self._both if has_aux else self.recorded.gradient
+        if not has_aux:
+            self.recorded.afresh = afresh_of(self.recorded.function, options)
 
     def _arguments(self, function: Any) -> tuple[Any, ...]:
         """Return what makes the same derivative of a function."""
@@ -63,38 +54,13 @@ class ValueAndGrad(Derivative, Generic[X, P]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
-        call, selection = self._sort(args, kwargs)
-        if self._has_aux or call.is_active or is_recording():
-            return self._in_steps(call, selection)
-        found = None if self._afresh is None else self._afresh.run(call, args)
-        if found is not None:
-            return found
-        inputs = call.inputs()
-        gradient = np.empty(0)
-        value = 0.0
+        return self._value_and_gradient(args, kwargs)
 
-        def run(recording: Recording, code: Code) -> bool:
-            nonlocal gradient, value
-            check_scalar(recording)
-            gradient = np.empty(len(inputs))
-            status, value = code.gradient(inputs, gradient)
-            return not status
-
-        def attempt(recording: Recording, workspace: Workspace) -> int:
-            nonlocal gradient, value
-            check_scalar(recording)
-            gradient = np.empty(len(recording.tape.inputs))
-            failed, value = float_gradient.run(
-                recording.tape.head, inputs, workspace.value, workspace.swept, gradient
-            )
-            return failed  # type: ignore[no-any-return]
-
-        recording, workspace = self.recorded.run_compiled(call, "reverse", run, attempt)
-        if recording.effects:
-            recording.run_effects_at(inputs, workspace)
-        if workspace is not None:
-            recording.give_back(workspace)
-        return value, selection.split(gradient)
+    def _both(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """Return `(value, aux)` and gradient."""
+        plan, leaves = self.recorded.sort(args, kwargs)
+        found, gradient = self.recorded.run(plan, leaves, _with_aux)
+        return found, plan.split(gradient)
 
     if TYPE_CHECKING:
 
@@ -104,22 +70,17 @@ class ValueAndGrad(Derivative, Generic[X, P]):
     else:
         __call__ = _call
 
-    def clear(self) -> None:
-        """Forget every recording, after a change that can't be seen: a file, a random number."""
-        super().clear()
-        if self._afresh is not None:
-            self._afresh.forget()
-
     @property
     def tier(self) -> str:
         """What the latest call ran as: that of the recording, or 'recorded afresh'."""
-        is_afresh = self._afresh is not None and self._afresh.is_used
+        served = None if self.recorded.afresh is None else self.recorded.afresh.served
+        is_afresh = served is not None and served is self.recorded.last
         return "recorded afresh" if is_afresh else super().tier
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for what is being compiled in the background, and return the tier."""
-        if self._afresh is not None:
-            self._afresh.wait(timeout)
+        if self.recorded.afresh is not None:
+            self.recorded.afresh.wait(timeout)
         return super().wait(timeout)
 
     _make_form = embedding.value_and_gradient
@@ -144,7 +105,6 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         >>> fast(np.array([1.0, 2.0, 3.0]))
         (14.0, array([2., 4., 6.]))
         """
-        call, selection = self._sort(args, kwargs)
         argnum = self._argnums
         is_one = isinstance(argnum, int) and isinstance(args[argnum], np.ndarray)
         if self._has_aux or not isinstance(argnum, int) or not is_one:
@@ -152,17 +112,11 @@ class ValueAndGrad(Derivative, Generic[X, P]):
                 "compiled() is for a gradient by one float array, without has_aux: put what is "
                 "differentiated in one array"
             )
-        point = at(self.recorded, call)
-        check_scalar(point.recording)
-        code = point.recording.tiers.compile("reverse")
+        plan, leaves = self.recorded.sort(args, kwargs)
+        recording = self.recorded.run(plan, leaves, _of_a_number, is_quiet=True)
         from tapegrad.derivatives.machine import MachineGradient  # compiled code, not for all
 
-        (start, stop), shape = selection.spans[0], selection.shapes[0]
-
-        otherwise = _Otherwise(self, argnum, args, kwargs)
-        options, name = self.recorded.options, name_of(self.recorded.function)
-        return MachineGradient(point.recording, code, options, name, call.inputs(), start, stop,
-                               shape, otherwise)  # fmt: skip
+        return MachineGradient(self, recording, argnum, plan, leaves)
 
     @functools.cached_property
     def cfunc(self) -> Any:
@@ -172,71 +126,33 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         `gradient`. If the function raises, all of them are NaN. It has the attributes of what
         `numba.cfunc` returns, among them `address`, `ctypes` and `native_name`.
         """
-        return self._compiled(embedding.c_function)
+        return self._embedded(embedding.c_function)
 
     @property
     def address(self) -> int:
         """The address of `cfunc`."""
         return int(self.cfunc.address)
 
-    def _compiled(self, make: Callable[[Any], Any] | None) -> Any:
+    def _embedded(self, make: Callable[[Any], Any] | None) -> Any:
         if self._has_aux:
             raise NoCompiledFormError("in compiled code has_aux is not possible")
-        return super()._compiled(make)
-
-    def _in_steps(self, call: Call, selection: Selection) -> Any:
-        point = at(self.recorded, call)
-        recording = point.recording
-        check_scalar(recording, self._has_aux)
-        seeds = np.zeros(len(recording.tape.outputs))
-        seeds[0] = 1.0
-        adjoints = point.pullback(seeds)
-        point.run_effects()
-        value, *aux = point.result() if self._has_aux else (point.result(),)
-        value = value.item() if np.shape(value) else value
-        return (value, *aux) if self._has_aux else value, selection.split(adjoints)
+        return super()._embedded(make)
 
 
-@dataclass(frozen=True)
-class _Otherwise:
-    """A derivative called with another array in place of the one it's by."""
-
-    derivative: ValueAndGrad[Any, Any]
-    argnum: int
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def __call__(self, x: Any) -> Any:
-        args = list(self.args)
-        args[self.argnum] = x
-        return ValueAndGrad._call(self.derivative, *args, **self.kwargs)
-
-    def holding(self) -> Callable[[], bool]:
-        """Return what tells whether what the function closes over is as it is now."""
-        call, _ = self.derivative._sort(self.args, self.kwargs)
-        return self.derivative.recorded.holding(call)
+def _with_aux(point: Point) -> tuple[Any, AnyVector]:
+    """Return what a function returns at a point, and the gradient of the first part of it."""
+    point.check_scalar(has_aux=True)
+    seeds = np.zeros(len(point.recording.tape.outputs))
+    seeds[0] = 1.0
+    adjoints = point.pullback(seeds)
+    value, aux = point.result()
+    return (value.item() if np.shape(value) else value, aux), adjoints
 
 
-def check_scalar(recording: Recording, has_aux: bool = False) -> None:
-    """Raise NotScalarError if a recorded function's value is not one float."""
-    structure = recording.structure
-    if has_aux:
-        if structure is LEAF or structure[0] is not tuple or len(structure[2]) != 2:
-            raise NotScalarError("with has_aux=True the function must return a pair (value, aux)")
-        structure = structure[2][0]
-    spec = recording.specs[0] if recording.specs else None
-    if structure is LEAF and not isinstance(spec, Fixed) and math.prod(shape_of(spec)) == 1:
-        return
-    if structure is not LEAF:
-        found = f"a {structure[0].__name__}"
-    elif isinstance(recording.specs[0], Fixed):
-        found = f"{recording.specs[0].thing!r} of type {type(recording.specs[0].thing).__name__}"
-    else:
-        found = f"an array of shape {recording.specs[0]}"
-    raise NotScalarError(
-        f"a gradient needs a function that returns one float, and it returned {found}; use "
-        "jacobian for several outputs, or has_aux=True to return more beside the value"
-    )
+def _of_a_number(point: Point) -> Recording:
+    """Return a recording that is valid at a point, of a function that returns one float."""
+    point.check_scalar()
+    return valid_recording(point)
 
 
 class Grad(ValueAndGrad[X, P]):
@@ -244,7 +160,7 @@ class Grad(ValueAndGrad[X, P]):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
-        value, gradient = super()._call(*args, **kwargs)
+        value, gradient = self._value_and_gradient(args, kwargs)
         return (gradient, value[1]) if self._has_aux else gradient
 
     if TYPE_CHECKING:
@@ -264,7 +180,7 @@ class Grad(ValueAndGrad[X, P]):
         For a compiled function of one array of length `n`; NaN if the function raises. This is
         an integrand that `scipy.integrate` takes as `scipy.LowLevelCallable(g.cfunc.ctypes)`.
         """
-        return self._compiled(embedding.c_integrand)
+        return self._embedded(embedding.c_integrand)
 
 
 @overload

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tapegrad.codegen.calling import gradient
 from tapegrad.codegen.compiled_tape import Code
+from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import InputTypeError, NoCompiledFormError
-from tapegrad.function.points import leaf
-from tapegrad.function.recording import Recording
-from tapegrad.function.tiers import Options, Tiers
+from tapegrad.function.arguments import DOUBLE
+from tapegrad.function.plan import Plan
+from tapegrad.function.points import GuardFailedError, Point, used, valid_recording
+from tapegrad.function.recording import Recording, name_of
+from tapegrad.function.recordings import Shortcut, serving
+from tapegrad.function.tiers import Tiers
+from tapegrad.function.vectors import Vector
 from tapegrad.jit import jit
-
-Vector = npt.NDArray[np.float64]
 
 _given_away: set[Code] = set()
 """Code whose address was given away: nothing tells when it's called last, so it's never freed."""
 
 
-_OF_THIS_PROCESS = ("_code", "_holds", "njit")
-
-
-class Otherwise(Protocol):
-    """What is called where machine code won't do."""
-
-    def __call__(self, x: Any) -> Any:
-        """Return value and gradient at a point."""
-
-    def holding(self) -> Callable[[], bool]:
-        """Return what tells whether what the function closes over is as it is now."""
+_OF_THIS_PROCESS = ("_code", "_plan", "_serve", "njit")
 
 
 class MachineGradient:
@@ -43,21 +35,16 @@ class MachineGradient:
 
     Parameters
     ----------
+    derivative : Derivative
+        Its own, which is asked where the code won't do: a guard fails, there is a NaN, or what
+        the function closes over has changed.
     recording : Recording
-    code : Code
-        Compiled of it.
-    options : Options
-    name : str
         Of the function.
-    inputs : ndarray
-        The recording's inputs; those that aren't differentiated stay as they are here.
-    start, stop : int
-        Which of them the differentiated array is.
-    shape : tuple of int
-        Of that array.
-    otherwise : Otherwise
-        What to call where the code won't do: a guard fails, there is a NaN, or what the function
-        closes over has changed.
+    argnum : int
+        The argument that is differentiated; the others stay as they are here.
+    plan : Plan
+    leaves : sequence
+        A call's.
 
     Attributes
     ----------
@@ -70,27 +57,39 @@ class MachineGradient:
         process lives.
     """
 
-    def __init__(self, recording: Recording, code: Code, options: Options, name: str,
-                 inputs: Vector, start: int, stop: int, shape: tuple[int, ...],
-                 otherwise: Otherwise) -> None:  # fmt: skip
-        self._recording: Recording | None = recording
-        self._code = code
-        self._tape, self._options, self._name = recording.tape, options, name
+    def __init__(self, derivative: Derivative, recording: Recording, argnum: int, plan: Plan,
+                 leaves: Sequence[Any]) -> None:  # fmt: skip
+        self._derivative, self._recording = derivative, recording
+        self._argnum, self._tape = argnum, recording.tape
         self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
-        self._inputs = inputs
-        self._start, self._stop, self._shape = start, stop, shape
-        self._is_whole = stop - start == len(inputs)
-        self._otherwise, self._holds = otherwise, otherwise.holding()
+        self._leaves = [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in leaves]
+        self._args, self._kwargs = plan.arguments(self._leaves)
+        self._inputs = plan.pack(self._leaves)
+        (self._start, self._stop), self._shape = plan.spans[0], plan.shapes[0]
+        self._position, self._is_vector = plan.leaves[0], plan.is_vector
+        self._plan, self._code = plan, recording.tiers.compile("reverse")
+
+    def _otherwise(self, x: Any) -> Any:
+        """Return what the derivative does."""
+        args = (*self._args[: self._argnum], x, *self._args[self._argnum :][1:])
+        return self._derivative.recorded.gradient(args, self._kwargs)
 
     @functools.cached_property
     def _code(self) -> Code:
         """The machine code, which stays behind in a pickle."""
-        return Tiers(self._tape, self._options, self._name).compile("reverse")
+        recorded = self._derivative.recorded
+        return Tiers(self._tape, recorded.options, name_of(recorded.function)).compile("reverse")
 
     @functools.cached_property
-    def _holds(self) -> Callable[[], bool]:
-        """What tells whether what the function closes over is as it was; in a pickle it's not."""
-        return self._otherwise.holding()
+    def _plan(self) -> Plan:
+        """The plan of calls, which stays behind, too."""
+        return self._derivative.recorded.sort(self._args, self._kwargs)[0]
+
+    @functools.cached_property
+    def _serve(self) -> Shortcut:
+        """What runs the code as long as what the function closes over is as it was."""
+        holds = self._derivative.recorded.holding(*self._args, **self._kwargs)
+        return serving(self._plan, self._code, holds)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
@@ -115,28 +114,21 @@ class MachineGradient:
 
     def __call__(self, x: Any) -> tuple[float, Any]:
         """Return value and gradient at a point."""
-        code = self._code
-        inputs = x if type(x) is np.ndarray and x.dtype == np.float64 else _floats(x)
-        if inputs.shape != self._shape:
-            raise ValueError(f"this was compiled for shape {self._shape}, not {inputs.shape}")
-        if not self._holds() or (self._has_effects and self._recording is None):
-            return self._otherwise(x)
-        inputs = np.ascontiguousarray(inputs)
-        if len(self._shape) != 1:
-            inputs = inputs.reshape(-1)
-        if not self._is_whole:
-            whole = self._inputs.copy()
-            whole[self._start : self._stop] = inputs
-            inputs = whole
-        products = np.empty(len(inputs))
-        status, value = code.gradient(inputs, products)
-        if status:
-            return self._otherwise(x)
-        if self._has_effects and self._recording is not None:
-            self._recording.run_effects_at(inputs)
-        if not self._is_whole:
-            products = products[self._start : self._stop].copy()
-        return value, products if len(self._shape) == 1 else leaf(products.reshape(self._shape))
+        array = x if type(x) is np.ndarray and x.dtype is DOUBLE else _floats(x)
+        if array.shape != self._shape:
+            raise ValueError(f"this was compiled for shape {self._shape}, not {array.shape}")
+        leaves: Sequence[Any] = (array,)
+        if not self._is_vector:
+            leaves = [*self._leaves[: self._position], array, *self._leaves[self._position + 1 :]]
+        if not self._has_effects:
+            return self._serve(leaves) or self._otherwise(x)
+        served = None if self._recording is None else self._serve(leaves)
+        if served is not None and self._recording is not None:
+            try:
+                used(Point(self._recording, self._plan.pack(leaves)), valid_recording)
+            except GuardFailedError:  # by sums in another order
+                served = None
+        return served or self._otherwise(x)
 
     @functools.cached_property
     def njit(self) -> Any:

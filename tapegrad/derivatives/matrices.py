@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Concatenate, Generic, Literal, TypeVar, overload
 
 import numpy as np
@@ -10,16 +11,16 @@ import numpy as np
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import Grad, P, grad
-from tapegrad.derivatives.naming import Argnums
-from tapegrad.derivatives.selection import output_tree
-from tapegrad.function.points import at, join
-from tapegrad.function.recording import Vector
+from tapegrad.function.naming import Argnums
+from tapegrad.function.plan import Plan
+from tapegrad.function.points import Point
 from tapegrad.function.tiers import NEVER, Compile, Options
+from tapegrad.function.vectors import Vector, join
 
 Mode = Literal["auto", "forward", "reverse"]
 
 
-def _form_for_compiled_code(function: Any) -> Any:
+def _embedded_form(function: Any) -> Any:
     if type(function) is Grad:
         return embedding.hessian(function.recorded.function)
     return embedding.jacobian(function)
@@ -45,14 +46,18 @@ class Jacobian(Derivative, Generic[R]):
         return (function, self._argnums, self._mode, self.recorded.options,
                 self._has_columns)  # fmt: skip
 
-    _make_form = _form_for_compiled_code
+    _make_form = _embedded_form
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Return the derivative at a point."""
-        call, selection = self._sort(args, kwargs)
-        point = at(self.recorded, call)
-        n_outputs, n_inputs = len(point.recording.tape.outputs), len(point.recording.tape.inputs)
-        columns = selection.positions()
+        plan, leaves = self.recorded.sort(args, kwargs)
+        found: R = self.recorded.run(plan, leaves, partial(self._at, plan))
+        return found
+
+    def _at(self, plan: Plan, point: Point) -> Any:
+        tape = point.recording.tape
+        n_outputs, n_inputs = len(tape.outputs), len(tape.inputs)
+        columns = plan.positions()
         mode = self._mode
         if mode == "auto":
             mode = "forward" if len(columns) <= n_outputs else "reverse"
@@ -68,15 +73,12 @@ class Jacobian(Derivative, Generic[R]):
             rows = [point.pullback(_unit(n_outputs, row)) for row in range(n_outputs)]
             matrix = join(rows).reshape(n_outputs, n_inputs)
 
-        point.run_effects()
-
         def part_of(part: slice, shape: tuple[int, ...]) -> Any:
             if self._has_columns:
                 return matrix[part, columns].reshape((*shape, -1))
-            return selection.split(matrix[part], shape)
+            return plan.split(matrix[part], shape)
 
-        result: R = output_tree(point, part_of)
-        return result
+        return point.recording.result.split(part_of)
 
 
 def _unit(length: int, index: int) -> Vector:

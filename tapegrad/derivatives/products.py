@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
-from tapegrad.derivatives.gradients import P, X, check_scalar, grad
-from tapegrad.derivatives.naming import floats_of
-from tapegrad.derivatives.selection import Selection, check_shape, output_tree, shape_of
+from tapegrad.derivatives.gradients import P, X, grad
 from tapegrad.errors import StructureError
-from tapegrad.function.arguments import Call, Fixed, sort_arguments
-from tapegrad.function.points import AnyVector, Point, at, join, leaf
+from tapegrad.function.arguments import Fixed, shape_of
+from tapegrad.function.plan import Plan
+from tapegrad.function.points import Point
 from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.results import Result
 from tapegrad.function.tiers import NEVER, Compile, Options, seconds_to_compile, seconds_to_sweep
+from tapegrad.function.vectors import AnyVector, check_shape, join, leaf
 from tapegrad.record.nesting import is_recording
 from tapegrad.tree import flatten
 
+_ALL = slice(None)
+"""The arguments that products are by, as `argnums`."""
 
-def _seeds(point: Point, cotangent: Any) -> AnyVector:
+
+def _seeds(result: Result, cotangent: Any) -> AnyVector:
     """Return a vector of the outputs' length from a tree in the result's structure."""
     leaves: list[Any] = []
-    recording = point.recording
-    if flatten(cotangent, leaves) != recording.structure:
+    if flatten(cotangent, leaves) != result.structure:
         raise StructureError("the cotangent must have the structure of the function's result")
     parts: list[Any] = []
-    for number, spec in zip(leaves, recording.specs, strict=True):
+    for number, spec in zip(leaves, result.specs, strict=True):
         if not isinstance(spec, Fixed):
             check_shape(number, shape_of(spec), "cotangent")
             parts.append(number)
     return join(parts)
 
 
-def _n_inputs(point: Point) -> int:
-    return len(point.recording.tape.inputs)
-
-
-def _output_tree(point: Point, vector: AnyVector) -> Any:
+def _split(result: Result, vector: AnyVector) -> Any:
     """Return a vector of the outputs' length in the result's structure, None where fixed."""
-    return output_tree(point, lambda part, shape: leaf(vector[part].reshape(shape)))
+    return result.split(lambda part, shape: leaf(vector[part].reshape(shape)))
+
+
+def _pushed(plan: Plan, directions: Any, what: str, point: Point) -> Any:
+    """Return the derivative in a direction, in the result's structure."""
+    vector = plan.join(len(point.recording.tape.inputs), directions, what)
+    return _split(point.recording.result, point.pushforward(vector))
 
 
 def jvp(function: Callable[..., Any], primals: Any, tangents: Any) -> Any:
@@ -75,13 +81,13 @@ def jvp(function: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """
     if not isinstance(primals, tuple | list):
         primals, tangents = (primals,), (tangents,)
-    call = sort_arguments(tuple(map(floats_of, primals)), {})
-    selection = Selection(call, range(len(primals)), is_single=False)
-    point = at(RecordedFunction(function), call)
-    directions = selection.join(_n_inputs(point), tuple(tangents), "tangent")
-    tangents = point.pushforward(directions)
-    point.run_effects()
-    return point.result(), _output_tree(point, tangents)
+    recorded = RecordedFunction(function, argnums=_ALL)
+    plan, leaves = recorded.sort(tuple(primals), {})
+
+    def use(point: Point) -> tuple[Any, Any]:
+        return point.result(), _pushed(plan, tuple(tangents), "tangent", point)
+
+    return recorded.run(plan, leaves, use)
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -117,22 +123,27 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     >>> value, pullback(1.0)
     (12.0, (4.0, 3.0))
     """
-    call = sort_arguments(tuple(map(floats_of, primals)), {})
-    selection = Selection(call, range(len(primals)), is_single=False)
-    point = at(RecordedFunction(function), call)
-    value, *aux = point.result() if has_aux else (point.result(),)
-    point.run_effects()
+    recorded = RecordedFunction(function, argnums=_ALL)
+    plan, leaves = recorded.sort(primals, {})
+
+    def use(point: Point) -> tuple[Any, Point]:
+        point.keep()
+        return point.result(), point
+
+    found, point = recorded.run(plan, leaves, use)
+    value, *aux = found if has_aux else (found,)
+    result = point.recording.result
 
     def pullback(cotangent: Any) -> Any:
         if has_aux:
-            zeros = _output_tree(point, np.zeros(len(point.recording.tape.outputs)))
+            zeros = _split(result, np.zeros(len(point.recording.tape.outputs)))
             cotangent = (cotangent, zeros[1])
-        return selection.split(point.pullback(_seeds(point, cotangent)))
+        return plan.split(point.pullback(_seeds(result, cotangent)))
 
     return (value, pullback, *aux)
 
 
-def _form_for_compiled_code(gradient: Any) -> Any:
+def _embedded_form(gradient: Any) -> Any:
     return embedding.hessian_product(gradient.recorded.function)
 
 
@@ -142,7 +153,8 @@ class HessianProduct(Derivative, Generic[X, P]):
     def __init__(self, function: Callable[..., Any], options: Options = NEVER) -> None:
         self._gradient = grad(function, compile=options.compile, strict=options.strict)
         super().__init__(self._gradient, 0)
-        self._options, self._work = options, 0.0
+        self._options = options
+        self._work: WeakKeyDictionary[Plan, float] = WeakKeyDictionary()
 
     @property
     def _differentiated(self) -> Any:
@@ -153,24 +165,23 @@ class HessianProduct(Derivative, Generic[X, P]):
         """Return what makes the same derivative of a function."""
         return function, self._options
 
-    _make_form = _form_for_compiled_code
+    _make_form = _embedded_form
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivative at a point."""
         primal, vector, *rest = args
-        call, selection = self._sort((primal, *rest), kwargs)
-        is_float = not call.is_active and not is_recording()
-        if is_float and self._options.compile != "never":
-            product = self._by_machine_code(call, selection, vector)
+        args = (primal, *rest)
+        plan, leaves = self.recorded.sort(args, kwargs)
+        if self._options.compile != "never" and not is_recording():
+            product = self._by_machine_code(plan, args, kwargs, vector)
             if product is not None:
                 return product
-        point = at(self.recorded, call)
-        if is_float:
-            self._work += seconds_to_sweep(point.recording.tape)
-        directions = selection.join(_n_inputs(point), vector, "vector")
-        product = point.pushforward(directions)
-        point.run_effects()
-        return _output_tree(point, product)
+
+        def use(point: Point) -> Any:
+            self._work[plan] = self._work.get(plan, 0.0) + seconds_to_sweep(point.recording.tape)
+            return _pushed(plan, vector, "vector", point)
+
+        return self.recorded.run(plan, leaves, use)
 
     if TYPE_CHECKING:
 
@@ -181,39 +192,38 @@ class HessianProduct(Derivative, Generic[X, P]):
         __call__ = _call
 
     @property
-    def _compiled_function(self) -> RecordedFunction:
+    def _in_machine_code(self) -> RecordedFunction:
         return self._gradient.recorded
 
-    def _by_machine_code(self, call: Call, selection: Selection, vector: Any) -> Any:
+    def _by_machine_code(self, of_gradient: Plan, args: tuple[Any, ...], kwargs: dict[str, Any],
+                         vector: Any) -> Any:  # fmt: skip
         """Return the tangent of the reverse of the function's own recording, if there is code.
 
         The function is recorded for that when the sweeps so far, which are of its recorded
         gradient, have taken as long as compiling will.
         """
-        recorded = self._compiled_function
-        if recorded.latest is None:
-            gradients = self.recorded.latest
-            if self._options.compile == "auto" and (
-                gradients is None or self._work < seconds_to_compile(gradients.tape)
-            ):
+        recorded = self._in_machine_code
+        plan, leaves = recorded.sort(args, kwargs)
+        is_first = plan.recordings is None
+        if is_first and self._options.compile == "auto":
+            gradient = None if of_gradient.recordings is None else of_gradient.recordings.latest
+            worked = self._work.get(of_gradient, 0.0)
+            if gradient is None or worked < seconds_to_compile(gradient.tape):
                 return None
-            recording = at(recorded, call).recording
-            check_scalar(recording)
-            recording.tiers.start("product")
-        found = recorded.compiled(call, "product")
-        if found is None:
+        if not recorded.is_replayed(plan, leaves):
             return None
-        recording, code = found
-        check_scalar(recording)
-        inputs = call.inputs()
-        directions = selection.join(len(inputs), vector, "vector")
-        products = np.empty(2 * len(inputs))
-        if isinstance(directions, np.ndarray) and code.run(inputs, directions, products)[0]:
-            if recording.effects:
-                recording.run_effects_at(inputs)
-            return selection.split(products[len(inputs) :])
-        at(recorded, call)  # the way to go here, from now on
-        return None
+
+        def use(point: Point) -> Any:
+            point.check_scalar()
+            if is_first:
+                point.recording.tiers.start("product")
+            product = point.hessian_product(plan.join(plan.n_inputs, vector, "vector"))
+            if product is None:
+                return None
+            point.finish()
+            return plan.split(product)
+
+        return recorded.run(plan, leaves, use, is_quiet=True)
 
 
 def hvp(function: Callable[Concatenate[X, P], Any], *, compile: Compile = "auto",

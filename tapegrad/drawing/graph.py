@@ -8,6 +8,7 @@ from pathlib import PurePath
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import CALL, RESULT, calls_of, operands_of
 from tapegrad.drawing.choice import Part, choose, shorten
 from tapegrad.drawing.folding import Folded, Item, fold
 from tapegrad.drawing.labels import (
@@ -54,9 +55,11 @@ class Graph:
                  seeds: Vector | None, limit: int) -> None:  # fmt: skip
         self._tape, self._inputs, self._outputs = tape, inputs, outputs
         self._adjoints, self._seeds, self._limit = adjoints, seeds, limit
-        self._input_slots = np.flatnonzero(tape.op == INPUT)  # an open tape doesn't list them
+        self._input_slots = tape.inputs
         self._operands = np.stack([tape.a, tape.b]).astype(np.int64)
         self._operands[:, self._input_slots] = 0  # they stand for themselves
+        self._calls = calls_of(tape)
+        self._operands[:, self._calls] = 0  # they are elsewhere
         self._guards = np.bincount(tape.guard_slot, minlength=len(tape))
         self._owner = np.zeros(len(tape), np.int64)  # the first slot of the node a slot is in
         self._places: dict[int, Place] = {}
@@ -91,14 +94,7 @@ class Graph:
         n = len(self._tape)
         if n - 1 <= self._limit:
             return Folded([(slot, slot + 1) for slot in range(1, n)], {})
-        is_square = self._operands[0] == self._operands[1]
-        kind = 4 * self._tape.op.astype(np.int64) + 2 * is_square + (self._guards > 0)
-        # Another argument's inputs are no more of the same.
-        places = np.arange(len(self._input_slots))
-        leaf = np.searchsorted(self._inputs.starts, places, "right")
-        kind[self._input_slots] -= 4 * len(OPS) * leaf
-        is_input = (self._operands > 0) & (self._tape.op[self._operands] == INPUT)
-        return fold(kind, np.where(is_input, 0, self._operands))
+        return fold(self._tape, self._input_slots.astype(np.int64), self._inputs.starts[1:])
 
     def _draw(self, parts: list[Part], place: Place) -> None:
         for part in parts:
@@ -134,14 +130,21 @@ class Graph:
 
     def _draw_record(self, slot: int) -> None:
         tape, op = self._tape, OPS[self._tape.op[slot]]
+        if op.code == CALL:
+            self._draw_call(slot)
+            return
         is_input = op.code == INPUT
         title = self._input_name(slot) if is_input else symbol(op)
+        if op.code == RESULT:
+            title = f"[{slot - tape.a[slot] - 1}]"
         adjoint = None if self._adjoints is None else self._adjoints[slot]
         is_ordered = op.arity == 2 and not ROW[op.name].is_symmetric
         style = "input" if is_input else "ordered" if is_ordered else "operation"
         self._lines.append(
             node(f"v{slot}", style, title, number(tape.value[slot]), adjoint=adjoint)
         )
+        if op.code == RESULT:
+            self._edges.append(edge(self._source(int(tape.a[slot])), f"v{slot}"))
         for position in range(op.arity):
             operand = int(self._operands[position, slot])
             attributes = self._carried(operand, slot)
@@ -149,6 +152,13 @@ class Graph:
                 attributes.append(ORDERED[position])
                 self._has_ordered = True
             self._edges.append(edge(self._source(operand), f"v{slot}", *attributes))
+
+    def _draw_call(self, slot: int) -> None:
+        name = self._tape.blocks[self._tape.a[slot]].name
+        self._lines.append(node(f"v{slot}", "block", name))
+        operands = operands_of(self._tape, slot).tolist()
+        for source, operand in {self._source(o): o for o in operands}.items():
+            self._edges.append(edge(source, f"v{slot}", *self._carried(operand, slot)))
 
     def _input_name(self, slot: int) -> str:
         return self._inputs[int(np.searchsorted(self._input_slots, slot))]
@@ -197,7 +207,10 @@ class Graph:
     def _draw_folded_edges(self) -> None:
         """Draw an edge into a fold from every node that some of its records read."""
         for start, stop in self._folds.items():
-            for source in self._sources(self._operands[:, start:stop]):
+            calls = self._calls[slice(*np.searchsorted(self._calls, [start, stop]))].tolist()
+            read = [self._operands[:, start:stop].ravel()]
+            read += [operands_of(self._tape, slot).astype(np.int64) for slot in calls]
+            for source in self._sources(np.concatenate(read)):
                 if source != start:
                     style = self._carried(source, start) or [FOLDED]
                     self._edges.append(edge(f"v{source}", f"v{start}", *style))

@@ -1,7 +1,7 @@
 """How the nodes of a graph look, and what is written in them, in Graphviz's language.
 
-Inputs, constants, operations, outputs, guards and folds differ in shape and outline, so that
-they can be told apart in print; the colours are of Okabe and Ito's palette, which the
+Inputs, constants, operations, blocks, outputs, guards and folds differ in shape and outline, so
+that they can be told apart in print; the colours are of Okabe and Ito's palette, which the
 colour-blind can tell apart too.
 """
 
@@ -26,6 +26,7 @@ STYLES = {
     "constant": 'shape=plaintext, margin="0.03,0.02", fontcolor="#444444"',
     "operation": _OPERATION,
     "ordered": f"{_OPERATION}, ordering=in",  # draws the left operand on the left
+    "block": "shape=box, style=filled, fillcolor=white, penwidth=1.6",
     "output": 'shape=box, peripheries=2, style=filled, fillcolor="#FBE3B5", color="#9A6200"',
     "guard": 'shape=diamond, style="filled,dashed", fillcolor="#FCE0D0", color="#D55E00", '
     'margin="0.01,0.01"',

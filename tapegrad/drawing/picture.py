@@ -14,9 +14,8 @@ import numpy as np
 from tapegrad.drawing.graph import Graph, Vector
 from tapegrad.drawing.names import Names, Numbered, argument_names, result_names
 from tapegrad.errors import GraphvizError, StructureError
-from tapegrad.function.arguments import sort_arguments
-from tapegrad.function.points import at, join
 from tapegrad.function.recorded import RecordedFunction
+from tapegrad.function.vectors import join
 from tapegrad.replay.programs import float_workspace, floats
 from tapegrad.tape import Tape
 from tapegrad.tree import flatten
@@ -142,9 +141,9 @@ def _seed_vector(tape: Tape, adjoints: bool, seeds: Any) -> Vector | None:
     return vector
 
 
-def draw(function: Callable[..., Any], *args: Any, adjoints: bool = True, seeds: Any = None,
-         limit: int = MOST_RECORDS) -> Drawing:  # fmt: skip
-    """Return a drawing of a function's operations at a point.
+def draw(function: Callable[..., Any] | Tape, *args: Any, adjoints: bool = True,
+         seeds: Any = None, limit: int = MOST_RECORDS) -> Drawing:  # fmt: skip
+    """Return a drawing of a function's operations at a point, or of a tape.
 
     Every node shows its value, and its adjoint (∂) if there is one output or `seeds` are given.
     Of a long tape's loops the first and the last iteration are drawn, and between them a count
@@ -154,9 +153,10 @@ def draw(function: Callable[..., Any], *args: Any, adjoints: bool = True, seeds:
 
     Parameters
     ----------
-    function : callable
+    function : callable or Tape
+        A tape's inputs and outputs are numbered: it doesn't know their names.
     *args
-        Its arguments; floats and float arrays are inputs.
+        The function's arguments; floats and float arrays are inputs.
     adjoints : bool, optional
         Whether to show adjoints.
     seeds : array or structure of arrays, optional
@@ -183,42 +183,15 @@ def draw(function: Callable[..., Any], *args: Any, adjoints: bool = True, seeds:
     >>> print(drawing.to_dot().splitlines()[0])
     digraph tape {
     """
-    call = sort_arguments(args, {})
-    recording = at(RecordedFunction(function), call).recording
-    tape = recording.tape
-    inputs = argument_names(function, call.structure, call.specs)
-    outputs = result_names(function, recording.structure, recording.specs)
+    if isinstance(function, Tape):
+        if args:
+            raise TypeError("a tape is drawn at the point where it was recorded: give no arguments")
+        seeds = _seed_vector(function, adjoints, seeds)
+        return Drawing(function, Numbered("x"), Numbered("y"), seeds, limit)
+    recorded = RecordedFunction(function)
+    plan, _ = recorded.sort(args, {})
+    recording = recorded.recording(*args)
+    tape, result = recording.tape, recording.result
+    inputs = argument_names(function, plan.structure, plan.specs)
+    outputs = result_names(function, result.structure, result.specs)
     return Drawing(tape, inputs, outputs, _seed_vector(tape, adjoints, seeds), limit)
-
-
-def _draw_tape(self: Tape, adjoints: bool = True, seeds: Any = None,
-               limit: int = MOST_RECORDS) -> Drawing:  # fmt: skip
-    """Return a drawing of the tape; see `tapegrad.draw`.
-
-    Inputs and outputs are numbered: a tape doesn't know their names. On a tape that is still
-    being recorded there are no outputs yet.
-
-    Parameters
-    ----------
-    adjoints, seeds, limit
-        As for `tapegrad.draw`.
-
-    Returns
-    -------
-    Drawing
-
-    Examples
-    --------
-    >>> import tapegrad as tg
-    >>> square = tg.grad(lambda x: x * x)
-    >>> square(3.0)
-    6.0
-    >>> square.recorded.recordings[0].tape.draw()
-    <Drawing of <Tape: 2 records, 1 inputs, 1 outputs, 0 guards>>
-    """
-    seeds = _seed_vector(self, adjoints, seeds)
-    return Drawing(self, Numbered("x"), Numbered("y"), seeds, limit)
-
-
-# The tape is a layer that knows nothing of drawings, which need functions and sweeps.
-Tape.draw = _draw_tape  # type: ignore[attr-defined]

@@ -1,27 +1,32 @@
 """A call's arguments, sorted: inputs of a tape, and the rest, which selects a recording.
 
 Floats and float arrays are inputs, so that new data needs no new recording. Everything else is
-part of the call's key and compared by equality.
+part of the call's kind and compared by equality. Integers may be given for what is differentiated
+where that can't be meant otherwise: in arrays and inside containers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import math
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tapegrad.function.content import freeze, is_data
+from tapegrad.function.content import freeze, is_active, is_data
+from tapegrad.function.naming import Key
 from tapegrad.record.active import Active
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.nesting import is_recording
 from tapegrad.record.refusals import check_kind
 from tapegrad.tree import LEAF, Structure, flatten
 
 FLOAT = "float"
+DOUBLE = np.dtype(np.float64)
 
 Spec = Any
 """What a leaf is: `FLOAT`, the shape of a float array, or a `Fixed` object."""
+
+Specs = tuple[Spec, ...]
 
 
 class Fixed:
@@ -48,82 +53,74 @@ class Fixed:
         return equal if isinstance(equal, bool) else False  # an array has no one answer
 
 
-class Call(NamedTuple):
-    """The arguments of one call.
-
-    Attributes
-    ----------
-    structure : Structure
-        Of `(args, kwargs)`.
-    specs : tuple
-        One a leaf.
-    leaves : list
-        The inputs among them as floats, float64 arrays or active numbers and arrays.
-    is_active : bool
-        Whether any is active.
-    """
-
-    structure: Structure
-    specs: tuple[Spec, ...]
-    leaves: list[Any]
-    is_active: bool
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What selects the recordings this call may replay."""
-        return self.structure, self.specs
-
-    def inputs(self) -> npt.NDArray[np.float64]:
-        """Return the inputs' values as one contiguous vector."""
-        parts = [
-            np.ravel(leaf) if isinstance(leaf, np.ndarray) else (leaf,)
-            for leaf, spec in zip(self.leaves, self.specs, strict=True)
-            if not isinstance(spec, Fixed)
-        ]
-        if len(parts) == 1 and isinstance(parts[0], np.ndarray):
-            return np.ascontiguousarray(parts[0])
-        return np.concatenate(parts, dtype=np.float64) if parts else np.empty(0)
+def shape_of(spec: Spec) -> tuple[int, ...]:
+    """Return the shape of an input or output leaf, `()` for a float."""
+    return () if spec is FLOAT else spec
 
 
-_ONE_ARRAY = (tuple, None, ((tuple, None, (LEAF,)), (dict, (), ())))
+def size_of(spec: Spec) -> int:
+    """Return how many numbers of a vector a leaf is, none if it's fixed."""
+    return 0 if isinstance(spec, Fixed) else math.prod(shape_of(spec))
 
 
-def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """Return a call's arguments, sorted."""
-    if (
-        len(args) == 1
-        and not kwargs
-        and type(args[0]) is np.ndarray
-        and args[0].dtype == np.float64
-    ):  # the commonest call, without the general walk
-        return Call(_ONE_ARRAY, (args[0].shape,), [args[0]], False)
-    leaves: list[Any] = []
-    structure = flatten((args, kwargs), leaves)
+def plain_specs(args: tuple[Any, ...]) -> Specs | None:
+    """Return what arguments are if all are floats and float64 arrays, with no look inside them."""
     specs: list[Spec] = []
-    is_active = False
-    for position, leaf in enumerate(leaves):
-        if isinstance(leaf, Active):
+    for thing in args:
+        kind = type(thing)
+        if kind is np.ndarray and thing.dtype is DOUBLE:
+            specs.append(thing.shape)
+        elif kind is float:
             specs.append(FLOAT)
-            is_active = True
-        elif isinstance(leaf, ActiveArray):
-            specs.append(leaf.shape)
-            is_active = True
-        elif isinstance(leaf, float | np.floating):
-            leaves[position] = float(leaf)
-            specs.append(FLOAT)
-        elif isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
-            check_kind(leaf)
-            leaves[position] = leaf.astype(np.float64, copy=False)
-            specs.append(leaf.shape)
         else:
-            specs.append(Fixed(leaf))
-    return Call(structure, tuple(specs), leaves, is_active)
+            return None
+    return tuple(specs)
 
 
-def ranges(specs: tuple[Spec, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where each leaf's elements lie in the vector of inputs; nothing for a fixed one."""
-    start = 0
-    for spec in specs:
-        size = 0 if isinstance(spec, Fixed) else 1 if spec is FLOAT else int(np.prod(spec))
-        yield start, start + size
-        start += size
+def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
+                   keys: Collection[Key]) -> tuple[Structure, Specs, list[Any]]:  # fmt: skip
+    """Return the structure of `(args, kwargs)`, what its leaves are, and the leaves.
+
+    Inputs among the leaves become floats, float64 arrays or active numbers and arrays. `keys` are
+    those of the arguments that are differentiated.
+    """
+    leaves: list[Any] = []
+    specs: list[Spec] = []
+
+    def sort(key: Key, argument: Any) -> Structure:
+        start = len(leaves)
+        structure = flatten(argument, leaves)
+        for position in range(start, len(leaves)):
+            leaf = leaves[position]
+            if key in keys:
+                leaf = _as_float(leaf, structure is LEAF)
+            spec, leaves[position] = _sorted(leaf)
+            specs.append(spec)
+        return structure
+
+    positional = tuple([sort(position, argument) for position, argument in enumerate(args)])
+    named = tuple([sort(name, argument) for name, argument in kwargs.items()])
+    structure = (tuple, None, ((tuple, None, positional), (dict, tuple(kwargs), named)))
+    return structure, tuple(specs), leaves
+
+
+def _sorted(leaf: Any) -> tuple[Spec, Any]:
+    """Return what a leaf is, and what stands for it among the inputs if it's one."""
+    if is_active(leaf):
+        if not is_recording():
+            leaf.tape.enter()  # its recording has ended, or is another thread's
+        return FLOAT if isinstance(leaf, Active) else leaf.shape, leaf
+    if isinstance(leaf, float | np.floating):
+        return FLOAT, float(leaf)
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
+        check_kind(leaf)
+        return leaf.shape, np.asarray(leaf, np.float64)
+    return Fixed(leaf), leaf
+
+
+def _as_float(leaf: Any, is_argument: bool) -> Any:
+    """Return an integer array as float64, and an integer that is no argument itself as a float."""
+    if type(leaf) is np.ndarray and leaf.dtype.kind in "iu":
+        return leaf.astype(np.float64)
+    is_integer = isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
+    return float(leaf) if is_integer and not is_argument else leaf

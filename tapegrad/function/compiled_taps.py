@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import objmode, types
-from numba.core.errors import TypingError
+from numba import TypingError, objmode, types
 from numba.extending import overload
 
 from tapegrad.compiled.rewriting import original_dispatcher
 from tapegrad.function.effects import tap
+from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.active import make
 from tapegrad.record.array import ActiveArray
-from tapegrad.record.kinds import ACTIVE, active, is_active, kind_in
+from tapegrad.record.kinds import ACTIVE, Array, Structure, active, is_active, kind_in
 from tapegrad.record.native import as_active
 from tapegrad.record.nesting import current, is_recording
 
@@ -34,19 +34,19 @@ def _each(function: str, n: int) -> Any:
     return eval(f"lambda x: ({items})", names)
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Structure) -> Structure:
     """Return a value with plain numbers in place of active ones; for compiled code."""
 
 
 @overload(_plain, strict=False)
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     if isinstance(x, types.BaseTuple):
         return _each("_plain", len(x))
     if is_active(x):
         return lambda x: as_active(x).value
     if isinstance(x, types.Array) and kind_in(x) is not None:
 
-        def of_array(x: Any) -> Any:
+        def of_array(x: Array) -> Array:
             out = np.empty(x.shape, np.float64)
             for i in range(x.size):
                 out.flat[i] = x.flat[i].value
@@ -58,19 +58,19 @@ def _(x: Any) -> Any:
     return lambda x: x
 
 
-def _slots(x: Any) -> Any:
+def _slots(x: Structure) -> Structure:
     """Return the slots of active numbers, where they are in a value; for compiled code."""
 
 
 @overload(_slots, strict=False)
-def _(x: Any) -> Any:
+def _(x: Kind) -> Implementation | None:
     if isinstance(x, types.BaseTuple):
         return _each("_slots", len(x))
     if is_active(x):
         return lambda x: as_active(x).slot
     if isinstance(x, types.Array) and kind_in(x) is not None:
 
-        def of_array(x: Any) -> Any:
+        def of_array(x: Array) -> Array:
             out = np.empty(x.shape, np.int64)
             for i in range(x.size):
                 out.flat[i] = x.flat[i].slot
@@ -81,7 +81,7 @@ def _(x: Any) -> Any:
 
 
 @overload(tap, strict=False)
-def _(function: Any, *values: Any) -> Any:
+def _(function: Kind, *values: Kind) -> Implementation | None:
     if not isinstance(function, types.Dispatcher):
         raise TypingError(
             "in a compiled function tap takes a compiled function: decorate it with numba.njit"

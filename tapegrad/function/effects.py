@@ -21,7 +21,7 @@ from tapegrad.function.watch.conditions import CELL, Path
 from tapegrad.function.watch.walk import items
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import current, is_recording
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 
 class _Silence(threading.local):
@@ -62,7 +62,7 @@ class Effect(NamedTuple):
     is_tap: bool
 
 
-def effect(tape: Tape, tree: Any, what: str, run: Callable[[Any], None]) -> Effect:
+def effect(tape: OpenTape, tree: Any, what: str, run: Callable[[Any], None]) -> Effect:
     """Return what is to be done with the plain numbers of a tree at each call."""
     operands: list[int] = []
     made = append_result(tape, tree, operands, what)

@@ -41,6 +41,8 @@ class Environment:
     ----------
     unwatched : str or None
         Why it can't be told whether something changed, if it can't.
+    holds : callable
+        Whether nothing changed, at a glance: where that is False, `changed` is to be asked.
     """
 
     def __init__(self, *things: Any, are_called: bool = False,
@@ -53,12 +55,12 @@ class Environment:
             name = "the function" if are_called else f"an argument of type {type(thing).__name__}"
             walk.follow(name, thing, are_called, is_named=True)
         self._conditions: list[Condition] = []
-        self._check: Check | None = None
+        self.holds: Check = _not_yet
         self.unwatched: str | None = None
         self._finish()
 
     def _finish(self) -> None:
-        self._check = None
+        self.holds = _not_yet
         if follow_all(self._walk):
             self._conditions = inputs(self._walk, self._things, self._mentioned)
             self.unwatched = self._first_unwatched()
@@ -84,15 +86,15 @@ class Environment:
 
     def changed(self) -> str | None:
         """Return the name of something that changed, or None."""
-        if self._check is not None and self._check():
+        if self.holds():
             return None
-        is_moved = self._check is None
+        is_moved = self.holds is _not_yet
         for condition in self._conditions:
             if not condition.holds():
                 return condition.name
             is_moved = is_moved or condition.is_moved
         if is_moved:
-            self._check = compiled(self._conditions)
+            self.holds = compiled(self._conditions)
         return None
 
     def drawn_from(self) -> str | None:
@@ -130,6 +132,11 @@ class Environment:
             if " " in attribute or self._walk.is_by_string or attribute in self._walk.names:
                 return f"'{name}', which it reads, is a {kind.__name__}, whose state can't be seen"
         return None
+
+
+def _not_yet() -> bool:
+    """Tell nothing: the first check asks every condition."""
+    return False
 
 
 def is_watched(thing: Any) -> bool:

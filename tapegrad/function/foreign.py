@@ -7,6 +7,7 @@ out; the original is its cause.
 
 from __future__ import annotations
 
+import dis
 import inspect
 import re
 import sys
@@ -17,8 +18,8 @@ from tapegrad.errors import TapegradError, UnsupportedFunctionError
 from tapegrad.function.inside import holds_actives
 from tapegrad.libraries import NUMERICAL, in_library, is_of_this_package
 from tapegrad.record.frames import Site, public_name
-from tapegrad.record.refusals import as_plain
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.refusals import as_plain, refused_at
 
 _ALWAYS = (TypeError, AttributeError, NotImplementedError, SystemError)
 """What code raises that is given objects of a kind it doesn't know."""
@@ -26,18 +27,27 @@ _ALWAYS = (TypeError, AttributeError, NotImplementedError, SystemError)
 _OF_KINDS = re.compile(r"object|dtype|\btypes?\b|[Aa]ctive|numeric|not supported")
 
 
-def foreign_error(error: Exception, tape: Tape) -> TapegradError | None:
+def foreign_error(error: Exception, tape: OpenTape) -> TapegradError | None:
     """Return the error to raise for one that left the user's function, or None to let it pass."""
     if isinstance(error, TapegradError):
         return None
     if isinstance(error, SystemError) and isinstance(error.__cause__, TapegradError):
         return type(error.__cause__)(*error.__cause__.args)  # C code went on after it
-    if not isinstance(error, _ALWAYS) and not _OF_KINDS.search(str(error)):
-        return None
     user, inside = _parted(error.__traceback__)
     if user is None:
         return None
     site = Site(user.tb_frame, user.tb_lasti, user.tb_lineno)
+    found = _of_kinds(error, tape, site, inside)
+    if found is None and (inside or not _is_raised(user)):
+        found = refused_at(site.place)  # C code may put its own error over ours
+    return found
+
+
+def _of_kinds(error: Exception, tape: OpenTape, site: Site,
+              inside: list[TracebackType]) -> TapegradError | None:  # fmt: skip
+    """Return the error for one that says that objects of another kind were wanted."""
+    if not isinstance(error, _ALWAYS) and not _OF_KINDS.search(str(error)):
+        return None
     theirs = [t for t in inside if not is_of_this_package(t.tb_frame.f_globals.get("__name__"))]
     if theirs:
         met = [value for t in theirs for value in t.tb_frame.f_locals.values()]
@@ -80,6 +90,11 @@ def _parted(trace: TracebackType | None) -> tuple[TracebackType | None, list[Tra
             user, inside = trace, []
         trace = trace.tb_next
     return user, inside
+
+
+def _is_raised(trace: TracebackType) -> bool:
+    """Whether a statement of the code itself raises there."""
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _is_numerical(thing: Any) -> bool:

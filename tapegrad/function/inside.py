@@ -24,7 +24,7 @@ import numpy as np
 
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray, range, slice, np.generic)
 _CLOSED = (type, ModuleType, CodeType, *_PLAIN)
@@ -45,7 +45,7 @@ def _parts(thing: Any) -> Iterator[Any]:
         yield from gc.get_referents(thing)
 
 
-def holds_actives(thing: Any, tape: Tape) -> bool:
+def holds_actives(thing: Any, tape: OpenTape) -> bool:
     """Whether a number or an array of a tape, or of one that has ended, is inside an object."""
     seen: dict[int, Any] = {}  # the objects, kept, so that their identities stay theirs
     waiting = [thing]

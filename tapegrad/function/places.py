@@ -27,8 +27,8 @@ from tapegrad.function.watch.states import slots_of
 from tapegrad.libraries import is_library_module, is_library_object
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.trampolines import code_of
-from tapegrad.tape import Tape
 from tapegrad.tree import flatten, map_leaves
 
 Put = Callable[[Any], None]
@@ -204,7 +204,7 @@ class Places:
                 self._shrinks |= not _SHRINKING.isdisjoint(names_in(code_of(thing)))
             waiting.extend(value for _, value in _places(thing) if _is_searched(value))
 
-    def left(self, tape: Tape) -> tuple[list[Effect], list[Route]]:
+    def left(self, tape: OpenTape) -> tuple[list[Effect], list[Route]]:
         """Return what gives plain numbers to the places where there are a tape's.
 
         And where what holds these places was found.
@@ -221,12 +221,12 @@ class Places:
             ways.update((id(route.thing), route) for route in routes)
         return found, list(ways.values())
 
-    def clear(self, tape: Tape) -> None:
+    def clear(self, tape: OpenTape) -> None:
         """Give plain numbers to the places where there are a tape's, which came to nothing."""
         for put, value, _ in self._holding(tape):
             put(map_leaves(primal_of, value))
 
-    def _holding(self, tape: Tape) -> Iterator[tuple[Put, Any, _Waiting]]:
+    def _holding(self, tape: OpenTape) -> Iterator[tuple[Put, Any, _Waiting]]:
         """Yield the places where there are numbers of a tape, and how they were reached."""
         seen: set[int] = set()
         waiting: list[_Waiting] = [_Waiting(root, (), ()) for root in self._roots]
@@ -262,7 +262,7 @@ def _put_again(put: Put, thing: Any, _: Any) -> None:
     put(thing)
 
 
-def _holds(value: Any, tape: Tape) -> bool:
+def _holds(value: Any, tape: OpenTape) -> bool:
     """Whether a tree holds active numbers of a tape."""
     if not is_active(value) and not isinstance(value, _TREES) and not _is_tree(value):
         return False

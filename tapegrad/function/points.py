@@ -1,72 +1,152 @@
-"""A function replayed at a point, ready to be swept: with plain numbers, or with active ones.
+"""A function at a point: machine code of its recording if there is, else the sweeps.
 
-`at` finds or makes the recording and replays it. Inside another recording an argument, a
-captured number, a seed or a direction may be active: then the sweeps run on the outer tape,
-which so receives the derivative's operations. Vectors are float64 arrays, or active arrays.
+Whoever asks a point for values or derivatives doesn't know what computes them. That the recording
+is valid there is found out by whatever runs first: where a guard fails, `GuardFailedError` asks for
+another recording. Inside another recording an argument, a captured number, a seed or a direction
+may be active: then the sweeps run on the outer tape, which so receives the derivative's operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from tapegrad.function.arguments import Call, Fixed
-from tapegrad.function.recorded import RecordedFunction
-from tapegrad.function.recording import Recording, Vector, Workspace, record
+from tapegrad.errors import TapegradError
+from tapegrad.function.recording import Recording, Workspace
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
-from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
-from tapegrad.record.nesting import innermost, is_recording
+from tapegrad.function.vectors import AnyVector, Vector
+from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
+from tapegrad.record.nesting import innermost
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import floats
-from tapegrad.tape import Tape
 
-AnyVector = Any
-"""A float64 array or an `ActiveArray`, of one dimension."""
+T = TypeVar("T")
+
+_ONE = np.ones(1)
+
+
+class GuardFailedError(TapegradError, AssertionError):
+    """A recording isn't valid at a point: a guard finds another value there.
+
+    Attributes
+    ----------
+    guard : int
+    found : float
+    """
+
+    def __init__(self, recording: Recording, guard: int, found: float) -> None:
+        super().__init__(f"the guard at {recording.site(guard)} fails where it was recorded")
+        self.guard, self.found = guard, found
 
 
 class Point:
-    """A recording, and the numbers it's replayed at.
+    """A recording, and the numbers it's used at.
 
     Parameters
     ----------
     recording : Recording
-    bound : list
-        What each input stands for: floats, arrays, or active ones.
-    value : ndarray
-        The values of the tape's operands at this point.
-    inputs : ndarray, optional
-        The inputs, where none is active.
+    inputs : ndarray
+        The values of the tape's inputs.
+    outer : sequence
+        What the inputs stand for, where some may be numbers of an outer tape.
+    is_new : bool
+        Whether it was recorded here: then it's valid, and not compiled yet.
     """
 
-    def __init__(self, recording: Recording, bound: list[Any], value: Vector,
-                 inputs: Vector | None = None) -> None:  # fmt: skip
-        self.recording, self._bound, self._value = recording, bound, value
-        self._inputs = inputs
-        self._tape = recording.tape
-        self._sweeps: dict[int, ActiveSweep] = {}
+    def __init__(self, recording: Recording, inputs: Vector, outer: Sequence[Any] = (),
+                 is_new: bool = False) -> None:  # fmt: skip
+        self.recording, self._inputs, self._outer = recording, inputs, outer
+        self._is_new = self._is_valid = is_new
+        self._is_kept = False
+        self._outputs: Vector | None = None
+        self._workspace: Workspace | None = None
+        self._active: ActiveSweep | None = None
+
+    def replayed(self) -> Workspace:
+        """Return the values of the tape's operands, replayed when they are first asked for."""
+        if self._workspace is None:
+            self._workspace = workspace = self.recording.take_workspace()
+            guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
+            if guard >= 0:
+                found = self.recording.value_read(guard, workspace.value)
+                raise GuardFailedError(self.recording, guard, found)
+            self._is_valid = True
+        return self._workspace
+
+    def keep(self) -> None:
+        """Keep the numbers for sweeps after the call, in any thread."""
+        self._is_kept = True
+        self._inputs = self._inputs.copy()  # the caller may change an array
+        self._outer = [p.copy() if type(p) is np.ndarray else p for p in self._outer]
+
+    def finish(self) -> None:
+        """Make sure that the recording is valid here, and do what the function does beside."""
+        if not self._is_valid:
+            self.replayed()
+        if self.recording.effects:
+            self.run_effects()
+
+    def give_back(self) -> None:
+        """Let another call use the memory, unless it's kept."""
+        if self._workspace is not None and not self._is_kept:
+            self.recording.give_back(self._workspace)
+            self._workspace = None
+
+    def outputs(self) -> AnyVector:
+        """Return the values of the tape's outputs."""
+        outer = self._outer_tape()
+        if outer is not None:
+            return ActiveArray(outer, self._sweep(outer).results())
+        if self._outputs is None:
+            tape, values = self.recording.tape, self.replayed().value
+            self._outputs = np.empty(len(tape.outputs))
+            floats.results.run(tape.head, values, self._outputs)
+        return self._outputs
 
     def result(self) -> Any:
         """Return the function's result."""
-        outer = self._outer_tape()
-        if outer is not None:
-            return self.recording.result.active(outer, self._sweep(outer).results())
-        out = np.empty(len(self._tape.outputs))
-        floats.results.run(self._tape.head, self._value, out)
-        return self.recording.result.plain(out)
+        outputs, result = self.outputs(), self.recording.result
+        if isinstance(outputs, ActiveArray):
+            return result.active(outputs.tape, outputs.data)
+        return result.plain(outputs)
 
     def run_effects(self) -> None:
         """Do what the function does beside its result; on an outer tape, have it done there."""
-        effects = self.recording.effects
-        outer = self._outer_tape() if effects else None
-        if outer is None:
-            self.recording.run_effects(self._value)
-            return
-        sweep = self._sweep(outer)
-        trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
+        effects, outer = self.recording.effects, self._outer_tape()
+        if outer is not None:
+            sweep = self._sweep(outer)
+            trees = [e.result.active(outer, sweep.values(e.operands)) for e in effects]
+        else:
+            values, first = self.replayed().value, len(self.recording.tape.constants)
+            trees = [e.result.plain(values[first + e.operands]) for e in effects]
         for effect, tree in zip(effects, trees, strict=True):
             effect.run(tree)
+
+    def gradient(self) -> tuple[Any, AnyVector]:
+        """Return the function's value and gradient.
+
+        Raises
+        ------
+        NotScalarError
+            If its result is not one number.
+        """
+        self.check_scalar()
+        adjoints = self.pullback(_ONE)
+        return self.outputs().item(), adjoints
+
+    def check_scalar(self, has_aux: bool = False) -> None:
+        """Raise NotScalarError if the function's value here is not one float."""
+        if self.recording.is_bare and not has_aux:
+            return
+        try:
+            self.recording.result.check_scalar(has_aux)
+        except TapegradError as error:
+            self.replayed()  # another recording is asked, if this one isn't valid here
+            raise error.with_traceback(returned_in(self.recording.function))  # noqa: B904
 
     def pullback(self, seeds: AnyVector) -> AnyVector:
         """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
@@ -74,7 +154,7 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pullback(as_active_data(outer, seeds))
             return ActiveArray(outer, data)
-        return self._with_floats("reverse", floats.pullback.run, seeds, len(self._tape.inputs))
+        return self._product("reverse", floats.pullback.run, seeds, len(self._inputs))
 
     def pushforward(self, directions: AnyVector) -> AnyVector:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
@@ -82,68 +162,86 @@ class Point:
         if outer is not None:
             data = self._sweep(outer).pushforward(as_active_data(outer, directions))
             return ActiveArray(outer, data)
-        return self._with_floats(
-            "tangent", floats.pushforward.run, directions, len(self._tape.outputs)
-        )
+        n_outputs = len(self.recording.tape.outputs)
+        return self._product("tangent", floats.pushforward.run, directions, n_outputs)
 
-    def _with_floats(self, kind: Kind, run: Any, vector: Vector, length: int) -> Vector:
-        """Run machine code if there is, and the sweep where there is none or it won't do."""
+    def hessian_product(self, directions: Vector) -> Vector | None:
+        """Return the Hessian times the directions by machine code; None where it won't do."""
+        length = len(self._inputs)
+        found = self._by_machine_code("product", directions, 2 * length)
+        return None if found is None else found[length:]
+
+    def _by_machine_code(self, kind: Kind, vector: Vector, length: int) -> Vector | None:
+        """Return what machine code computes; None where there is none or it won't do."""
+        code = None if self._is_new else self.recording.tiers.code(kind)
+        if code is None:
+            return None
         out = np.empty(length)
-        inputs = self._inputs
-        code = None if inputs is None else self.recording.tiers.code(kind)
-        if inputs is not None and code is not None and code.run(inputs, vector, out)[0]:
+        is_well, outputs = code.run(self._inputs, vector, out)
+        if is_well:
+            self._is_valid, self._outputs = True, outputs
             return out
-        workspace = self.recording.take_workspace()  # another thread may be sweeping this point
-        run(self._tape.head, vector, self._value, workspace.swept, out)
-        self.recording.give_back(workspace)
+        self.recording.tiers.hand_over()
+        self.replayed()  # a guard may have failed
+        return None
+
+    def _product(self, kind: Kind, sweep: Any, vector: Vector, length: int) -> Vector:
+        """Return what machine code computes, or the sweep where it doesn't."""
+        found = self._by_machine_code(kind, vector, length)
+        if found is not None:
+            return found
+        here, out = self.replayed(), np.empty(length)
+        # Another thread may be sweeping a point that is kept.
+        workspace = self.recording.take_workspace() if self._is_kept else here
+        sweep(self.recording.tape.head, vector, here.value, workspace.swept, out)
+        if self._is_kept:
+            self.recording.give_back(workspace)
         return out
 
-    def _outer_tape(self, *vectors: AnyVector) -> Tape | None:
-        tapes = list(tapes_in(*self._bound, *vectors))
+    def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:
+        """Return the tape that an operation with a vector is recorded on, if it is."""
+        if not self._outer and not isinstance(vector, ActiveArray):
+            return None
+        tapes = list(tapes_in(*self._outer, vector))
         return innermost(tapes) if tapes else None
 
-    def _sweep(self, outer: Tape) -> ActiveSweep:
-        if outer.level not in self._sweeps:
-            parts = [as_active_data(outer, leaf).reshape(-1) for leaf in [*self._bound, []]]
-            self._sweeps[outer.level] = ActiveSweep(self._tape, outer, np.concatenate(parts))
-        return self._sweeps[outer.level]
+    def _sweep(self, outer: OpenTape) -> ActiveSweep:
+        """Return the sweep on an outer tape: the last one, if that was on the same tape."""
+        sweep = self._active
+        if sweep is None or sweep.outer is not outer:
+            bound = self._outer or [self._inputs]
+            parts = [as_active_data(outer, part).reshape(-1) for part in [*bound, []]]
+            sweep = ActiveSweep(self.recording.tape, outer, np.concatenate(parts))
+            self._active = sweep
+        return sweep
 
 
-def join(parts: Sequence[Any]) -> AnyVector:
-    """Return floats and arrays, active or not, one after another as a vector."""
-    tapes = list(tapes_in(*parts))
-    if not tapes:
-        flat = [np.ravel(np.asarray(part, np.float64)) for part in parts]
-        return np.concatenate([np.empty(0), *flat])
-    tape = innermost(tapes)
-    return ActiveArray(tape, np.concatenate([as_active_data(tape, p).reshape(-1) for p in parts]))
+Use = Callable[[Point], T]
+"""What a derivative makes of a function at a point. It may be tried with a recording that turns
+out not to be valid there, and is called again with another one."""
 
 
-def leaf(part: Any) -> Any:
-    """Return part of a vector, in its shape, as the caller gets it: a number if it has none."""
-    if isinstance(part, ActiveArray):
-        return wrap(part.tape, part.data)
-    return part if np.ndim(part) else float(part)
+def used(point: Point, use: Use[T], is_quiet: bool = False) -> T:
+    """Return what a derivative makes of a point, and do what the function does beside.
+
+    A quiet use leaves that to the derivative, and to see that the recording is valid if it asked
+    the point for nothing.
+
+    Raises
+    ------
+    GuardFailedError
+        If the recording isn't valid there.
+    """
+    try:
+        found = use(point)
+        if not is_quiet:
+            point.finish()
+        return found
+    finally:
+        point.give_back()
 
 
-def at(function: RecordedFunction, call: Call) -> Point:
-    """Return the function replayed at a call's arguments."""
-    inputs = call.inputs() if not call.is_active else np.empty(0)
-    bound = [leaf for leaf, spec in zip(call.leaves, call.specs, strict=True)
-             if not isinstance(spec, Fixed)]  # fmt: skip
-    if call.is_active or is_recording():
-        recording = record(function.function, call)
-        value = recording.take_workspace().value
-        floats.replay.run(recording.tape.head, recording.point(), value)
-        return Point(recording, [*bound, *recording.captured], value)
-
-    def attempt(recording: Recording, workspace: Workspace) -> int:
-        return floats.replay.run(recording.tape.head, inputs, workspace.value)  # type: ignore[no-any-return]
-
-    recording, workspace = function.run(call, attempt)
-    return Point(recording, _copies(bound), workspace.value, inputs)
-
-
-def _copies(bound: list[Any]) -> list[Any]:
-    # The caller may change an array before a pullback is called.
-    return [leaf.copy() if isinstance(leaf, np.ndarray) else leaf for leaf in bound]
+def valid_recording(point: Point) -> Recording:
+    """Return the recording, of which nothing is needed but that it's valid; a quiet use."""
+    point.replayed()
+    return point.recording

@@ -9,27 +9,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba.core.errors import NumbaError
+from numba import NumbaError
 
 from tapegrad.compiled.explanation import explained, is_about_active_numbers
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.errors import TapegradError
-from tapegrad.function.arguments import Call, Fixed, Spec
+from tapegrad.function.arguments import Fixed
 from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.places import Places, Route, primal_of, searching
+from tapegrad.function.plan import Plan
 from tapegrad.function.results import Result, append_result
+from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
-from tapegrad.record.refusals import in_masked_arrays
+from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
-from tapegrad.replay.programs import float_workspace, floats, workspace_length
+from tapegrad.replay.programs import float_workspace, workspace_length
 from tapegrad.tape import Tape
-from tapegrad.tree import Structure, unflatten_all
 
 Vector = npt.NDArray[np.float64]
 
@@ -61,55 +63,30 @@ class Recording:
         The recording to try when guard k finds value v, by (k, v).
     tiers : Tiers
         What its derivatives run as.
+    is_bare : bool
+        Whether the function returns one float and does nothing beside.
     holds_values : bool
         Whether it holds plain values or texts that were read of active numbers.
     """
 
     def __init__(self, tape: Tape, result: Result, effects: Sequence[Effect],
-                 captured: list[Active], options: Options = NEVER,
-                 name: str = "a function") -> None:  # fmt: skip
+                 captured: list[Active], function: Callable[..., Any],
+                 options: Options = NEVER) -> None:  # fmt: skip
         self.tape, self.result, self.effects = tape, result, effects
-        self.captured = captured
+        self.captured, self.function = captured, function
+        self.is_bare = result.is_scalar and not effects
         self.routes: Sequence[Route] = ()
         self.branches: dict[tuple[int, float], Recording] = {}
-        self.tiers = Tiers(tape, options, name)
+        self.tiers = Tiers(tape, options, name_of(function))
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
         self._workspaces: list[Workspace] = []
 
     @property
-    def structure(self) -> Structure:
-        """The structure of the function's result."""
-        return self.result.structure
-
-    @property
-    def specs(self) -> list[Spec]:
-        """What the leaves of the function's result are."""
-        return self.result.specs
-
-    @property
     def has_taps(self) -> bool:
         """Whether the function taps values."""
         return any(effect.is_tap for effect in self.effects)
-
-    def run_effects(self, value: Vector) -> None:
-        """Do what the function does beside its result, given the values of the tape's operands."""
-        first = len(self.tape.constants)
-        trees = [e.result.plain(value[first + e.operands]) for e in self.effects]
-        for effect, tree in zip(self.effects, trees, strict=True):
-            effect.run(tree)
-
-    def run_effects_at(self, inputs: Vector, workspace: Workspace | None = None) -> None:
-        """Do the same at a point where the recording is valid, filled in a workspace or not."""
-        if workspace is None:
-            workspace = self.take_workspace()
-            floats.replay.run(self.tape.head, inputs, workspace.value)
-            value = workspace.value.copy()
-            self.give_back(workspace)
-            self.run_effects(value)
-        else:
-            self.run_effects(workspace.value)
 
     def is_value(self, guard: int) -> bool:
         """Whether a guard is of a plain value or a text."""
@@ -166,8 +143,9 @@ def name_of(function: Callable[..., Any]) -> str:
     return name
 
 
-def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionType] = (),
-           options: Options = NEVER, places: Places | None = None) -> Recording:  # fmt: skip
+def record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any],
+           methods: Sequence[FunctionType] = (), options: Options = NEVER,
+           places: Places | None = None) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
 
     `methods` are functions of the user's that it may reach through objects; `options` say
@@ -175,27 +153,32 @@ def record(function: Callable[..., Any], call: Call, methods: Sequence[FunctionT
     recording's.
     """
     with searching(places) as searched:
-        return while_recording(partial(_record, function, call, options, searched), methods)
+        make = partial(_record, function, plan, leaves, options, searched)
+        return while_recording(make, methods)
 
 
-def _record(function: Callable[..., Any], call: Call, options: Options, places: Places | None,
-            tape: Tape, twins: Twins) -> Recording:  # fmt: skip
-    leaves = [
+def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], options: Options,
+            places: Places | None, tape: OpenTape, twins: Twins) -> Recording:  # fmt: skip
+    active = [
         leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
-        for leaf, spec in zip(call.leaves, call.specs, strict=True)
+        for leaf, spec in zip(leaves, plan.specs, strict=True)
     ]
-    args, kwargs = unflatten_all(call.structure, leaves)
+    args, kwargs = plan.arguments(active)
     name = name_of(function)
+    forget_refused()
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
-        return _ended(tape, result, options, places, name)
+        try:
+            return _ended(tape, result, options, places, function)
+        except TapegradError as error:  # what it returned, or left, can't be
+            raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException:
         if places is not None:
             places.clear(tape)
         raise
 
 
-def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
+def _call(function: Any, args: Any, kwargs: Any, name: str, tape: OpenTape) -> Any:
     try:
         with progress.of(lambda: f"recording {name}, {len(tape):,} operations so far"):
             return taking_active(function)(*args, **kwargs)
@@ -209,7 +192,7 @@ def _call(function: Any, args: Any, kwargs: Any, name: str, tape: Tape) -> Any:
         raise error if trace is None else error.with_traceback(trace)  # noqa: B904
 
 
-def _ours(error: Exception, tape: Tape) -> Exception | None:
+def _ours(error: Exception, tape: OpenTape) -> Exception | None:
     """Return the error to raise for one that left the user's function because of active numbers."""
     if isinstance(error, TapegradError):
         return error
@@ -219,19 +202,18 @@ def _ours(error: Exception, tape: Tape) -> Exception | None:
     return masked or foreign_error(error, tape)
 
 
-def _ended(tape: Tape, result: Any, options: Options, places: Places | None,
-           name: str) -> Recording:  # fmt: skip
+def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
+           function: Callable[..., Any]) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
     made = append_result(tape, result, operands)
     left, routes = ([], []) if places is None else places.left(tape)
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
-    tape.end(operands)
-    recording = Recording(tape, made, effects, captured, options, name)
+    recording = Recording(tape.end(operands), made, effects, captured, function, options)
     recording.routes = routes
     if left:  # at once, for whoever looks at places while an outer function runs
-        values, first = recording.values(), len(tape.constants)
+        values, first = recording.values(), len(recording.tape.constants)
         for effect in left:
             effect.run(effect.result.plain(values[first + effect.operands]))
     return recording
@@ -241,7 +223,7 @@ def _primal(leaf: Any) -> Any:
     return leaf.data["value"] if isinstance(leaf, ActiveArray) else primal_of(leaf)
 
 
-def _activate(tape: Tape, leaf: Any) -> Any:
+def _activate(tape: OpenTape, leaf: Any) -> Any:
     if isinstance(leaf, float):
         return make(tape, tape.input(leaf), leaf)
     data = np.empty(leaf.shape, ACTIVE)

@@ -88,13 +88,15 @@ class Tiers:
 
     Attributes
     ----------
+    codes : dict
+        The machine code there is, by its kind.
     reason : str
         Why it can't be compiled, if so.
     """
 
     def __init__(self, tape: Tape, options: Options, name: str = "a function") -> None:
         self._tape, self._options, self._name = tape, options, name
-        self._codes: dict[str, Code] = {}
+        self.codes: dict[str, Code] = {}
         self._jobs: dict[Kind, Job] = {}
         self._work: dict[str, float] = {}
         self.program: CompiledTape | None = None
@@ -103,7 +105,7 @@ class Tiers:
 
     def code(self, kind: Kind) -> Code | None:
         """Return machine code if there is; otherwise count a sweep, and compile when it's due."""
-        found = self._codes.get(kind)
+        found = self.codes.get(kind)
         if found is not None:
             return found
         self._warn()
@@ -112,7 +114,7 @@ class Tiers:
         if self._options.compile == "now":
             self._try(kind)
             self._warn()
-            return self._codes.get(kind)
+            return self.codes.get(kind)
         if self._pending(kind) is None:
             self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
@@ -123,7 +125,7 @@ class Tiers:
 
     def start(self, kind: Kind) -> None:
         """Compile in the background, unless it's being done or can't be."""
-        if not self.reason and kind not in self._codes and self._pending(kind) is None:
+        if not self.reason and kind not in self.codes and self._pending(kind) is None:
             self._jobs[kind] = submit(partial(self._try, kind))
 
     def _pending(self, kind: Kind) -> Future[None] | None:
@@ -147,9 +149,9 @@ class Tiers:
         """
         try:
             with compiling, failures_refused():  # a fork waits for the import, too
-                if kind not in self._codes:
-                    self._codes[kind] = self._made(kind)
-                return self._codes[kind]
+                if kind not in self.codes:
+                    self.codes[kind] = self._made(kind)
+                return self.codes[kind]
         except NotCompilableError as error:
             logger.info("%s can't be compiled: %s", self._name, error)
             raise
@@ -178,6 +180,11 @@ class Tiers:
             self.reason = str(error)
             self._failure = error if error.__cause__ is not None else None
 
+    def hand_over(self) -> None:
+        """Note that machine code won't do at a point."""
+        logger.debug("machine code of %s hands over to the sweeps: a guard fails, or there is a "
+                     "NaN", self._name)  # fmt: skip
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait for what is being compiled."""
         for kind in list(self._jobs):
@@ -190,7 +197,7 @@ class Tiers:
     @property
     def name(self) -> str:
         """What it's running as."""
-        if self._codes:
+        if self.codes:
             return "compiled"
         if self.reason:
             return "swept"

@@ -62,7 +62,6 @@ def simplified(tape: Tape, passes: tuple[Pass, ...] = PASSES) -> Tape:
     Parameters
     ----------
     tape : Tape
-        One whose recording has ended.
     passes : tuple of functions from Tape to Tape, optional
 
     Returns
@@ -76,9 +75,9 @@ def simplified(tape: Tape, passes: tuple[Pass, ...] = PASSES) -> Tape:
     --------
     >>> import tapegrad as tg
     >>> from tapegrad.passes import report, simplified
-    >>> tape = tg.Tape()
+    >>> tape = tg.OpenTape()
     >>> x = tape.input(3.0)
-    >>> tape.end([tape.append(tg.ops.CODE["multiply"], x, tape.constant(1.0), 3.0)])
+    >>> tape = tape.end([tape.append(tg.ops.CODE["multiply"], x, tape.constant(1.0), 3.0)])
     >>> simplified(tape)
     <Tape: 1 records, 1 inputs, 1 outputs, 0 guards>
     >>> report(tape)[0]

@@ -41,12 +41,6 @@ def room(tape: Tape) -> Records:
     return columns
 
 
-def require_ended(tape: Tape) -> None:
-    """Raise unless the recording has ended: before, nobody knows what will be read."""
-    if tape.is_open:
-        raise TypeError("a tape can be simplified when its recording has ended, not before")
-
-
 def rebuilt(tape: Tape, records: Records, count: int, constants: npt.NDArray[np.float64],
             target: Operands) -> Tape:  # fmt: skip
     """Return the tape of the first `count` new records, with the old one's outputs and guards.

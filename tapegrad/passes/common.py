@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import int32, int64, types, uint64
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
 from tapegrad.ops import CODE
-from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, require_ended, room
+from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, room
 from tapegrad.passes.constants import first_equal, scattered, table
 from tapegrad.rows import ROWS
 from tapegrad.tape import Tape
@@ -37,7 +38,7 @@ def merge_common(tape: Tape) -> Tape:
     inputs, outputs and guards. Records stay as they were written, and so does the pool. Two
     `stop`s of one operand are one `stop`.
     """
-    require_ended(tape)
+    refuse_blocks(tape, "simplified")
     records = room(tape)
     n_constants, n = len(tape.constants), len(tape)
     canonical = np.append(~first_equal(tape.constants)[::-1], np.int32(0))

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import types, uint64
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit_inline
-from tapegrad.passes.building import INTEGERS, Operands, Records, rebuilt, require_ended
+from tapegrad.passes.building import INTEGERS, Operands, Records, rebuilt
 from tapegrad.tape import Tape
 
 
@@ -20,7 +21,7 @@ def share_constants(tape: Tape) -> Tape:
     Preserves values and derivatives to the bit; every record, in order; the order in which
     constants first occur.
     """
-    require_ended(tape)
+    refuse_blocks(tape, "simplified")
     first = first_equal(tape.constants)
     is_first = first == np.arange(len(first))
     # The operand of each constant: where its first equal is among the first ones.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, types
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import OUTPUTS_WORD
 from tapegrad.memory import columns, counts, data, guards, pointer, shift
 from tapegrad.ops import CODE
-from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, require_ended, room
+from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, room
 from tapegrad.tape import Tape
 
 INPUT = CODE["input"]
@@ -25,7 +26,7 @@ def drop_dead(tape: Tape) -> Tape:
     Preserves values and derivatives to the bit; the order of the records, inputs, constants,
     outputs and guards.
     """
-    require_ended(tape)
+    refuse_blocks(tape, "simplified")
     records, constants = room(tape), np.empty(len(tape.constants))
     target = np.zeros(len(tape.constants) + len(tape), np.int32)
     n, n_constants = _move.run(tape.address, *records, constants, target)

@@ -13,10 +13,11 @@ import numpy as np
 from numba import int64, types
 
 from tapegrad import generated
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
 from tapegrad.ops import CODE
-from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, require_ended, room
+from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, room
 from tapegrad.passes.matching import LITERAL, OPERAND, OPERATION, Identity, source
 from tapegrad.rules import evaluate_float
 from tapegrad.tape import Tape
@@ -89,7 +90,7 @@ def apply_identities(tape: Tape) -> Tape:
     since a record less is an adjoint that isn't summed apart; the order of inputs, outputs and
     guards.
     """
-    require_ended(tape)
+    refuse_blocks(tape, "simplified")
     records = room(tape)
     n_constants, n = len(tape.constants), len(tape)
     pool = np.empty(n_constants + n)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import int32, int64, types
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import OUTPUTS_WORD
 from tapegrad.memory import columns, counts, data, guards, pointer
 from tapegrad.ops import CODE
-from tapegrad.passes.building import INTEGERS, Operands, require_ended
+from tapegrad.passes.building import INTEGERS, Operands
 from tapegrad.tape import Tape
 
 ADD, INPUT = CODE["add"], CODE["input"]
@@ -57,7 +58,7 @@ def find_sums(tape: Tape) -> Sums:
     One loop counts readers, one links, one writes the chains down; a chain of a single addition
     is left out.
     """
-    require_ended(tape)
+    refuse_blocks(tape, "simplified")
     n = len(tape)
     readers, before, length = (np.zeros(n, np.int32) for _ in range(3))
     chains, additions = _link.run(tape.address, readers, before, length)

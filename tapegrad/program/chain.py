@@ -70,9 +70,8 @@ class Rules:
         ]
         if not terms:
             return None
-        # The sweeps begin a sum with zero, which makes 0.0 of -0.0.
-        total: Value = ZERO if self.is_strict else terms.pop(0)
-        for term in terms:
+        total = terms[0]
+        for term in terms[1:]:
             total = Apply("add", (total, term), self.of_sums)
         return total
 

@@ -6,8 +6,6 @@ been checked reads and writes nothing out of bounds, and nothing before it was s
 
 from __future__ import annotations
 
-import collections
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import NoReturn, get_args
 
@@ -18,6 +16,7 @@ from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Constant,
     Counter,
@@ -27,19 +26,24 @@ from tapegrad.program.ir import (
     Past,
     Program,
     Region,
-    Role,
     Rounding,
+    Span,
     Statement,
     Store,
     Value,
     Variable,
+    regions_set,
+    statements,
     values_of,
 )
 from tapegrad.program.iterations import Block, Iterations
+from tapegrad.program.regions import check_memory
+from tapegrad.program.spans import Spans
 from tapegrad.program.text import Listing, Path
 from tapegrad.rows import ROW
 
-_ROUNDINGS, _ROLES = get_args(Rounding), get_args(Role)
+_ROUNDINGS = get_args(Rounding)
+_Shape = tuple[tuple[int, ...], tuple[int, ...], bool]
 _MOST = 1 << 60  # beyond that, sums of whole numbers may overflow
 
 
@@ -50,7 +54,8 @@ def check(program: Program, stored: bool = False) -> None:
     tables. Operations exist and have as many operands as their rows, and a strict program rounds
     as written. Loops that run backward are nested and counted as those that ran forward before.
     Every place is within its region or table, in every iteration; variables and memory are set
-    before they're read, loops being taken to run.
+    before they're read, loops being taken to run. A block is called in one way, reads nothing that
+    it sets in the same call, and no element that calls read or set, and that is read, is set again.
 
     Parameters
     ----------
@@ -74,43 +79,8 @@ def check(program: Program, stored: bool = False) -> None:
       for i in range(3):
     >     y[i + 1] = 0
     """
-    _check_names(program)
+    check_memory(program)
     _Walk(program, stored).run()
-
-
-def _check_names(program: Program) -> None:
-    names = [r.name for r in program.regions] + [t.name for t in program.tables]
-    for name, n in collections.Counter(names).items():
-        if n > 1:
-            raise InvalidProgramError(f"two regions or tables have the name {name!r}")
-    for region in program.regions:
-        for reason, broken in _rules_of(region, program):
-            if broken:
-                raise InvalidProgramError(f"{reason}: {region}")
-    parts = [r for r in program.regions if r.within and r.size]
-    parts.sort(key=lambda part: (part.within, part.offset))
-    for one, other in itertools.pairwise(parts):
-        if one.within == other.within and one.offset + one.size > other.offset:
-            raise InvalidProgramError(f"parts overlap: {one} and {other}")
-    for table in program.tables:
-        if table.values.ndim != 1:
-            raise InvalidProgramError(f"the table {table.name!r} is no list of numbers")
-
-
-def _rules_of(region: Region, program: Program) -> Iterator[tuple[str, bool]]:
-    yield "the role is unknown", region.role not in _ROLES
-    yield "the size is negative", region.size < 0
-    yield "an input can't hold zeros at first", region.is_zeroed and region.role == "input"
-    if not region.within:
-        yield "what is no part has an offset", region.offset != 0
-        return
-    whole = program.region.get(region.within)
-    yield "what it's a part of is no region", whole is None
-    assert whole is not None
-    yield "a part is of memory, and memory", {whole.role, region.role} != {"memory"}
-    yield "it's a part of a part", bool(whole.within)
-    end = region.offset + region.size
-    yield "it isn't inside of what it's a part of", region.offset < 0 or end > whole.size
 
 
 class _Walk:
@@ -129,6 +99,8 @@ class _Walk:
         self._ended: dict[int, int] = {}
         self._places: dict[str, list[tuple[int, ...]]] = {}
         self._fits: set[tuple[Block, Index, int]] = set()
+        self._spans = Spans(program, self._iterations)
+        self._called: dict[str, _Shape] = {}
         regions = program.regions
         self._parts: dict[str, list[str]] = {}
         for region in regions:
@@ -169,28 +141,72 @@ class _Walk:
             case Compute(Variable(name)):
                 self._assign(name)
             case Store(target):
-                self._check_target(target)
+                self._check_target(target.region, target.index)
+                self._check_is_first(target.region, target.index)
+            case Call():
+                self._check_call(statement)
             case Accumulate(target, _, rounding):
                 self._check_rounding(rounding)
                 self._check_value(target)
                 if isinstance(target, Variable):
                     self._assign(target.name)
                 else:
-                    self._check_target(target)
+                    self._check_target(target.region, target.index)
 
     def _assign(self, name: str) -> None:
         self._assigned.setdefault(name, len(self._assigned))
         if not any(block.runs_backward for block in self._block.around):
             self._places.setdefault(name, []).append(self._block.numbers)
 
-    def _check_target(self, target: Element) -> None:
-        region = self._program.region.get(target.region)
+    def _check_target(self, name: str, index: Index, size: int = 1) -> None:
+        region = self._program.region.get(name)
         if region is None:
-            self._fail(f"{target.region!r} is no region")
+            self._fail(f"{name!r} is no region")
         if region.role == "input":
-            self._fail(f"the input {target.region!r} is written to")
-        self._check_place(target.index, region.size, region.name)
-        self._written.add(region.name)
+            self._fail(f"the input {name!r} is written to")
+        self._check_place(index, region.size, name, size)
+        self._written.add(name)
+
+    def _check_is_first(self, name: str, index: Index, size: int = 1) -> None:
+        if self._spans.set_again(name, index, size, self._block, self._path[-1]):
+            self._fail(f"an element of {name!r} is set again, which calls read or set")
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def _check_call(self, call: Call) -> None:
+        self._require(self._rules_of_call(call))
+        for span in call.reads:
+            self._check_read(span.region, span.start, span.size)
+        for span in call.writes:
+            if call.adds:
+                self._check_read(span.region, span.start, span.size)
+            self._check_target(span.region, span.start, span.size)
+        self._require(self._rules_of_overlaps(call))
+        if not call.adds:
+            for span in call.writes:
+                self._check_is_first(span.region, span.start, span.size)
+
+    def _rules_of_call(self, call: Call) -> Iterator[tuple[str, bool]]:
+        yield "a block has no name", bool(call.block)
+        yield f"the block {call.block!r} writes nothing", bool(call.writes)
+        sizes = [tuple(span.size for span in spans) for spans in (call.reads, call.writes)]
+        yield "the size of a span is negative", min(sum(sizes, ()), default=0) >= 0
+        shape = (sizes[0], sizes[1], call.adds)
+        is_alike = self._called.setdefault(call.block, shape) == shape
+        yield f"the block {call.block!r} was called on other sizes, or to add or not", is_alike
+
+    def _rules_of_overlaps(self, call: Call) -> Iterator[tuple[str, bool]]:
+        for k, written in enumerate(call.writes):
+            others: tuple[Span, ...] = call.reads
+            reason = f"the block {call.block!r} writes to what it reads of {written.region!r}"
+            yield reason, not self._overlaps(written, others)
+            others = () if call.adds else call.writes[:k]
+            reason = f"the block {call.block!r} sets an element of {written.region!r} twice"
+            yield reason, not self._overlaps(written, others)
+
+    def _overlaps(self, span: Span, others: Iterable[Span]) -> bool:
+        block, position = self._block, self._path[-1]
+        return any(self._spans.overlap(span, other, block, position) for other in others)
 
     def _check_loop(self, loop: Loop, block: Block) -> None:
         self._check_index(loop.count)
@@ -202,7 +218,7 @@ class _Walk:
         if np.any(counts < 0):
             self._fail(f"a loop runs less than no times: {counts.min()}")
         if not self._block.around:
-            self._written |= set(_stored_in(loop.body))
+            self._written.update(name for s in statements(loop.body) for name in regions_set(s))
         if not loop.backward:
             self._begun[loop.number] = len(self._assigned)
         path, outer, self._block = self._path, self._block, block
@@ -275,18 +291,18 @@ class _Walk:
                 return bool(np.all(np.isfinite(entries) & (np.trunc(entries) == entries)))
         return True
 
-    def _check_read(self, name: str, index: Index) -> None:
+    def _check_read(self, name: str, index: Index, size: int = 1) -> None:
         region, table = self._program.region.get(name), self._program.table.get(name)
         if table is not None:
             if table.is_whole:
                 self._fail(f"the table {name!r} is of whole numbers, which are no values")
-            self._check_place(index, len(table.values), name)
+            self._check_place(index, len(table.values), name, size)
             return
         if region is None:
             self._fail(f"{name!r} is no region and no table")
-        if not self._may_be_set(region):
+        if size and not self._may_be_set(region):
             self._fail(f"nothing sets {name!r} before it's read")
-        self._check_place(index, region.size, name)
+        self._check_place(index, region.size, name, size)
 
     def _may_be_set(self, region: Region) -> bool:
         """Whether anything so far set some of a region, of what it's a part of, or of its parts."""
@@ -347,27 +363,21 @@ class _Walk:
             has_run = around or counter.loop in self._ran
             yield f"the total of loop {counter.loop} is read before it runs", has_run
 
-    def _check_place(self, index: Index, size: int, name: str) -> None:
+    def _check_place(self, index: Index, size: int, name: str, length: int = 1) -> None:
         self._check_index(index)
-        self._check_bounds(index, size, f"a place is beyond the {{}} of {name!r}")
+        self._check_bounds(index, size, f"a place is beyond the {{}} of {name!r}", length)
 
-    def _check_bounds(self, index: Index, size: int, reason: str) -> None:
-        block, iterations = self._block, self._iterations
-        if not iterations.total(block) or (block, index, size) in self._fits:
+    def _check_bounds(self, index: Index, size: int, reason: str, length: int = 1) -> None:
+        """Check that an entry, or as many as `length` from there, are among those there are."""
+        block, iterations, most = self._block, self._iterations, size - length
+        if not iterations.total(block) or (block, index, most) in self._fits:
             return
         position = self._path[-1]
         low, high = iterations.bounds(index, block)
-        if (low < 0 or high >= size) and max(-low, high) <= _MOST:
+        if (low < 0 or high > most) and max(-low, high) <= _MOST:
             low, high = iterations.extremes(index, block, position)
-        if low < 0 or high >= size:
-            self._fail(f"{reason.format(f'{size:,}')}: from {low} to {high}")
+        if low < 0 or high > most:
+            last = high + max(length, 1) - 1
+            self._fail(f"{reason.format(f'{size:,}')}: from {low} to {last}")
         if all(counter.loop in block.numbers for counter in index.counters()):
-            self._fits.add((block, index, size))
-
-
-def _stored_in(body: Body) -> Iterator[str]:
-    for statement in body:
-        if isinstance(statement, Loop):
-            yield from _stored_in(statement.body)
-        elif isinstance(statement, Store):
-            yield statement.target.region
+            self._fits.add((block, index, most))

@@ -13,11 +13,10 @@ from tapegrad.program.ir import (
     Loop,
     Program,
     Statement,
-    Store,
     Variable,
-    leaves,
+    regions_read,
+    regions_set,
     statements,
-    values_of,
 )
 
 
@@ -27,11 +26,12 @@ def gathered(program: Program) -> Program:
     A sum is taken out of the outermost loop in which its place stays the same and nothing reads or
     sets it. This changes the order of sums, and so the program must not be strict.
     """
-    return replace(program, body=_Gathering().of(program.body, []))
+    return replace(program, body=_Gathering(program).of(program.body, []))
 
 
 class _Gathering:
-    def __init__(self) -> None:
+    def __init__(self, program: Program) -> None:
+        self._root = {r.name: r.within for r in program.regions if r.within}
         self._count = 0
         self._sums: dict[int, dict[Element, tuple[Variable, Accumulate]]] = {}
         self._touched: dict[int, set[str]] = {}
@@ -56,9 +56,9 @@ class _Gathering:
 
     def _moved(self, statement: Accumulate, target: Element, around: list[Loop]) -> Accumulate:
         outermost = None
+        counted = {counter.loop for counter in target.index.counters()}
         for loop in around[::-1]:
-            counters = {counter.loop for counter in target.index.counters()}
-            if loop.number in counters or target.region in self._touched_in(loop):
+            if counted & self._counted_in(loop) or self._is_touched(target.region, loop):
                 break
             outermost = loop
         if outermost is None:
@@ -69,16 +69,24 @@ class _Gathering:
             self._count += 1
         return replace(statement, target=sums[target][0])
 
+    def _counted_in(self, loop: Loop) -> set[int]:
+        """Return the loops whose counters change in a loop."""
+        return {s.number for s in statements((loop,)) if isinstance(s, Loop)}
+
+    def _is_touched(self, name: str, loop: Loop) -> bool:
+        """Whether a loop reads or sets a region, what it's a part of, or a part of it."""
+        touched = self._touched_in(loop)
+        return (
+            name in touched
+            or self._root.get(name) in touched
+            or any(self._root.get(other) == name for other in touched)
+        )
+
     def _touched_in(self, loop: Loop) -> set[str]:
         """Return the regions that a loop reads or sets."""
         if loop.number not in self._touched:
             found: set[str] = set()
             for s in statements(loop.body):
-                found |= {
-                    leaf.region for value in values_of(s) for leaf in leaves(value)
-                    if isinstance(leaf, Element)
-                }  # fmt: skip
-                if isinstance(s, Store):
-                    found.add(s.target.region)
+                found.update(regions_read(s), regions_set(s))
             self._touched[loop.number] = found
         return self._touched[loop.number]

@@ -24,6 +24,7 @@ from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Constant,
     Counter,
@@ -34,6 +35,7 @@ from tapegrad.program.ir import (
     Past,
     Program,
     Region,
+    Span,
     Statement,
     Store,
     Table,
@@ -228,6 +230,8 @@ def _statements(body: Body) -> Iterator[list[Any]]:
                 yield ["accumulate", _value(target), _value(value), rounding]
             case Guard(value, wanted):
                 yield ["guard", _value(value), _value(wanted)]
+            case Call(block, reads, writes, adds):
+                yield ["call", block, _spans(reads), _spans(writes), bool(adds)]
             case Loop(number, count, inner, backward):
                 yield ["for", int(number), _index(count), bool(backward)]
                 yield from _statements(inner)
@@ -245,6 +249,9 @@ def _body(written: list[list[Any]]) -> Body:
             number, count, backward = opened.pop()
             inner = tuple(bodies.pop())
             bodies[-1].append(Loop(number, _read_index(count), inner, backward))
+        elif kind == "call":
+            block, reads, writes, adds = fields
+            bodies[-1].append(Call(block, _read_spans(reads), _read_spans(writes), adds))
         else:
             bodies[-1].append(_statement(kind, *fields))
     if opened:
@@ -256,6 +263,14 @@ def _statement(kind: str, first: list[Any], second: list[Any], *rounding: Any) -
     make: Any = {"compute": Compute, "store": Store, "accumulate": Accumulate, "guard": Guard}[kind]
     made: Statement = make(_read_value(first), _read_value(second), *rounding)
     return made
+
+
+def _spans(spans: tuple[Span, ...]) -> list[list[Any]]:
+    return [[span.region, _index(span.start), int(span.size)] for span in spans]
+
+
+def _read_spans(written: list[list[Any]]) -> tuple[Span, ...]:
+    return tuple(Span(region, _read_index(start), size) for region, start, size in written)
 
 
 # --- values ----------------------------------------------------------------------------------

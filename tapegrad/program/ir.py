@@ -4,6 +4,7 @@ It knows no tape and no addresses. What it computes is said by its statements al
 
 - `Compute` sets a variable, `Store` an element of memory, `Accumulate` adds to either.
 - `Guard` states what must be equal; a program says afterwards whether all were.
+- `Call` has a block, an operation on many numbers, read spans of memory and set others.
 - `Loop` runs its body `count` times. One that runs backward has the number of one that ran
   forward before, and goes through the same iterations from the last to the first.
 
@@ -173,6 +174,41 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive elements of a region, or of a table of numbers where they're read."""
+
+    region: str
+    start: Index
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A block reads spans and sets others, or adds to them.
+
+    A program knows a block by its name, which stands for one function of spans of given sizes;
+    whoever runs the program supplies it. No span that's read overlaps one that's written. Those
+    that are added to may overlap one another, and so a block adds to one after the other.
+
+    Memory is read again when the program runs backward. So an element that is in a span and is read
+    is set once, in a place that no other iteration has, and one that's added to is read when all is
+    added. A block that may fail sets a number for a guard.
+
+    Attributes
+    ----------
+    block : str
+    reads, writes : tuple of Span
+    adds : bool
+        Whether what's written is added to what is there.
+    """
+
+    block: str
+    reads: tuple[Span, ...]
+    writes: tuple[Span, ...]
+    adds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
     """A body that runs some times, with a number that no other loop running this way has."""
 
@@ -182,7 +218,7 @@ class Loop:
     backward: bool = False
 
 
-Statement = Compute | Store | Accumulate | Guard | Loop
+Statement = Compute | Store | Accumulate | Guard | Call | Loop
 Body = tuple[Statement, ...]
 
 # --- programs ------------------------------------------------------------------------------------
@@ -297,13 +333,24 @@ def statements(body: Body) -> Iterator[Statement]:
 
 
 def values_of(statement: Statement) -> tuple[Value, ...]:
-    """Return the values that a statement reads; an accumulated target is none of them."""
+    """Return the values that a statement reads; no accumulated target is one, nor a span."""
     match statement:
         case Compute() | Store() | Accumulate():
             return (statement.value,)
         case Guard():
             return statement.value, statement.wanted
-        case Loop():
+        case Call() | Loop():
+            return ()
+
+
+def targets_of(statement: Statement) -> tuple[Variable | Element | Span, ...]:
+    """Return what a statement sets or adds to."""
+    match statement:
+        case Compute() | Store() | Accumulate():
+            return (statement.target,)
+        case Call():
+            return statement.writes
+        case Guard() | Loop():
             return ()
 
 
@@ -330,8 +377,22 @@ def with_values(statement: Statement, change: Callable[[Value], Value]) -> State
             return replace(statement, value=change(statement.value))
         case Guard():
             return Guard(change(statement.value), change(statement.wanted))
-        case Loop():
+        case Call() | Loop():
             return statement
+
+
+def regions_read(statement: Statement) -> Iterator[str]:
+    """Yield the regions and tables that a statement reads; what it adds to is none of them."""
+    if isinstance(statement, Call):
+        yield from (span.region for span in statement.reads)
+    for value in values_of(statement):
+        yield from (leaf.region for leaf in leaves(value) if isinstance(leaf, Element))
+
+
+def regions_set(statement: Statement) -> Iterator[str]:
+    """Yield the regions of which a statement sets something, not those that it adds to."""
+    if isinstance(statement, Store) or (isinstance(statement, Call) and not statement.adds):
+        yield from (t.region for t in targets_of(statement) if not isinstance(t, Variable))
 
 
 def _bits(number: float) -> bytes:

@@ -13,7 +13,20 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.program.ir import Body, Counter, Index, Loop, Program
+from tapegrad.program.ir import (
+    Body,
+    Call,
+    Counter,
+    Element,
+    Index,
+    Loop,
+    Program,
+    Span,
+    Statement,
+    leaves,
+    targets_of,
+    values_of,
+)
 
 Indices = npt.NDArray[np.int64]
 
@@ -250,3 +263,26 @@ class Iterations:
             counter.loop in block.numbers and (counter.loop != own or counter.kind == "step")
             for counter in index.counters()
         ) and (index.at is None or index.at.loop != own)
+
+
+# --- which counters are read ----------------------------------------------------------------------
+
+
+def counted_outside(body: Body, around: tuple[int, ...] = ()) -> Iterator[int]:
+    """Yield the loops of which it's read, where they don't run, how many iterations there were."""
+    for statement in body:
+        for index in _indices(statement):
+            yield from (c.loop for c in index.counters() if c.loop not in around)
+        if isinstance(statement, Loop):
+            yield from counted_outside(statement.body, (*around, statement.number))
+
+
+def _indices(statement: Statement) -> Iterator[Index]:
+    """Yield the whole numbers of a statement, but for those of what is in a loop."""
+    if isinstance(statement, Loop):
+        yield statement.count
+    if isinstance(statement, Call):
+        yield from (span.start for span in (*statement.reads, *statement.writes))
+    for value in (*values_of(statement), *targets_of(statement)):
+        if not isinstance(value, Span):
+            yield from (leaf.index for leaf in leaves(value) if isinstance(leaf, Element))

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tapegrad.program.activity import Activity
+from tapegrad.program.calls import Derivatives
 from tapegrad.program.chain import ZERO, Rules, differentiated
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Constant,
     Counter,
@@ -26,15 +28,19 @@ from tapegrad.program.ir import (
     Loop,
     Program,
     Region,
+    Span,
     Statement,
     Store,
     Value,
     Variable,
     leaves,
     mapped,
+    regions_read,
     statements,
+    targets_of,
     with_values,
 )
+from tapegrad.program.iterations import counted_outside
 from tapegrad.program.scope import Scope
 
 ADJOINT = "_bar"
@@ -66,10 +72,18 @@ def reverse(program: Program, seed: float | None = None, has_zero_rule: bool = F
     Raises
     ------
     ValueError
-        If a loop runs backward: such a program is differentiated by `tangent`.
+        If a loop runs backward: such a program is differentiated by `tangent`. If it reads results,
+        whose adjoints are given and can't be added to.
     """
     if any(isinstance(s, Loop) and s.backward for s in statements(program.body)):
         raise ValueError("a program that runs backward has no reverse; its tangent is what to take")
+    results = program.of_role("output")[0].name
+    if any(results in regions_read(s) for s in statements(program.body)):
+        raise ValueError(
+            f"a program that reads its results {results!r} has no reverse, as their adjoints are "
+            "given; let it put in memory what it reads, and in the results what it read"
+        )
+    program = replace(program, body=_computed(program.body))
     return _Reverse(program, seed, Rules(program.is_strict, has_zero_rule)).program()
 
 
@@ -79,6 +93,8 @@ class _Reverse:
         self._inputs = program.of_role("input")[0].name
         self._results = program.of_role("output")[0].name
         self._activity = Activity(program, [self._inputs], [self._results])
+        self._calls = Derivatives(self._activity, ADJOINT)
+        self._counted_outside = set(counted_outside(program.body))
         self._next_loop = max(program.loops, default=0) + 1
 
     def program(self) -> Program:
@@ -87,6 +103,11 @@ class _Reverse:
             (k for k, s in enumerate(reversed(body)) if not self._is_result(s)), len(body)
         )
         rest, results = body[: len(body) - n_results], body[len(body) - n_results :]
+        self._is_set_before = any(
+            not isinstance(target, Variable) and target.region == self._results
+            for s in statements(rest)
+            for target in targets_of(s)
+        )
         scope = Scope(rest)
         backward = [s for r in results for s in self._of(r, scope.after(), is_result=True)]
         for k in range(len(rest) - 1, -1, -1):
@@ -98,8 +119,8 @@ class _Reverse:
         )
         return replace(
             self._program,
-            regions=(*self._program.regions, *self._regions()),
-            body=(*body, *zeros, *backward),
+            regions=(*self._program.regions, *self._regions(), *self._calls.regions()),
+            body=(*body, *zeros, *self._seeded(), *backward),
         )
 
     def _is_result(self, statement: Statement) -> bool:
@@ -113,6 +134,8 @@ class _Reverse:
             if region.name == self._results:
                 if self._seed is None:
                     yield Region(name, region.size, "input")
+                elif self._is_set_before:
+                    yield Region(name, region.size)
             elif region.name == self._inputs:
                 yield Region(name, region.size, "output", is_zeroed=True)
             elif region.name in self._activity.names:
@@ -120,6 +143,14 @@ class _Reverse:
                 yield Region(
                     name, region.size, is_zeroed=not within, within=within, offset=region.offset
                 )
+
+    def _seeded(self) -> Iterator[Statement]:
+        """Yield what puts the seed in memory, for statements before those that set results only."""
+        if self._seed is not None and self._is_set_before:
+            number, self._next_loop = self._next_loop, self._next_loop + 1
+            place = Element(adjoint(self._results), Index(terms=((Counter(number, "step"), 1),)))
+            size = self._program.region[self._results].size
+            yield Loop(number, Index(size), (Store(place, Constant(self._seed)),))
 
     # --- statements -----------------------------------------------------------------------------
 
@@ -140,6 +171,8 @@ class _Reverse:
                 return tuple(self._passed(value, self._adjoint_of(target), scope))
             case Compute(target=target, value=value):
                 return self._of_variable(target, value, scope)
+            case Call():
+                return tuple(self._calls.pullback(statement))
 
     def _of_loop(self, loop: Loop, scope: Scope, is_result: bool) -> Body:
         body: list[Statement] = []
@@ -152,7 +185,9 @@ class _Reverse:
         inside = scope.inside(loop)
         for k in range(len(loop.body) - 1, -1, -1):
             body += self._of(loop.body[k], inside.at(k))
-        return (Loop(loop.number, loop.count, tuple(body), backward=True),) if body else ()
+        # Where its count is read it's taken back, though there be nothing else to do.
+        is_needed = body or loop.number in self._counted_outside
+        return (Loop(loop.number, loop.count, tuple(body), backward=True),) if is_needed else ()
 
     def _of_variable(self, target: Variable, value: Value, scope: Scope) -> Body:
         if not self._activity.has(target):
@@ -209,6 +244,20 @@ class _Reverse:
         return self._activity.has(value)
 
 
+def _computed(body: Body) -> Body:
+    """Return a body in which variables are set to sums where they were added to."""
+
+    def one(statement: Statement) -> Statement:
+        match statement:
+            case Loop(body=inner):
+                return replace(statement, body=_computed(inner))
+            case Accumulate(target=Variable() as target, value=value, rounding=rounding):
+                return Compute(target, Apply("add", (target, value), rounding))
+        return statement
+
+    return tuple(map(one, body))
+
+
 def _replaced(value: Value, old: Value, new: Value) -> Value:
     """Return a value with a subtree replaced."""
     if value is old:
@@ -232,12 +281,17 @@ def renumbered(body: Body, old: int, new: int) -> Body:
     def leaf(value: Value) -> Value:
         return replace(value, index=index(value.index)) if isinstance(value, Element) else value
 
+    def spans(old: tuple[Span, ...]) -> tuple[Span, ...]:
+        return tuple(replace(span, start=index(span.start)) for span in old)
+
     found: list[Statement] = []
     for statement in body:
         changed = with_values(statement, lambda value: mapped(value, leaf))
         if isinstance(changed, Store | Accumulate) and isinstance(changed.target, Element):
             target = replace(changed.target, index=index(changed.target.index))
             changed = replace(changed, target=target)
+        elif isinstance(changed, Call):
+            changed = replace(changed, reads=spans(changed.reads), writes=spans(changed.writes))
         elif isinstance(changed, Loop):
             inner = renumbered(changed.body, old, new)
             changed = replace(changed, count=index(changed.count), body=inner)

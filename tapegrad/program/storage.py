@@ -64,7 +64,7 @@ class _Made:
     statement: Compute
     scope: Scope
     around: tuple[int, ...]
-    place: Element | None
+    place: Element | None = None
 
 
 class _Storage:
@@ -97,16 +97,19 @@ class _Storage:
 
     def _look(self, body: Body, scope: Scope, around: tuple[int, ...]) -> None:
         here = around[-1] if around else -1
-        places = {s.value: s.target for s in body if isinstance(s, Store)}
         for k, statement in enumerate(body):
             if isinstance(statement, Loop):
                 self._around[statement.number] = here
                 inside = scope.at(k).inside(statement)
                 self._look(statement.body, inside, (*around, statement.number))
             elif isinstance(statement, Compute):
-                name, place = statement.target.name, places.get(statement.target)
+                name = statement.target.name
                 self._times_set[name] += 1
-                self._made[name, here] = _Made(statement, scope.at(k), around, place)
+                self._made[name, here] = _Made(statement, scope.at(k), around)
+            elif isinstance(statement, Store) and isinstance(statement.value, Variable):
+                made = self._made.get((statement.value.name, here))
+                if made is not None:
+                    made.place = statement.target
 
     # --- what is read -----------------------------------------------------------------------------
 

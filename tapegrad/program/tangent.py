@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tapegrad.program.activity import Activity
+from tapegrad.program.calls import Derivatives
 from tapegrad.program.chain import ZERO, Rules
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Element,
     Guard,
@@ -27,6 +29,8 @@ from tapegrad.program.ir import (
     Value,
     Variable,
     leaves,
+    regions_set,
+    statements,
 )
 
 TANGENT = "_dot"
@@ -59,12 +63,20 @@ class _Tangent:
         self._program, self._rules = program, rules
         results = [region.name for region in program.of_role("output")]
         self._activity = Activity(program, [program.of_role("input")[0].name], results)
+        self._calls = Derivatives(self._activity, TANGENT)
+        self._set_by_passive_calls = {
+            name
+            for s in statements(program.body)
+            if isinstance(s, Call) and not self._calls.is_active(s)
+            for name in regions_set(s)
+        }
 
     def program(self) -> Program:
+        body = self._of(self._program.body)
         return replace(
             self._program,
-            regions=(*self._program.regions, *self._regions()),
-            body=self._of(self._program.body),
+            regions=(*self._program.regions, *self._regions(), *self._calls.regions()),
+            body=body,
         )
 
     def _regions(self) -> Iterator[Region]:
@@ -81,7 +93,11 @@ class _Tangent:
     def _may_lack(self, region: Region) -> bool:
         """Whether some elements of a region's tangent may be set by nothing."""
         has_parts = any(part.within == region.name for part in self._program.regions)
-        return has_parts or (region.role == "output" and region.name not in self._activity.names)
+        return (
+            has_parts
+            or region.name in self._set_by_passive_calls
+            or (region.role == "output" and region.name not in self._activity.names)
+        )
 
     # --- statements -----------------------------------------------------------------------------
 
@@ -106,7 +122,7 @@ class _Tangent:
                     yield replace(joined, value=_with_made(moved, value, target))
             case Store(target=target, value=value) if self._activity.has(target):
                 yield statement
-                yield Store(self._element(target), self._moved(value) or ZERO)
+                yield Store(self._element(target), self._resulting(target, self._moved(value)))
             case Accumulate(target=target, value=value) if self._activity.has(target):
                 change = self._moved(value)
                 if change is not None:
@@ -114,8 +130,22 @@ class _Tangent:
                     assert isinstance(moved_target, Variable | Element)
                     yield Accumulate(moved_target, change, statement.rounding)
                 yield statement
+            case Call():
+                yield statement
+                yield from self._calls.pushforward(statement)
             case _:
                 yield statement
+
+    def _resulting(self, target: Element, moved: Value | None) -> Value:
+        """Return what a tangent is stored as, which in a result is never -0.0.
+
+        The sweeps begin every sum with zero. Tangents are only ever multiplied and added, so that
+        the sign of a zero shows nowhere but in a result.
+        """
+        is_result = self._program.region[target.region].role == "output"
+        if moved is None or not (self._program.is_strict and is_result):
+            return moved or ZERO
+        return Apply("add", (ZERO, moved), self._rules.of_sums)
 
     def _moved(self, value: Value) -> Value | None:
         return self._rules.tangent(value, self._of_leaf)

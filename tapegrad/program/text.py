@@ -7,6 +7,7 @@ iterations is part of a sum, or is read outside of its loop, it's `n3`, which th
 What a variable was when the program ran forward is `v1'`, `v1'(i begun)` as the iteration began,
 and `v1'(j ended)` when the loop was over. A variable that is put in memory of its own name has one
 line for both, and a guard on it is there too: `# is 1`. How operations are rounded isn't written.
+A call is a function of spans, `z[3*i : 3*i + 3] = solve(A[0:9], b[0:3])`, or has `+=` if it adds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tapegrad.program.ir import (
     Accumulate,
     Apply,
     Body,
+    Call,
     Compute,
     Constant,
     Counter,
@@ -25,6 +27,7 @@ from tapegrad.program.ir import (
     Loop,
     Past,
     Program,
+    Span,
     Statement,
     Store,
     Value,
@@ -189,6 +192,9 @@ class Listing:
             case Guard(value, wanted):
                 equal = Apply("equal", (value, wanted))
                 return f"assert {self._value(equal)}"
+            case Call(block, reads, writes, adds):
+                read, written = (", ".join(map(self._span, spans)) for spans in (reads, writes))
+                return f"{written} {'+=' if adds else '='} {block}({read})"
             case _:
                 raise TypeError(f"{statement!r} is no statement")
 
@@ -228,6 +234,11 @@ class Listing:
         return f"{left} {symbol} {right}", binds
 
     # --- whole numbers ------------------------------------------------------------------------
+
+    def _span(self, span: Span) -> str:
+        start, end = self._whole(span.start), self._whole(span.start.plus(span.size))
+        between = " : " if " " in start + end else ":"
+        return f"{span.region}[{start}{between}{end}]"
 
     def _subscript(self, index: Index) -> str:
         match index:

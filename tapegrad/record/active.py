@@ -24,8 +24,8 @@ from tapegrad.record import exact
 from tapegrad.record.frames import calling_frame
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import no_complex, not_repeatable, not_whole
-from tapegrad.tape import Tape
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -52,7 +52,7 @@ class Active:
         The number at the recording's point, for the library's own use: it isn't guarded.
     slot : int
         Its slot on the tape.
-    tape : Tape
+    tape : OpenTape
         The recording it belongs to.
     """
 
@@ -66,7 +66,7 @@ class Active:
     primal: float
     value: Any
     slot: int
-    tape: Tape
+    tape: OpenTape
 
     shape: tuple[int, ...] = ()
     ndim = 0
@@ -203,7 +203,7 @@ class ActiveBool(Active):
 # --- recording --------------------------------------------------------------------------------
 
 
-def make(tape: Tape, slot: int, value: float, boolean: bool = False) -> Active:
+def make(tape: OpenTape, slot: int, value: float, boolean: bool = False) -> Active:
     """Return the active number that a slot of a tape holds."""
     number = ActiveBool() if boolean else Active()
     number.tape, number.slot, number.primal = tape, slot, value
@@ -216,7 +216,7 @@ def guard(number: Active) -> None:
     number.tape.guard(number.slot, number.primal, frame.f_code, frame.f_lasti)
 
 
-def guard_all(tape: Tape, slots: Any, values: Any) -> None:
+def guard_all(tape: OpenTape, slots: Any, values: Any) -> None:
     """State that the program read many slots at once."""
     if len(slots):
         tape.enter()

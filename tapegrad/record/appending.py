@@ -14,8 +14,9 @@ from numba import int64, types
 from tapegrad.errors import TapeMemoryError
 from tapegrad.jit import jit, jit_inline
 from tapegrad.layout import CONSTANTS, COUNT_WORD, RECORDS
-from tapegrad.memory import columns, counts, pointer
+from tapegrad.memory import Columns, columns, counts, pointer
 from tapegrad.ops import CODE
+from tapegrad.record.kinds import ActiveValue
 from tapegrad.record.native import make_active
 from tapegrad.rules import evaluate_float
 
@@ -32,7 +33,7 @@ def _make_room(address: int, appends: int) -> None:
 
 
 @jit_inline
-def room_for(address: int, appends: int) -> Any:
+def room_for(address: int, appends: int) -> tuple[Columns, int, int]:
     """Return a tape's columns, its next slot and next constant, with room for what's appended."""
     head = pointer(address, int64)
     is_full = head[_N] + appends > head[_N + 1]
@@ -64,7 +65,8 @@ def value_of(code: int, x: float, y: float) -> Any:
 
 
 @jit_inline
-def append(address: int, tape: Any, slot: int, constant: int, code: int, x: Any, y: Any) -> Any:
+def append(address: int, tape: Columns, slot: int, constant: int, code: int, x: ActiveValue,
+           y: ActiveValue) -> tuple[ActiveValue, int, int]:  # fmt: skip
     """Return a binary operation's result, and the next slot and constant.
 
     Of two passive operands it writes nothing, so that of two one at most becomes a constant.
@@ -87,7 +89,9 @@ def append(address: int, tape: Any, slot: int, constant: int, code: int, x: Any,
 
 
 @jit_inline
-def append_unary(address: int, tape: Any, slot: int, code: int, x: Any) -> Any:
+def append_unary(
+    address: int, tape: Columns, slot: int, code: int, x: ActiveValue
+) -> tuple[ActiveValue, int]:
     """Return a unary operation's result, and the next slot."""
     value = value_of(code, x.value, 0.0)
     if x.slot == 0:
@@ -98,7 +102,7 @@ def append_unary(address: int, tape: Any, slot: int, code: int, x: Any) -> Any:
 
 
 @jit_inline
-def append_constant(tape: Any, constant: int, value: float) -> Any:
+def append_constant(tape: Columns, constant: int, value: float) -> tuple[ActiveValue, int]:
     """Return a number that is a constant on the tape, and the next constant."""
     tape[4][constant] = value
     return make_active(value, ~constant, 0), constant + 1

@@ -24,8 +24,8 @@ from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import check_kind, no_numbers
-from tapegrad.tape import Tape
 
 Data = npt.NDArray[Any]
 
@@ -42,7 +42,7 @@ class ActiveArray:
         The plain numbers, without a derivative, under guards.
     data : ndarray
         The elements: value, slot (0 where passive) and tape address.
-    tape : Tape
+    tape : OpenTape
         The recording they belong to.
     is_bool : bool
         Whether they are truth values.
@@ -59,7 +59,7 @@ class ActiveArray:
     value: Any
     astype: Any
 
-    def __init__(self, tape: Tape, data: Data, is_bool: bool = False) -> None:
+    def __init__(self, tape: OpenTape, data: Data, is_bool: bool = False) -> None:
         self.tape, self.data, self.is_bool = tape, data, is_bool
         self._values: Data | None = None
 
@@ -292,7 +292,7 @@ def is_boolean(value: Any) -> bool:
     )
 
 
-def wrap(tape: Tape, data: Any, is_bool: bool = False) -> Any:
+def wrap(tape: OpenTape, data: Any, is_bool: bool = False) -> Any:
     """Return what stands for `data`: an array, a number, or a plain number where it's passive."""
     if isinstance(data, np.ndarray) and data.ndim:
         return ActiveArray(tape, data, is_bool)
@@ -320,7 +320,7 @@ def plain_index(key: Any) -> Any:
 # --- operands ---------------------------------------------------------------------------------
 
 
-def tapes_in(*operands: Any) -> Iterator[Tape]:
+def tapes_in(*operands: Any) -> Iterator[OpenTape]:
     """Yield the tapes of active operands, looking into lists, tuples and object arrays."""
     for operand in operands:
         if isinstance(operand, Active | ActiveArray):
@@ -331,7 +331,7 @@ def tapes_in(*operands: Any) -> Iterator[Tape]:
             yield from tapes_in(*operand.flat)
 
 
-def as_data(tape: Tape, operand: Any) -> Data:
+def as_data(tape: OpenTape, operand: Any) -> Data:
     """Return an operand's elements: an `ACTIVE` array on a tape, or a plain float64 array.
 
     Raises
@@ -345,6 +345,8 @@ def as_data(tape: Tape, operand: Any) -> Data:
         return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
     check_kind(operand)
     if any(True for _ in tapes_in(operand)):
+        if getattr(operand, "ndim", 1) == 0:
+            return as_data(tape, operand.item())
         return np.stack([as_active_data(tape, part) for part in operand])
     plain = np.asarray(operand)
     if plain.dtype.kind not in "fiub":
@@ -352,7 +354,7 @@ def as_data(tape: Tape, operand: Any) -> Data:
     return plain.astype(np.float64, copy=False)
 
 
-def _captured(tape: Tape, array: ActiveArray) -> Data:
+def _captured(tape: OpenTape, array: ActiveArray) -> Data:
     data = array.data.copy()
     for index in np.argwhere(data["slot"] > 0):
         value, slot, _ = data[tuple(index)].item()
@@ -370,7 +372,7 @@ def objects(thing: Any) -> npt.NDArray[np.object_]:
     return array
 
 
-def as_active_data(tape: Tape, operand: Any) -> Data:
+def as_active_data(tape: OpenTape, operand: Any) -> Data:
     """Return an operand's elements as an `ACTIVE` array on a tape."""
     data = as_data(tape, operand)
     if elementwise.is_active_data(data):

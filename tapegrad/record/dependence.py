@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import int8, int64, types
 
+from tapegrad.blocks import CALL, RESULT
 from tapegrad.jit import Kernel
-from tapegrad.memory import columns
+from tapegrad.memory import call_operands, columns
 from tapegrad.ops import CODE
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.rows import ROWS
-from tapegrad.tape import INPUT, Tape
+from tapegrad.tape import INPUT
 
 DISCRETE, STOPPED, DIFFERENTIABLE = 0, 1, 2
 
@@ -33,12 +35,22 @@ _MATTERING = np.array(
 """Which operands' derivatives an operation passes on."""
 
 
-def _mark(address: int, mattering: Any, start: int, stop: int, marks: Any) -> None:
+def _mark(address: int, mattering: Any, sizes: Any, start: int, stop: int, marks: Any) -> None:
     op, a, b, _, _ = columns(address)
+    (operands,) = call_operands(address)
     for i in range(start, stop):
         if op[i] == INPUT:
             continue
+        if op[i] == CALL:
+            marks[i] = DISCRETE
+            for k in range(b[i], b[i] + sizes[a[i]]):
+                if operands[k] > 0:
+                    marks[i] = max(marks[i], marks[operands[k]])
+            continue
         x = marks[a[i]] if a[i] > 0 else DISCRETE
+        if op[i] == RESULT:
+            marks[i] = x
+            continue
         if op[i] == _STOP:
             marks[i] = min(x, STOPPED)
             continue
@@ -49,12 +61,12 @@ def _mark(address: int, mattering: Any, start: int, stop: int, marks: Any) -> No
 
 
 _vector = types.Array(int8, 1, "C")
-_mark_kernel = Kernel(_mark, types.void(int64, _vector, int64, int64, _vector))
+_mark_kernel = Kernel(_mark, types.void(int64, _vector, int64[::1], int64, int64, _vector))
 
-_marked: WeakKeyDictionary[Tape, tuple[int, Marks]] = WeakKeyDictionary()
+_marked: WeakKeyDictionary[OpenTape, tuple[int, Marks]] = WeakKeyDictionary()
 
 
-def marks_of(tape: Tape) -> Marks:
+def marks_of(tape: OpenTape) -> Marks:
     """Return what each slot of an open tape is: one of this module's three marks."""
     tape.enter()
     start, marks = _marked.get(tape, (1, np.zeros(1, np.int8)))
@@ -68,6 +80,7 @@ def marks_of(tape: Tape) -> Marks:
         for number, slot in tape.captured.values():
             if slot >= start:
                 marks[slot] = marks_of(number.tape)[number.slot]
-        _mark_kernel.run(tape.address, _MATTERING, start, stop, marks)
+        sizes = np.array([block.n_operands for block in tape.blocks], np.int64)
+        _mark_kernel.run(tape.address, _MATTERING, sizes, start, stop, marks)
         _marked[tape] = (stop, marks)
     return marks

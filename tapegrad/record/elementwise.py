@@ -26,7 +26,7 @@ from tapegrad.record.appending import (
 )
 from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.record.native import as_active
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]
 
@@ -151,14 +151,14 @@ def _common_shape(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
     return np.broadcast_shapes(x, y) if x else y
 
 
-def unary(tape: Tape, code: int, x: Data) -> Data:
+def unary(tape: OpenTape, code: int, x: Data) -> Data:
     """Record a unary operation on every element."""
     out = np.empty(x.size, ACTIVE)
     tape.run(_unary_kernel, tape.address, code, _flat(x, x.shape, x.size), out)
     return out if x.ndim == 1 else out.reshape(x.shape)
 
 
-def binary(tape: Tape, code: int, x: Data, y: Data) -> Data:
+def binary(tape: OpenTape, code: int, x: Data, y: Data) -> Data:
     """Record a binary operation on every pair of elements, broadcast as NumPy does.
 
     Raises
@@ -180,7 +180,7 @@ def binary(tape: Tape, code: int, x: Data, y: Data) -> Data:
     return out
 
 
-def with_number(tape: Tape, code: int, x: Data, number: float, is_first: bool) -> Data:
+def with_number(tape: OpenTape, code: int, x: Data, number: float, is_first: bool) -> Data:
     """Record a binary operation of every element and a number, the number as one constant."""
     out = np.empty(x.size, ACTIVE)
     flat = _flat(x, x.shape, x.size)
@@ -188,7 +188,7 @@ def with_number(tape: Tape, code: int, x: Data, number: float, is_first: bool) -
     return out if x.ndim == 1 else out.reshape(x.shape)
 
 
-def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
+def reduce(tape: OpenTape, code: int, x: Data, axis: int) -> Data:
     """Record the chain of a binary operation along an axis that is not empty."""
     rest = x.shape[:axis] + x.shape[axis + 1 :]
     outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
@@ -197,13 +197,13 @@ def reduce(tape: Tape, code: int, x: Data, axis: int) -> Data:
     return out.reshape(rest)
 
 
-def chain(tape: Tape, code: int, x: Data) -> Any:
+def chain(tape: OpenTape, code: int, x: Data) -> Any:
     """Record the chain of a binary operation over all elements, one at least, as one number."""
     value, slot = tape.run(_chain_kernel, tape.address, code, _flat(x, x.shape, x.size))
     return make(tape, slot, value) if slot else np.float64(value)
 
 
-def matmul(tape: Tape, x: Data, y: Data) -> Data:
+def matmul(tape: OpenTape, x: Data, y: Data) -> Data:
     """Record the product of two matrices, shapes (m, k) and (k, n) with k > 0."""
     out = np.empty((x.shape[0], y.shape[1]), ACTIVE)
     x, y = with_constants(tape, x), with_constants(tape, y)
@@ -211,7 +211,7 @@ def matmul(tape: Tape, x: Data, y: Data) -> Data:
     return out
 
 
-def with_constants(tape: Tape, x: Data) -> Data:
+def with_constants(tape: OpenTape, x: Data) -> Data:
     """Return an operand whose passive elements are constants on the tape, for repeated use."""
     if is_active_data(x):
         passive = x["slot"] == 0

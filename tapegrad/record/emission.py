@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils
 
 from tapegrad.layout import (
     CONSTANTS,
@@ -25,6 +24,8 @@ from tapegrad.layout import (
     RECORDS,
     STATEMENTS,
 )
+from tapegrad.numba_internals import alloca_once_value, declare, text, variable
+from tapegrad.numba_protocols import Builder, LLVMType, Module, Value, Values
 from tapegrad.record.kinds import MOST_TERMS
 
 _VOID, _I8, _I32, _I64 = ir.VoidType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -39,9 +40,9 @@ _NO_TAPE = _I64(0)
 class Number(NamedTuple):
     """A number in registers: its value and, if it may be active, its slot and its tape."""
 
-    value: Any
-    slot: Any = _I64(0)
-    tape: Any = _NO_TAPE
+    value: Value
+    slot: Value = _I64(0)
+    tape: Value = _NO_TAPE
 
 
 class _Tape:
@@ -53,19 +54,19 @@ class _Tape:
         The most entries of each group that they append.
     """
 
-    def __init__(self, builder: Any, address: Any) -> None:
+    def __init__(self, builder: Builder, address: Value) -> None:
         self.builder, self.address = builder, address
         self.head = builder.inttoptr(address, _I64.as_pointer())
         self.claimed: dict[int, int] = {}
 
-    def _word(self, index: int) -> Any:
+    def _word(self, index: int) -> Value:
         return self.builder.gep(self.head, [_I64(index)])
 
-    def load(self, index: int) -> Any:
+    def load(self, index: int) -> Value:
         """Return a word of the head."""
         return self._apart(self.builder.load(self._word(index)), "head")
 
-    def _apart(self, access: Any, part: str) -> Any:
+    def _apart(self, access: Value, part: str) -> Value:
         m = self.builder.module
         domain = m.add_metadata(["tapegrad"])
         scopes = {n: m.add_metadata([m.add_metadata([n, domain])]) for n in ("head", "columns")}
@@ -73,11 +74,11 @@ class _Tape:
         access.set_metadata("noalias", scopes["columns" if part == "head" else "head"])
         return access
 
-    def store(self, index: int, value: Any) -> None:
+    def store(self, index: int, value: Value) -> None:
         """Change a word of the head."""
         self._apart(self.builder.store(value, self._word(index)), "head")
 
-    def lacks(self, group: int, extra: int) -> Any:
+    def lacks(self, group: int, extra: int) -> Value:
         """Return whether a group has no room for some more entries."""
         count = COUNT_WORD[group]
         after = self.builder.add(self.load(count), _I64(extra))
@@ -91,17 +92,17 @@ class _Tape:
         with builder.if_else(is_native) as (then, otherwise):
             for branch, name in ((then, "tapegrad_grow_native"), (otherwise, "tapegrad_grow")):
                 with branch:
-                    function = cgutils.get_or_insert_function(builder.module, kind, name)
+                    function = declare(builder.module, kind, name)
                     builder.call(function, [self.address, _I64(group), _I64(extra)])
 
-    def claim(self, group: int, entries: int = 1) -> Any:
+    def claim(self, group: int, entries: int = 1) -> Value:
         """Return the index of a group's next entry, and count so many."""
         self.claimed[group] = self.claimed.get(group, 0) + entries
         index = self.load(COUNT_WORD[group])
         self.store(COUNT_WORD[group], self.builder.add(index, _I64(entries)))
         return index
 
-    def put(self, column: int, kind: Any, index: Any, value: Any) -> None:
+    def put(self, column: int, kind: LLVMType, index: Value, value: Value) -> None:
         """Store into the column whose address a word of the head holds."""
         pointer = self.builder.inttoptr(self.load(column), kind.as_pointer())
         self._apart(self.builder.store(value, self.builder.gep(pointer, [index])), "columns")
@@ -115,19 +116,19 @@ class _Appender:
     room can be made, and the tape has noted so.
     """
 
-    def __init__(self, name: str, result: Any, arguments: list[Any],
-                 body: Callable[[Any, Any, list[Any]], None],
+    def __init__(self, name: str, result: LLVMType, arguments: list[LLVMType],
+                 body: Callable[[Builder, _Tape, list[Value]], None],
                  is_inlined: bool = False) -> None:  # fmt: skip
         self._name, self._body = f"tapegrad.{name}", body
         self._is_inlined = is_inlined
         self._kind = ir.FunctionType(result, arguments)
 
-    def call(self, builder: Any, arguments: list[Any]) -> Any:
+    def call(self, builder: Builder, arguments: Values) -> Value:
         """Emit a call, and the function if the module hasn't got it."""
         return builder.call(self._function(builder.module), arguments, cconv="fastcc")
 
-    def _declare(self, module: Any, name: str, is_inlined: bool = False) -> Any:
-        function = cgutils.get_or_insert_function(module, self._kind, name)
+    def _declare(self, module: Module, name: str, is_inlined: bool = False) -> Value:
+        function = declare(module, self._kind, name)
         function.linkage = "internal"
         function.calling_convention = "fastcc"
         function.attributes.add(
@@ -136,7 +137,7 @@ class _Appender:
         function.attributes.add("nounwind")
         return function
 
-    def _function(self, module: Any) -> Any:
+    def _function(self, module: Module) -> Value:
         function = self._declare(module, self._name, self._is_inlined)
         if function.is_declaration:
             growing = self._declare(module, f"{self._name}.growing")
@@ -144,20 +145,20 @@ class _Appender:
             self._write_growing(growing, function, claimed)
         return function
 
-    def _nothing(self, builder: Any) -> None:
+    def _nothing(self, builder: Builder) -> None:
         if self._kind.return_type == _VOID:
             builder.ret_void()
         else:
             builder.ret(_I64(0))
 
-    def _forward(self, builder: Any, function: Any, arguments: Any) -> None:
+    def _forward(self, builder: Builder, function: Value, arguments: Values) -> None:
         result = builder.call(function, arguments, cconv="fastcc", tail=True)
         if self._kind.return_type == _VOID:
             builder.ret_void()
         else:
             builder.ret(result)
 
-    def _write(self, function: Any, growing: Any) -> dict[int, int]:
+    def _write(self, function: Value, growing: Value) -> dict[int, int]:
         """Write the function; return the entries of each group that it makes sure of."""
         entry, body = (function.append_basic_block(name) for name in ("entry", "body"))
         appended = _Tape(ir.IRBuilder(body), function.args[0])
@@ -172,7 +173,7 @@ class _Appender:
         builder.branch(body)
         return appended.claimed
 
-    def _write_growing(self, growing: Any, function: Any, claimed: dict[int, int]) -> None:
+    def _write_growing(self, growing: Value, function: Value, claimed: dict[int, int]) -> None:
         builder = ir.IRBuilder(growing.append_basic_block("entry"))
         tape = _Tape(builder, growing.args[0])
         self._give_up_if_failed(builder, tape)  # a program may go on for long after the failure
@@ -182,13 +183,13 @@ class _Appender:
                 self._give_up_if_failed(builder, tape)
         self._forward(builder, function, growing.args)
 
-    def _give_up_if_failed(self, builder: Any, tape: _Tape) -> None:
+    def _give_up_if_failed(self, builder: Builder, tape: _Tape) -> None:
         has_failed = builder.icmp_signed("!=", tape.load(FAILED_WORD), _I64(0))
         with builder.if_then(has_failed, likely=False):
             self._nothing(builder)
 
 
-def _put_record(tape: _Tape, code: Any, a: Any, b: Any, value: Any) -> None:
+def _put_record(tape: _Tape, code: Value, a: Value, b: Value, value: Value) -> None:
     builder = tape.builder
     slot = tape.claim(RECORDS)
     tape.put(_N + 2, _I8, slot, builder.trunc(code, _I8))
@@ -198,11 +199,11 @@ def _put_record(tape: _Tape, code: Any, a: Any, b: Any, value: Any) -> None:
     builder.ret(slot)
 
 
-def _binary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+def _binary(builder: Builder, tape: _Tape, arguments: Values) -> None:
     code, x_slot, y_slot, x_value, y_value, value = arguments
     operands = []
     for slot, number in ((x_slot, x_value), (y_slot, y_value)):
-        operand = cgutils.alloca_once_value(builder, slot)
+        operand = alloca_once_value(builder, slot)
         with builder.if_then(builder.icmp_signed("==", slot, _I64(0)), likely=False):
             index = tape.claim(CONSTANTS)
             tape.put(_N_CONSTANTS + 2, _DOUBLE, index, number)
@@ -211,18 +212,18 @@ def _binary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
     _put_record(tape, code, operands[0], operands[1], value)
 
 
-def _unary(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+def _unary(builder: Builder, tape: _Tape, arguments: Values) -> None:
     code, slot, value = arguments
     _put_record(tape, code, slot, _I64(0), value)
 
 
-def _guard(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+def _guard(builder: Builder, tape: _Tape, arguments: Values) -> None:
     slot, value, site, text = arguments
     with builder.if_then(builder.icmp_signed("!=", tape.load(OWNER_WORD), _I64(0))):
         builder.ret_void()  # it's recorded afresh at each point
     with builder.if_then(builder.icmp_signed("==", builder.load(site), _I64(0)), likely=False):
         kind = ir.FunctionType(_I64, [_TEXT])
-        register = cgutils.get_or_insert_function(builder.module, kind, "tapegrad_site")
+        register = declare(builder.module, kind, "tapegrad_site")
         builder.store(builder.call(register, [text]), site)
     index = tape.claim(GUARDS)
     tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
@@ -236,7 +237,7 @@ _append_unary = _Appender("unary", _I64, [_I64, _I64, _I64, _DOUBLE], _unary)
 _append_guard = _Appender("guard", _VOID, [_I64, _I64, _DOUBLE, _I64.as_pointer(), _TEXT], _guard)
 
 
-def _statement(builder: Any, tape: _Tape, arguments: list[Any]) -> None:
+def _statement(builder: Builder, tape: _Tape, arguments: Values) -> None:
     n_terms = len(arguments) // 2
     slot, entry = tape.claim(STATEMENTS), tape.claim(ENTRIES, n_terms)
     tape.put(_N_STATEMENTS + 2, _I32, slot, builder.trunc(entry, _I32))
@@ -255,12 +256,12 @@ _append_statement = {
 }  # fmt: skip
 
 
-def statement(builder: Any, tape: Any, slots: list[Any], partials: list[Any]) -> Any:
+def statement(builder: Builder, tape: Value, slots: list[Value], partials: list[Value]) -> Value:
     """Append a statement to a linearised tape, if there is one, and return its slot."""
     return _append_statement[len(slots)].call(builder, [tape, *slots, *partials])
 
 
-def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
+def record(builder: Builder, code: Value, value: Value, *operands: Number) -> Number:
     """Append a record if an operand is active, and return the operation's result."""
     if all(x.tape is _NO_TAPE for x in operands):
         return Number(value)
@@ -274,7 +275,7 @@ def record(builder: Any, code: Any, value: Any, *operands: Number) -> Number:
     return Number(value, _append_binary.call(builder, arguments), tape)
 
 
-def guard(builder: Any, x: Number, place: str) -> None:
+def guard(builder: Builder, x: Number, place: str) -> None:
     """State on its tape the value a number had at a place of the user's code, if it's active.
 
     The place's number is asked for when it's first passed, and kept in a variable: code that
@@ -283,13 +284,8 @@ def guard(builder: Any, x: Number, place: str) -> None:
     if x.tape is _NO_TAPE:
         return
     name = "tapegrad.site." + hashlib.sha256(place.encode()).hexdigest()[:16]
-    site = builder.module.globals.get(name)
-    if site is None:
-        site = cgutils.add_global_variable(builder.module, _I64, name)
-        site.linkage, site.initializer = "internal", _I64(0)
-    text = cgutils.global_constant(
-        builder.module, f"{name}.text", cgutils.make_bytearray(place.encode() + b"\0")
-    )
-    text.linkage = "internal"
-    arguments = [x.tape, x.slot, x.value, site, builder.bitcast(text, _TEXT)]
+    site = variable(builder.module, _I64, name)
+    site.linkage, site.initializer = "internal", _I64(0)
+    place_text = builder.bitcast(text(builder.module, f"{name}.text", place), _TEXT)
+    arguments = [x.tape, x.slot, x.value, site, place_text]
     _append_guard.call(builder, arguments)

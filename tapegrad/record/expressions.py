@@ -8,16 +8,17 @@ them; the sweep then need not know what was computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import signature
 from numba.extending import lower_cast
 
 from tapegrad import rules
-from tapegrad.expression import ZERO
+from tapegrad.expression import ZERO, Expression, Folding
+from tapegrad.instructions import RowEmitter
+from tapegrad.numba_internals import make_struct, signature
+from tapegrad.numba_protocols import Builder, Kind, LoweringContext, Signature, Value, Values
 from tapegrad.record import emission
 from tapegrad.record.kinds import (
     MOST_TERMS,
@@ -33,18 +34,18 @@ _ONE, _ZERO = (ir.Constant(ir.DoubleType(), x) for x in (1.0, 0.0))
 
 
 class _Term(NamedTuple):
-    slot: Any
-    partial: Any
+    slot: Value
+    partial: Value
 
 
-def count_terms(kind: Any) -> int:
+def count_terms(kind: Kind) -> int:
     """Return how many slots a number of a type depends on."""
     if isinstance(kind, ExpressionType):
         return int(kind.n_terms)
     return int(isinstance(kind, ActiveType))
 
 
-def expression_signature(name: str, args: Sequence[Any]) -> Any:
+def expression_signature(name: str, args: Sequence[Kind]) -> Signature:
     """Return the signature of an operation of numbers of which one is linearised.
 
     What would have too many terms is made of recorded operands.
@@ -57,7 +58,7 @@ def expression_signature(name: str, args: Sequence[Any]) -> Any:
     return signature(expressions[sum(map(count_terms, kept))], *kept)
 
 
-def _terms(builder: Any, kind: Any, x: Any) -> list[_Term]:
+def _terms(builder: Builder, kind: Kind, x: Value) -> list[_Term]:
     if isinstance(kind, ActiveType):
         return [_Term(builder.extract_value(x, 1), _ONE)]
     count = 2 + 2 * count_terms(kind)
@@ -67,18 +68,18 @@ def _terms(builder: Any, kind: Any, x: Any) -> list[_Term]:
     ]
 
 
-def _tape(builder: Any, kind: Any, x: Any) -> Any:
+def _tape(builder: Builder, kind: Kind, x: Value) -> Value:
     return builder.extract_value(x, 2 if isinstance(kind, ActiveType) else 1)
 
 
-def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: Sequence[Any],
-            values: list[Any], result: Any) -> Any:  # fmt: skip
+def combine(context: LoweringContext, builder: Builder, name: str, kinds: Sequence[Kind],
+            args: Values, values: list[Value], result: Value) -> Value:  # fmt: skip
     """Emit an operation's result, an expression in all its operands' terms."""
     row = ROW[name]
     if row.is_piecewise_constant:
         return result
     terms: list[_Term] = []
-    tape: Any = ir.IntType(64)(0)
+    tape: Value = ir.IntType(64)(0)
     emitter = rules.FunctionEmitter(context, builder)
     derivatives = emitter.derivatives(row, values, result)
     for kind, x, partial in zip(kinds, args, row.partials, strict=True):
@@ -92,24 +93,27 @@ def combine(context: Any, builder: Any, name: str, kinds: Sequence[Any], args: S
     return _make(context, builder, result, tape, terms)
 
 
-def _times(emitter: Any, w: Any, partial: Any, derivatives: Any) -> Any:
+def _times(
+    emitter: RowEmitter, w: Value, partial: Expression, derivatives: Folding[Value]
+) -> Value:
     return _ZERO if partial == ZERO else emitter.product(w, partial, derivatives)
 
 
-def _make(context: Any, builder: Any, value: Any, tape: Any, terms: list[_Term]) -> Any:
-    struct = cgutils.create_struct_proxy(expressions[len(terms)])(context, builder)
-    struct.value, struct.tape = value, tape
+def _make(
+    context: LoweringContext, builder: Builder, value: Value, tape: Value, terms: list[_Term]
+) -> Value:
+    members = {"value": value, "tape": tape}
     for k, term in enumerate(terms):
-        setattr(struct, f"slot{k}", term.slot)
-        setattr(struct, f"partial{k}", term.partial)
-    return struct._getvalue()
+        members |= {f"slot{k}": term.slot, f"partial{k}": term.partial}
+    return make_struct(context, builder, expressions[len(terms)], **members)
 
 
 @lower_cast(ExpressionType, ActiveType)
-def _record(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
-    struct = cgutils.create_struct_proxy(linearised)(context, builder)
-    struct.value, struct.tape = builder.extract_value(x, 0), builder.extract_value(x, 1)
+def _record(
+    context: LoweringContext, builder: Builder, from_type: Kind, to_type: Kind, x: Value
+) -> Value:
+    value, tape = (builder.extract_value(x, k) for k in (0, 1))
     terms = _terms(builder, from_type, x)
     slots, partials = ([*column] for column in zip(*terms, strict=True))
-    struct.slot = emission.statement(builder, struct.tape, slots, partials)
-    return struct._getvalue()
+    slot = emission.statement(builder, tape, slots, partials)
+    return make_struct(context, builder, linearised, value=value, slot=slot, tape=tape)

@@ -8,12 +8,12 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import guard_all
 from tapegrad.record.elementwise import Data
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 _ONE = np.array(1.0)
 
 
-def guard_exactly(tape: Tape, data: Data) -> None:
+def guard_exactly(tape: OpenTape, data: Data) -> None:
     """State active elements' values: of a NaN that it's one, of a zero its sign too."""
     active = data[data["slot"] > 0]
     is_nan = np.isnan(active["value"])

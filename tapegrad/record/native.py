@@ -6,13 +6,10 @@ An operation appends one record if an operand is active and nothing otherwise.
 from __future__ import annotations
 
 import operator
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import (
     intrinsic,
     lower_builtin,
@@ -23,6 +20,18 @@ from numba.extending import (
 from tapegrad import rules
 from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
+from tapegrad.numba_internals import make_struct, signature, type_calls
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
@@ -41,25 +50,29 @@ from tapegrad.rules import evaluate_float
 _INPUT = CODE["input"]
 
 
-def make(context: Any, builder: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make(
+    context: LoweringContext, builder: Builder, value: Value, slot: Value, tape: Value
+) -> Value:
     """Emit an active number."""
-    struct = cgutils.create_struct_proxy(active)(context, builder)
-    struct.value, struct.slot, struct.tape = value, slot, tape
-    return struct._getvalue()
+    return make_struct(context, builder, active, value=value, slot=slot, tape=tape)
 
 
-def _make_from_parts(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _make_from_parts(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values
+) -> Value:
     return make(context, builder, *args)
 
 
 @intrinsic
-def make_active(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make_active(typing_context: TypingContext, value: Kind, slot: Kind, tape: Kind) -> Intrinsic:
     """Return an active number from its three parts."""
     return active(types.float64, types.int64, types.int64), _make_from_parts
 
 
 @intrinsic
-def make_linearised(typing_context: Any, value: Any, slot: Any, tape: Any) -> Any:
+def make_linearised(
+    typing_context: TypingContext, value: Kind, slot: Kind, tape: Kind
+) -> Intrinsic:
     """Return a linearised number from its three parts."""
     return linearised(types.float64, types.int64, types.int64), _make_from_parts
 
@@ -67,7 +80,9 @@ def make_linearised(typing_context: Any, value: Any, slot: Any, tape: Any) -> An
 @lower_cast(types.Float, ActiveType)
 @lower_cast(types.Integer, ActiveType)
 @lower_cast(types.Boolean, ActiveType)
-def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -> Any:
+def _passive(
+    context: LoweringContext, builder: Builder, from_type: Kind, to_type: Kind, x: Value
+) -> Value:
     value = context.cast(builder, x, from_type, types.float64)
     zero = context.get_constant(types.int64, 0)
     return make(context, builder, value, zero, zero)
@@ -76,7 +91,7 @@ def _passive(context: Any, builder: Any, from_type: Any, to_type: Any, x: Any) -
 # --- records ----------------------------------------------------------------------------------
 
 
-def number(builder: Any, kind: Any, x: Any) -> emission.Number:
+def number(builder: Builder, kind: Kind, x: Value) -> emission.Number:
     """Return a number in registers; of one that leaves no records, its value alone."""
     if not is_active(kind):
         return emission.Number(x)
@@ -86,10 +101,10 @@ def number(builder: Any, kind: Any, x: Any) -> emission.Number:
 
 
 @intrinsic
-def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
+def record1(typing_context: TypingContext, code: Kind, x: Kind, value: Kind) -> Intrinsic:
     """Return the result of a unary operation, recorded if `x` is active."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, value = args
         result = emission.record(builder, code, value, number(builder, active, x))
         return make(context, builder, *result)
@@ -98,10 +113,10 @@ def record1(typing_context: Any, code: Any, x: Any, value: Any) -> Any:
 
 
 @intrinsic
-def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
+def record2(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, value: Kind) -> Intrinsic:
     """Return the result of a binary operation, recorded if an operand is active."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, value = args
         operands = [number(builder, active, operand) for operand in (x, y)]
         return make(context, builder, *emission.record(builder, code, value, *operands))
@@ -109,41 +124,42 @@ def record2(typing_context: Any, code: Any, x: Any, y: Any, value: Any) -> Any:
     return active(types.int64, active, active, types.float64), codegen
 
 
-def value_of(context: Any, builder: Any, name: str, values: list[Any]) -> Any:
+def value_of(context: LoweringContext, builder: Builder, name: str, values: list[Value]) -> Value:
     """Emit an operation of floats."""
     return rules.FunctionEmitter(context, builder).value(ROW[name], values)
 
 
-def register(key: Any, name: str) -> None:
+def result_of(
+    context: LoweringContext, builder: Builder, sig: Signature, args: Values, name: str
+) -> Value:
+    """Emit an operation whose result is a number, recorded if an operand is active."""
+    numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
+    values = [x.value for x in numbers]
+    value = value_of(context, builder, name, values)
+    if kind_in(*sig.args) is linearised:
+        return combine(context, builder, name, sig.args, args, values, value)
+    code = ir.Constant(ir.IntType(64), CODE[name])
+    return make(context, builder, *emission.record(builder, code, value, *numbers))
+
+
+def register(key: Function, name: str) -> None:
     """Make `key`, in compiled code, record the operation `name` when an argument is active."""
     op = BY_NAME[name]
-    code = ir.Constant(ir.IntType(64), op.code)
 
-    class Template(AbstractTemplate):  # type: ignore[misc]
-        def generic(self, args: Any, kws: Any) -> Any:
-            fits = len(args) == op.arity and not kws and all(map(is_number, args))
-            if not fits or not is_active(*args):
-                return None
-            if kind_in(*args) is linearised:
-                return expression_signature(name, args)
-            return signature(active, *[x if is_active(x) else types.float64 for x in args])
+    def typing(*args: Kind) -> Signature | None:
+        if len(args) != op.arity or not all(map(is_number, args)) or not is_active(*args):
+            return None
+        if kind_in(*args) is linearised:
+            return expression_signature(name, args)
+        return signature(active, *[x if is_active(x) else types.float64 for x in args])
 
-        def get_impl_key(self, sig: Any) -> Any:
-            return _KEY, name
-
-    Template.key = key
-    infer_global(key)(Template)
+    type_calls(key, typing, (_KEY, name))
     if name in _lowered:
         return
     _lowered.add(name)
 
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        numbers = [number(builder, kind, x) for kind, x in zip(sig.args, args, strict=True)]
-        values = [x.value for x in numbers]
-        value = value_of(context, builder, name, values)
-        if kind_in(*sig.args) is linearised:
-            return combine(context, builder, name, sig.args, args, values, value)
-        return make(context, builder, *emission.record(builder, code, value, *numbers))
+    def lower(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return result_of(context, builder, sig, args, name)
 
     lower_builtin((_KEY, name), types.VarArg(types.Any))(lower)
 
@@ -176,8 +192,8 @@ def _(x):
 
 
 @intrinsic
-def _recorded(typing_context: Any, x: Any) -> Any:
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+def _recorded(typing_context: TypingContext, x: Kind) -> Intrinsic:
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         return context.cast(builder, args[0], sig.args[0], linearised)
 
     return linearised(x), codegen

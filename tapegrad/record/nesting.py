@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tapegrad.errors import MixedTapesError
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 if TYPE_CHECKING:
     from tapegrad.record.active import Active
@@ -44,34 +44,34 @@ class Thread(threading.local):
 
     Attributes
     ----------
-    tapes : list of Tape
+    tapes : list of OpenTape
         Of its open recordings, each nested in the one before.
     twins : TwinsByFunction
         What runs in place of a function that was reached through an object.
     """
 
     def __init__(self) -> None:
-        self.tapes: list[Tape] = []
+        self.tapes: list[OpenTape] = []
         self.twins: TwinsByFunction = _Plain()
 
 
 THREAD = Thread()
 
 
-def open_tape() -> Tape:
-    """Open a new tape in this thread."""
+def begin() -> OpenTape:
+    """Begin a new tape in this thread."""
     tapes = THREAD.tapes
-    tapes.append(Tape(parent=tapes[-1] if tapes else None))
+    tapes.append(OpenTape(parent=tapes[-1] if tapes else None))
     return tapes[-1]
 
 
 @contextmanager
-def recording() -> Iterator[Tape]:
+def recording() -> Iterator[OpenTape]:
     """Open a new tape in this thread; what is active on it can be used inside the block only."""
     tapes = THREAD.tapes
     depth = len(tapes)
     try:
-        tape = open_tape()
+        tape = begin()
         yield tape
     finally:
         ended = tapes[depth:]
@@ -85,12 +85,12 @@ def is_recording() -> bool:
     return bool(THREAD.tapes)
 
 
-def current() -> Tape:
+def current() -> OpenTape:
     """Return the tape being recorded in this thread."""
     return THREAD.tapes[-1]
 
 
-def innermost(tapes: Iterable[Tape]) -> Tape:
+def innermost(tapes: Iterable[OpenTape]) -> OpenTape:
     """Return the tape an operation on numbers of several tapes belongs to: the innermost.
 
     Raises
@@ -106,7 +106,7 @@ def innermost(tapes: Iterable[Tape]) -> Tape:
     deepest = max(found, key=lambda tape: tape.level)
     for tape in found:
         tape.enter()
-        ancestor: Tape | None = deepest
+        ancestor: OpenTape | None = deepest
         while ancestor is not None and ancestor is not tape:
             ancestor = ancestor.parent
         if ancestor is None:
@@ -117,7 +117,7 @@ def innermost(tapes: Iterable[Tape]) -> Tape:
     return deepest
 
 
-def slot_on(tape: Tape, number: Active) -> int:
+def slot_on(tape: OpenTape, number: Active) -> int:
     """Return the slot that means `number` on a tape, capturing it if it's an outer tape's."""
     if number.tape is tape:
         return number.slot

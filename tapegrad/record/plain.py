@@ -25,8 +25,8 @@ from tapegrad.record.dependence import DIFFERENTIABLE, DISCRETE, marks_of
 from tapegrad.record.elementwise import Data
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.intervals import interval_of
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import lost_number, no_complex
-from tapegrad.tape import Tape
 from tapegrad.tree import flatten, unflatten_all
 
 _SAME = CODE["same"]
@@ -41,7 +41,7 @@ def has_derivative(thing: Any) -> bool:
     return bool(np.any(marks_of(thing.tape)[thing.data["slot"]] == DIFFERENTIABLE))
 
 
-def _guard_bits(tape: Tape, data: Data) -> None:
+def _guard_bits(tape: OpenTape, data: Data) -> None:
     """State the bits of active elements."""
     active = data[data["slot"] > 0]
     is_discrete = marks_of(tape)[active["slot"]] == DISCRETE

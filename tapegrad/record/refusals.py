@@ -8,6 +8,7 @@ user's line, and what to write instead.
 from __future__ import annotations
 
 import builtins
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,13 +33,32 @@ _TO_ARRAY = ("toarray", "to_numpy")
 """The methods by which libraries' own arrays and tables give plain ones."""
 
 
+class _Latest(threading.local):
+    message, place = "", ""
+
+
+_latest = _Latest()
+
+
 def lost_number() -> LostDerivativeError:
     """Return the error for a float or a fraction asked of an active number."""
     site = Site()
-    return LostDerivativeError(
+    _latest.place = site.place
+    _latest.message = (
         f"a plain number was asked of an active one, which would drop its derivative, at "
         f"{site.place}{_advice(site)}; {_DROP}"
     )
+    return LostDerivativeError(_latest.message)
+
+
+def forget_refused() -> None:
+    """Forget what was refused: another recording begins."""
+    _latest.message = _latest.place = ""
+
+
+def refused_at(place: str) -> LostDerivativeError | None:
+    """Return the latest such error if it was of this place: C code may have put its own over it."""
+    return LostDerivativeError(_latest.message) if _latest.place == place else None
 
 
 def no_complex() -> InputTypeError:

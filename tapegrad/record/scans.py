@@ -16,7 +16,7 @@ from numba import int64, types
 from tapegrad.jit import Kernel
 from tapegrad.record.kinds import ACTIVE, active
 from tapegrad.record.native import evaluate
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ _update_kernel = Kernel(
 )
 
 
-def accumulate(tape: Tape, code: int, x: Data, axis: int) -> Data:
+def accumulate(tape: OpenTape, code: int, x: Data, axis: int) -> Data:
     """Record the running results of a binary operation along an axis."""
     out = np.empty(x.shape, ACTIVE)
     if x.size:
@@ -54,7 +54,7 @@ def accumulate(tape: Tape, code: int, x: Data, axis: int) -> Data:
     return out
 
 
-def update(tape: Tape, code: int, x: Data, positions: npt.NDArray[np.int64], y: Data) -> None:
+def update(tape: OpenTape, code: int, x: Data, positions: npt.NDArray[np.int64], y: Data) -> None:
     """Record `x[p] = operation(x[p], y)` for one position and operand after the other.
 
     All arrays are 1-d; `x` is changed in place, and a position may occur several times.

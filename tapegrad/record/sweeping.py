@@ -16,6 +16,7 @@ from tapegrad.record.appending import room_for
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.expansion import MOST_RECORDS, forward, reverse, tangent
 from tapegrad.record.kinds import ACTIVE, active
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import workspace_length
 from tapegrad.tape import Tape
 
@@ -68,13 +69,13 @@ class ActiveSweep:
     ----------
     inner : Tape
         The finished tape.
-    outer : Tape
+    outer : OpenTape
         The tape to record on.
     inputs : ndarray of ACTIVE, shape (n,)
         The inner tape's inputs, as numbers of the outer one.
     """
 
-    def __init__(self, inner: Tape, outer: Tape, inputs: Data) -> None:
+    def __init__(self, inner: Tape, outer: OpenTape, inputs: Data) -> None:
         self.inner, self.outer = inner, outer
         self._value = np.zeros(workspace_length(inner), ACTIVE)
         self._first = len(inner.constants)
@@ -132,12 +133,11 @@ class ActiveSweep:
 
 def recorded_gradient(tape: Tape) -> Tape:
     """Return a tape whose outputs are the gradient of the sum of a finished tape's outputs."""
-    outer = Tape()
+    outer = OpenTape()
     inputs = np.zeros(len(tape.inputs), ACTIVE)
     inputs["value"] = tape.value[tape.inputs]
     inputs["slot"], inputs["tape"] = outer.input_block(inputs["value"].copy()), outer.address
     seeds = np.zeros(len(tape.outputs), ACTIVE)
     seeds["value"] = 1.0
     gradient = with_constants(outer, ActiveSweep(tape, outer, inputs).pullback(seeds))
-    outer.end(gradient["slot"].astype(np.int32))
-    return outer
+    return outer.end(gradient["slot"].astype(np.int32))

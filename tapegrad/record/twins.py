@@ -27,10 +27,10 @@ from tapegrad.record.namespaces import (
     names_in,
     with_visible_stores,
 )
-from tapegrad.record.nesting import THREAD, open_tape
+from tapegrad.record.nesting import THREAD, begin
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.storing import Storing
 from tapegrad.record.trampolines import User, function_of, put, repair, take_away
-from tapegrad.tape import Tape
 
 Result = TypeVar("Result")
 
@@ -199,7 +199,7 @@ class Twins(dict[FunctionType, FunctionType]):
 _WITH_STAND_INS = (FunctionType, ModuleType, functools.partial)
 
 
-def while_recording(body: Callable[[Tape, Twins], Result],
+def while_recording(body: Callable[[OpenTape, Twins], Result],
                     methods: Iterable[FunctionType] = ()) -> Result:  # fmt: skip
     """Return what `body` returns when it's called with a new tape and what stands for things.
 
@@ -216,7 +216,7 @@ def while_recording(body: Callable[[Tape, Twins], Result],
         repair()
     twins = outer if isinstance(outer, Twins) else Twins()
     try:
-        tape = open_tape()
+        tape = begin()
         THREAD.twins = twins
         reached = [*filter(is_users, methods)]
         put(reached, user)
@@ -234,7 +234,7 @@ def while_recording(body: Callable[[Tape, Twins], Result],
             raise
 
 
-def _end(ended: list[Tape], user: User, twins: Twins, outer: Any) -> None:
+def _end(ended: list[OpenTape], user: User, twins: Twins, outer: Any) -> None:
     for tape in ended:
         tape.abandon()
     take_away(user)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import CONSTANTS, COUNT_WORD
 from tapegrad.memory import data, slots
@@ -79,19 +80,6 @@ def pushforward(head_array, directions, value, tangents, out):
         out[k] = moved[operand[k]] if operand[k] > 0 else 0.0
 
 
-@jit
-def gradient(head_array, inputs, value, adjoint, out):
-    """Replay, and write the gradient of the one output; return the failed guard and the value."""
-    failed = replay(head_array, inputs, value)
-    if failed >= 0:
-        return failed, 0.0
-    head = data(head_array)
-    pullback(head_array, _ONE, value, adjoint, out)
-    operand = outputs_of(head)[1][0]
-    return failed, slots(head, value)[operand]
-
-
-_ONE = np.ones(1)
 _HEAD = int64[::1]
 _VECTOR = float64[::1]
 _SWEPT = types.void(_HEAD, *[_VECTOR] * 4)
@@ -108,11 +96,11 @@ class Programs:
 
 
 floats = Programs()
-float_gradient = Kernel(gradient, types.Tuple((int64, float64))(_HEAD, *[_VECTOR] * 4))
 
 
 def workspace_length(tape: Tape) -> int:
     """Return the number of entries a workspace array needs."""
+    refuse_blocks(tape, "swept")
     return len(tape.constants) + len(tape)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tapegrad.blocks import refuse_blocks
 from tapegrad.program.ir import Program
 from tapegrad.program.text import text
 from tapegrad.roll.classification import classified
@@ -68,6 +69,7 @@ def program_of(tape: Tape, root: Loop, is_strict: bool = False) -> Program:
         Whether derivatives are to have the bits of the sweeps: then a value has all its readers
         in its variable or all in memory, so that its adjoint is summed in the order of the records.
     """
+    refuse_blocks(tape, "rolled into loops")
     ranks = Ranks(tape, root)
     return written(tape, classified(tape, root, ranks, is_strict), ranks, is_strict)
 
@@ -83,7 +85,6 @@ def rolled(tape: Tape) -> Rolled:
     Parameters
     ----------
     tape : Tape
-        One whose recording has ended.
 
     Returns
     -------
@@ -92,6 +93,7 @@ def rolled(tape: Tape) -> Rolled:
     Examples
     --------
     >>> import numpy as np, tapegrad as tg
+    >>> from tapegrad.roll import rolled
     >>> def total(x):
     ...     s = 0.0
     ...     for k in range(len(x) - 1):
@@ -99,7 +101,7 @@ def rolled(tape: Tape) -> Rolled:
     ...     return s
     >>> gradient = tg.grad(total)
     >>> _ = gradient(np.arange(6.0))
-    >>> print(gradient.recorded.recordings[0].tape.rolled())
+    >>> print(rolled(gradient.recorded.recordings[0].tape))
     v1 = 0
     for i in range(5):
         v0 = x[i] * x[i + 1]

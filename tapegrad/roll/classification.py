@@ -374,4 +374,3 @@ class _Classification:
         if is_last and self._holds(maker, at_end, sources):
             return Latest(maker)
         return Memory(maker, Address(rank, None, 0, {}))
-

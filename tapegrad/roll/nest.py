@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import calls_of, operands_of
 from tapegrad.ops import CODE, OPS
 from tapegrad.roll.recognition import expansion, recognition
 from tapegrad.tape import Tape
@@ -157,7 +158,13 @@ def _shapes(tape: Tape, slots: Indices, n_guards: Indices) -> npt.NDArray[np.uin
     different things, as in `s += a * b` and `t += s * s`.
     """
     word = n_guards[slots] * 256 + tape.op[slots]
-    for column in (tape.a, tape.b):
+    columns = np.stack([tape.a, tape.b]).astype(np.int64)
+    for slot in calls_of(tape).tolist():  # of the many, those made last tell iterations apart
+        latest = np.sort(operands_of(tape, slot))[-2:]
+        word[np.searchsorted(slots, slot)] += 512 * (1 + int(tape.a[slot]))
+        columns[:, slot] = 0
+        columns[: len(latest), slot] = latest
+    for column in columns:
         word = word * (FAR + 1) + nearness(slots, column[slots])
     hashed = (word.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed: npt.NDArray[np.uint64] = hashed ^ (hashed >> np.uint64(29))

@@ -42,7 +42,7 @@ def absorb(tape: Tape, loop: Loop) -> None:
             del body[k - before : k]
             k -= before
             previous = body[k - 1] if k else None
-            if isinstance(previous, Loop) and _is_alike(previous, node):
+            if isinstance(previous, Loop) and _reads_alike(tape, previous, node):
                 _join(previous, node)
                 del body[k]
                 k, node = k - 1, previous
@@ -50,7 +50,7 @@ def absorb(tape: Tape, loop: Loop) -> None:
             after = _take_iterations(tape, node, body[k + 1 :], backward=False)
             del body[k + 1 : k + 1 + after]
             following = body[k + 1] if k + 1 < len(body) else None
-            if isinstance(following, Loop) and _is_alike(following, node):
+            if isinstance(following, Loop) and _reads_alike(tape, following, node):
                 _join(node, following)
                 del body[k + 1]
                 continue
@@ -196,6 +196,20 @@ def _is_alike(one: Node, other: Node) -> bool:
     if isinstance(one, Leaf) or isinstance(other, Leaf):
         return isinstance(one, Leaf) and isinstance(other, Leaf) and one.op == other.op
     return len(one.body) == len(other.body) and all(map(_is_alike, one.body, other.body))
+
+
+def _reads_alike(tape: Tape, one: Node, other: Node) -> bool:
+    """Whether two loops, or two leaves, are alike and end up reading from as far back."""
+    if isinstance(one, Loop) and isinstance(other, Loop):
+        bodies = zip(one.body, other.body, strict=False)
+        return _is_alike(one, other) and all(_reads_alike(tape, *pair) for pair in bodies)
+    if not isinstance(one, Leaf) or not isinstance(other, Leaf) or not _is_alike(one, other):
+        return False
+    last = [[operand[-1] for operand in operands(tape, leaf)] for leaf in (one, other)]
+    reach = [
+        nearness(leaf.slots[-1], np.array(o)) for leaf, o in zip((one, other), last, strict=True)
+    ]
+    return np.array_equal(*reach) and len(set(last[0])) == len(set(last[1]))
 
 
 def _fits(tape: Tape, one: Leaf, wanted: Leaf, begin: int) -> bool:

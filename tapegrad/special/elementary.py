@@ -1,35 +1,23 @@
-"""Powers, logistic functions, entropies and transformations, as compiled code."""
+"""Roots, exponentials, logistic functions, entropies and transformations, as compiled code."""
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 
 import numpy as np
+from llvmlite import binding as llvm
+from numba import float64, types
 
 from tapegrad.jit import jit
 
 _LN2 = 0.6931471805599453
 _LARGEST_EXPONENT = 700.0
 
-
-@jit
-def powi(x: float, n: float) -> float:
-    """Return x to a whole power: products up to the eighth, the library's pow beyond."""
-    m = abs(n)
-    if m > 8.0:
-        return x**n
-    result = 1.0
-    square = x
-    k = int(m)
-    while k > 0:
-        if k & 1:
-            result *= square
-        square *= square
-        k >>= 1
-    if n >= 0.0:
-        return result
-    inverse = 1.0 / result
-    return inverse if inverse != 0.0 else x**n  # the product may overflow where this doesn't vanish
+_LIBRARY = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+llvm.add_symbol("tapegrad_cbrt", ctypes.cast(_LIBRARY.cbrt, ctypes.c_void_p).value)
+_cbrt_of_c = types.ExternalFunction("tapegrad_cbrt", float64(float64))
 
 
 @jit
@@ -55,8 +43,11 @@ def single(x: float) -> float:
 
 @jit
 def cbrt(x: float) -> float:
-    """Return the real cube root."""
-    return np.cbrt(x)
+    """Return the real cube root: the C library's, as NumPy's is.
+
+    Numba writes a power, and leaves it to LLVM's version to see what that means.
+    """
+    return _cbrt_of_c(x)
 
 
 @jit

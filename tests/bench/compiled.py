@@ -18,7 +18,7 @@ from workloads import lj, ode
 import tapegrad as tg
 from tapegrad.compiled import embedding, pool
 from tapegrad.compiled.rewriting import twin
-from tapegrad.function.arguments import sort_arguments
+from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import record
 from tapegrad.record.kinds import active
 
@@ -37,15 +37,15 @@ def recording() -> list[str]:
     lines = []
     for name, (function, x, _) in GRADIENTS.items():
         compiled = numba.njit(function)
-        call = sort_arguments((x,), {})
-        n = len(record(compiled, call).tape)
+        call = RecordedFunction(compiled).sort((x,), {})
+        n = len(record(compiled, *call).tape)
         again = timing.seconds(partial(recorder(compiled), x), RUNS)
-        fresh = timing.seconds(partial(record, compiled, call), RUNS)
+        fresh = timing.seconds(partial(record, compiled, *call), RUNS)
         lines.append(
             f"recording, {name}: {n:,} records, {again / n * 1e9:.2f} ns each (at most 2.5); "
             f"{fresh / n * 1e9:.1f} where Python keeps the tape and the system has to map its pages"
         )
-    n = len(record(numba.njit(ode.scalar_form), sort_arguments((ode.workload().x,), {})).tape)
+    n = len(RecordedFunction(numba.njit(ode.scalar_form)).recording(ode.workload().x).tape)
     lines.append(f"records a Lotka-Volterra step: {n / ode.STEPS:.0f} (at most 66)")
     return lines
 

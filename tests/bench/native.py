@@ -74,21 +74,7 @@ def line(name: str) -> str:
     )
 
 
-def overhead() -> str:
-    """What a call from Python costs beside the machine code."""
-    w = WORKLOADS["rosen10"]()
-    d = tg.value_and_grad(w.compiled, compile="now")
-    fast = d.compiled(w.x)
-    d(w.x)
-    return (
-        "a call from Python at ten inputs: "
-        f"{timing.seconds(partial(fast, w.x), RUNS) * 1e6:.2f} us (at most 1), "
-        f"{timing.seconds(partial(d, w.x), RUNS) * 1e6:.2f} us with value_and_grad's checks"
-    )
-
-
 if __name__ == "__main__":
     timing.pin()
     for name in (*BOUNDS, *OTHERS):
         print(line(name), flush=True)
-    print(overhead())

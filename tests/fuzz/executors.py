@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tapegrad as tg
+from tapegrad.passes import simplified
 
 Vector = npt.NDArray[np.float64]
 Found = tuple[float, Vector]
@@ -95,4 +96,4 @@ def tapes(function: Function, x: Vector) -> list[tg.Tape]:
     derivative = tg.value_and_grad(fresh(function), compile="never")
     derivative(x)
     (recording,) = derivative.recorded.recordings
-    return [recording.tape, recording.tape.simplified()]
+    return [recording.tape, simplified(recording.tape)]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
 from typing import Any, Protocol
 
 from tapegrad.function.content import Unknown, can_change, children, freeze
@@ -21,8 +20,15 @@ MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
 CELL, ITEM, THING, CALL = "a closure variable", "an item", "a thing", "a call"
 
-Bind = Callable[[Any], str]
-"""Returns the name by which the compiled comparison knows an object."""
+
+class Bind(Protocol):
+    """Gives the names by which the compiled comparison knows things."""
+
+    def __call__(self, thing: Any) -> str:
+        """Return the name of an object."""
+
+    def contents(self, cell: CellType) -> str:
+        """Return the name of what a closure variable holds."""
 
 
 def _attribute(owner: Any, name: str) -> Any:
@@ -81,10 +87,8 @@ class Path:
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that reads it, or raises."""
-        root = bind(self.holder)
-        if self.kind is CELL:
-            root = f"{root}.cell_contents"
-        elif self.kind is ITEM:
+        root = bind.contents(self.holder) if self.kind is CELL else bind(self.holder)
+        if self.kind is ITEM:
             root = f"{root}[{self.key!r}]"
         elif self.kind is CALL:
             root = f"{root}()"
@@ -229,34 +233,52 @@ class Members(Still):
     """What a class defines itself, and its bases: methods, operators, properties, numbers."""
 
     def __init__(self, name: str, kind: type) -> None:
-        self.name, self._kind, self._mro = name, kind, kind.__mro__
+        self.name, self.thing, self._mro = name, kind, kind.__mro__
         self._members = vars(kind)  # a view of what it defines, now and later
         self._names = list(self._members)
         self._values = list(self._members.values())
-        self._contents = [_content_of_member(value) for value in self._values]
+        self._contents = {n: _content_of_member(value) for n, value in self._members.items()}
+        self._own: set[str] = set()
+
+    def leave_out(self, own: set[str]) -> None:
+        """Let these numbers come and go: they are never read before they're written."""
+        self._own = {n for n in own if not n.startswith("__") and not self._is_method(n)}
+        self._contents = {n: v for n, v in self._contents.items() if n not in self._own}
+
+    def _is_method(self, name: str) -> bool:
+        return hasattr(type(self._members.get(name)), "__get__")
 
     def holds(self) -> bool:
         """Whether what was remembered is still so."""
-        if self._kind.__mro__ is not self._mro or list(self._members) != self._names:
+        if self.thing.__mro__ is not self._mro:
             return False
-        if self.are_identical():
+        if list(self._members) == self._names and self.are_identical():
             return True
-        contents = [_content_of_member(value, keep=False) for value in self._members.values()]
+        now = {n: value for n, value in self._members.items() if n not in self._own}
+        if list(now) != list(self._contents):
+            return False
+        contents = {n: _content_of_member(value, keep=False) for n, value in now.items()}
         if contents != self._contents:
             return False
+        self._names[:] = self._members
         self._values[:] = self._members.values()
         return True
 
     def are_identical(self) -> bool:
         """Whether its members are the things they were, under the same names."""
-        members = self._members
-        return len(members) == len(self._values) and all(
-            map(operator.is_, members.values(), self._values)
+        now, own = self._members.values(), self._own
+        if len(now) != len(self._values):
+            return False
+        if not own:
+            return all(map(operator.is_, now, self._values))
+        return all(
+            value is before or name in own
+            for name, value, before in zip(self._names, now, self._values, strict=True)
         )
 
     def expression(self, bind: Bind) -> str:
         """Return Python text that is true only where it holds."""
-        same = f"{bind(self._kind)}.__mro__ is {bind(self._mro)}"
+        same = f"{bind(self.thing)}.__mro__ is {bind(self._mro)}"
         return f"{same} and list({bind(self._members)}) == {bind(self._names)} and " \
                f"{bind(self.are_identical)}()"  # fmt: skip
 

@@ -22,11 +22,12 @@ _PAIRS = {
     "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
 }
 _ENDS = frozenset(["RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"])
-_RETURNS = frozenset(["RETURN_VALUE", "RETURN_CONST"])
 _GOES = frozenset(["JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"])
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs, *getattr(dis, "hasjump", ())])
 
 _ASSIGNS = frozenset(["STORE_FAST", "DELETE_FAST", "STORE_DEREF", "DELETE_DEREF"])
+
+RETURNS = frozenset(["RETURN_VALUE", "RETURN_CONST"])
 
 FAST, DEREF, GLOBAL, ATTRIBUTE, STORE, DELETE, OTHER = range(7)
 _KINDS = ((FAST, _FAST), (DEREF, _DEREF), (GLOBAL, _GLOBAL), (ATTRIBUTE, _ATTRIBUTES | _ELSEWHERE))
@@ -119,6 +120,21 @@ def _call_of(raw: list[_Raw], at: int) -> int:
     return -1
 
 
+def _update_at(raw: list[_Raw], at: int) -> int:
+    """Return the step that stores the attribute that `at` begins to update, or -1."""
+    if at + 1 >= len(raw) or raw[at].op != "COPY" or raw[at + 1].op not in _ATTRIBUTES:
+        return -1
+    depth = 0
+    for index in range(at + 2, len(raw)):
+        op, name, instruction, effect = raw[index]
+        if op == "STORE_ATTR" and depth == 0:
+            return index if name == raw[at + 1].name else -1
+        depth += effect
+        if depth < 0 or instruction.opcode in _JUMPS or op in _ENDS:
+            return -1
+    return -1
+
+
 @functools.lru_cache(maxsize=4096)
 def steps(code: CodeType) -> tuple[Step, ...]:
     """Return the steps of a code object."""
@@ -136,6 +152,8 @@ def steps(code: CodeType) -> tuple[Step, ...]:
             chains[at] = tuple(str(one.name) for one in raw[at + 1 : end])
             in_chain.update(range(at + 1, end))
             roots[end] = at
+            if (updated := _update_at(raw, end)) >= 0:
+                roots[updated] = at
             call = _call_of(raw, end)
             if call >= 0:
                 calls[call] = at
@@ -149,7 +167,7 @@ def steps(code: CodeType) -> tuple[Step, ...]:
         found.append(
             Step(kind, str(name), chains.get(at, ()), roots.get(at, -1), op.endswith("_ATTR"),
                  calls.get(at, -1), (name,) if isinstance(name, CodeType) else (),
-                 tuple(following), op in _RETURNS)
+                 tuple(following), op in RETURNS)
         )  # fmt: skip
     return tuple(found)
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
-from tapegrad.function.watch.conditions import MISSING, Condition, Names, Path, State, Watch
-from tapegrad.function.watch.kinds import own_attributes
+from tapegrad.function.watch.conditions import (
+    MISSING,
+    Condition,
+    Members,
+    Names,
+    Path,
+    State,
+    Watch,
+)
+from tapegrad.function.watch.kinds import plain_attribute
 from tapegrad.function.watch.order import Order, Place, TooMuchCodeError
 from tapegrad.function.watch.reads import CLOSURE, GLOBAL, SELF
 from tapegrad.function.watch.states import slots_of
@@ -38,7 +46,7 @@ def inputs(walk: Walk, things: Iterable[Any], mentioned: Set[str]) -> list[Condi
             continue
         if order is not None and order.are_own(_places(key, condition)):
             continue
-        if isinstance(condition, Names):
+        if isinstance(condition, Names | Members):
             holder = id(condition.thing)
             written = only_written if order is None else only_written | order.names_in(holder)
             condition.leave_out(written)
@@ -67,4 +75,4 @@ def _places(key: Key, condition: Condition) -> Iterator[Place]:
         thing = Path(path.kind, path.holder, path.key).get()
         for name in path.attributes:
             yield id(thing), name
-            thing = own_attributes(thing).get(name, MISSING)
+            thing = plain_attribute(thing, name, MISSING)

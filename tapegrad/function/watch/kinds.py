@@ -11,6 +11,7 @@ import datetime
 import decimal
 import fractions
 import functools
+import inspect
 import io
 import logging
 import pathlib
@@ -77,6 +78,32 @@ def own_attributes(thing: Any) -> dict[str, Any]:
     if not is_code and is_library_object(thing):
         return {}
     return getattr(thing, "__dict__", None) or {}
+
+
+def plain_attribute(thing: Any, name: str, default: Any) -> Any:
+    """Return what a user's object, class or module has under a name, if no code runs for that."""
+    if name == "__class__":
+        return type(thing)
+    return own_attributes(thing).get(name, default)
+
+
+def holders_of(thing: Any) -> tuple[Any, ...]:
+    """Return where an attribute of a thing is looked for: itself, and the user's classes above."""
+    kinds = (*(thing.__mro__ if isinstance(thing, type) else ()), *type(thing).__mro__)
+    return (thing, *(kind for kind in kinds if kind is not thing and not is_library_object(kind)))
+
+
+def is_stored_plainly(thing: Any, name: str) -> bool:
+    """Whether an assignment to an attribute runs no code."""
+    if isinstance(thing, types.ModuleType):
+        return True
+    if is_library_object(thing):
+        return False
+    kind = type(thing)
+    static = inspect.getattr_static(kind, name, None)
+    setter = inspect.getattr_static(kind, "__setattr__")
+    plain = (type if isinstance(thing, type) else object).__dict__["__setattr__"]
+    return setter is plain and not inspect.isdatadescriptor(static)
 
 
 def wrapped_by(function: Any) -> Any:

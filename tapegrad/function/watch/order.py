@@ -28,10 +28,17 @@ from tapegrad.function.watch.flow import (
     assigned,
     steps,
 )
-from tapegrad.function.watch.kinds import functions_of, own_attributes, wrapped_by
+from tapegrad.function.watch.kinds import (
+    functions_of,
+    holders_of,
+    is_stored_plainly,
+    own_attributes,
+    plain_attribute,
+    wrapped_by,
+)
 from tapegrad.function.watch.reads import attributes_in
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk, items
-from tapegrad.libraries import in_library, is_library_object, is_of_this_package
+from tapegrad.libraries import in_library, is_of_this_package
 from tapegrad.record.trampolines import code_of
 
 Place = tuple[int, str]
@@ -42,6 +49,8 @@ Called = tuple[FunctionType, Any]
 
 _CODE = (FunctionType, MethodType, ModuleType, type)
 _BOUND = (FunctionType, property, functools.cached_property)
+_OF_CLASSES = (classmethod, staticmethod)
+_METHODS = (FunctionType, *_OF_CLASSES)
 _MOST = 2000  # bodies looked at
 _LATER = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _NOTHING: Places = frozenset()
@@ -199,10 +208,11 @@ class Order:
         if thing is _SOME:
             own = {name for holder, name in written if holder == id(_SOME)}
             self._read_somewhere |= self._attributes_written - own
-        elif not isinstance(thing, _CODE):
+        elif isinstance(thing, type) or not isinstance(thing, _CODE):
             self._kept.append(thing)
-            self._read.update(place for name in own_attributes(thing)
-                              if (place := (id(thing), name)) not in written)  # fmt: skip
+            self._read.update(place for holder in holders_of(thing)
+                              for name in own_attributes(holder)
+                              if (place := (id(holder), name)) not in written)  # fmt: skip
 
     def _visit_chain(self, scope: _Scope, step: Step, written: Places) -> Any:
         """Note what a chain of reads needs, and visit what it may call; return what it gives."""
@@ -211,18 +221,21 @@ class Order:
             self._read.add(place)
         self._visit_all(called_in(thing), written)
         for name in step.chain:
-            if (id(thing), name) not in written:
-                self._visit_read(thing, name)
+            self._visit_read(thing, name, written)
             self._visit_attribute(thing, name, written)
             thing = self._value(thing, name)
         return thing
 
-    def _visit_read(self, thing: Any, name: str) -> None:
+    def _visit_read(self, thing: Any, name: str, written: Places) -> None:
         if thing is _UNKNOWN or thing is _SOME:
-            self._read_somewhere.add(name)
-        else:
-            self._kept.append(thing)
-            self._read.add((id(thing), name))
+            if (id(thing), name) not in written:
+                self._read_somewhere.add(name)
+            return
+        self._kept.append(thing)
+        for holder in holders_of(thing):
+            if (id(holder), name) in written:
+                break
+            self._read.add((id(holder), name))
 
     def _visit_attribute(self, thing: Any, name: str, written: Places) -> None:
         """Visit what reading an attribute, or calling it later, may run."""
@@ -234,8 +247,11 @@ class Order:
             # Of the class: a library's object may make a dictionary when it's asked for one.
             static = inspect.getattr_static(thing if is_code else type(thing), name, MISSING)
             is_bound = isinstance(static, _BOUND) and not is_code
+            first = thing if is_bound else None
+            if isinstance(static, classmethod):
+                first = thing if isinstance(thing, type) else type(thing)
             for function in functions_of(static):
-                self._visit_function(function, thing if is_bound else None, written)
+                self._visit_function(function, first, written)
             self._visit_all(called_in(self._value(thing, name)), written)
             static = own_attributes(thing).get(name, static)
         if static is MISSING or name in self._attributes_written:
@@ -266,7 +282,7 @@ class Order:
         """Return what an attribute of a thing is, if no code here can change that."""
         if thing is _UNKNOWN or thing is _SOME or name in self._attributes_written:
             return _UNKNOWN
-        return own_attributes(thing).get(name, _UNKNOWN)
+        return plain_attribute(thing, name, _UNKNOWN)
 
     def _holder(self, scope: _Scope, step: Step) -> Any:
         """Return the object whose attribute is stored after a chain of reads."""
@@ -309,7 +325,7 @@ class Order:
         place: Place | None = None
         if step.kind == STORE and step.is_attribute and step.root >= 0:
             thing = self._holder(scope, body[step.root])
-            if thing is _SOME or (thing is not _UNKNOWN and _is_stored_plainly(thing, step.name)):
+            if thing is _SOME or (thing is not _UNKNOWN and is_stored_plainly(thing, step.name)):
                 self._kept.append(thing)
                 place = id(thing), step.name
         elif step.kind == STORE and not step.is_attribute:
@@ -332,8 +348,10 @@ class Order:
             if thing is not _UNKNOWN and thing is not _SOME and called is _UNKNOWN:
                 static = inspect.getattr_static(type(thing), name, None)
                 is_own = name in self._attributes_written or name in own_attributes(thing)
-                if isinstance(static, FunctionType) and not is_own:
-                    called = MethodType(static, thing)
+                if isinstance(static, _METHODS) and not is_own:
+                    called = static.__get__(thing, type(thing))
+            elif isinstance(called, _OF_CLASSES) and isinstance(thing, type):
+                called = called.__get__(None, thing)
         if isinstance(called, MethodType) and isinstance(called.__func__, FunctionType):
             function, instance = called.__func__, called.__self__
         elif isinstance(called, FunctionType):
@@ -376,13 +394,3 @@ def _first_name(code: CodeType) -> str | None:
         return None
     name = code.co_varnames[0]
     return None if name in assigned(code) else name
-
-
-def _is_stored_plainly(thing: Any, name: str) -> bool:
-    """Whether an assignment to an attribute runs no code."""
-    kind = type(thing)
-    if isinstance(thing, type | ModuleType) or is_library_object(kind):
-        return isinstance(thing, ModuleType)
-    static = inspect.getattr_static(kind, name, None)
-    setter = inspect.getattr_static(kind, "__setattr__")
-    return setter is object.__dict__["__setattr__"] and not inspect.isdatadescriptor(static)

@@ -25,8 +25,8 @@ from tapegrad.record.functions.operands import (
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import check_kind
-from tapegrad.tape import Tape
 
 Function = Callable[..., Any]
 
@@ -58,7 +58,7 @@ _OF_ALL: tuple[Function, ...] = (
 )  # fmt: skip
 
 
-def _elements(tape: Tape, thing: Any) -> Any:
+def _elements(tape: OpenTape, thing: Any) -> Any:
     """Return the data of arrays in nested lists, as `numpy.block` takes them."""
     if isinstance(thing, list | tuple):
         return [_elements(tape, part) for part in thing]
@@ -71,7 +71,7 @@ def _are_boolean(thing: Any) -> bool:
     return is_boolean(thing)
 
 
-def _wrap_all(tape: Tape, moved: Any, boolean: bool) -> Any:
+def _wrap_all(tape: OpenTape, moved: Any, boolean: bool) -> Any:
     if isinstance(moved, list | tuple):
         return type(moved)(_wrap_all(tape, part, boolean) for part in moved)
     return wrap(tape, moved, boolean)

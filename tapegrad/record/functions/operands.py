@@ -15,13 +15,13 @@ from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import current, innermost
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]
 NO_VALUE: Any = np._NoValue
 
 
-def tape_of(*operands: Any) -> Tape:
+def tape_of(*operands: Any) -> OpenTape:
     """Return the tape that an operation on these operands is recorded on.
 
     Where rules are made of rules, a passive number in between is a plain one.
@@ -40,7 +40,7 @@ def is_boolean(operand: Any) -> bool:
     return isinstance(operand, bool) or getattr(operand, "dtype", None) == np.bool_
 
 
-def array_on(tape: Tape, operand: Any) -> Any:  # an ActiveArray, with its operators
+def array_on(tape: OpenTape, operand: Any) -> Any:  # an ActiveArray, with its operators
     """Return an operand as an active array of a tape, 0-d for a number."""
     return ActiveArray(tape, as_active_data(tape, operand), is_boolean(operand))
 
@@ -76,7 +76,7 @@ def integers(index: Any) -> npt.NDArray[np.intp]:
     return np.asarray(data["value"].astype(np.intp))
 
 
-def selected(tape: Tape, condition: Any, x: Data, y: Data) -> Data:
+def selected(tape: OpenTape, condition: Any, x: Data, y: Data) -> Data:
     """Return `x` where a condition holds and `y` elsewhere; an active condition isn't read."""
     if not is_active(condition):
         return np.where(condition, x, y)

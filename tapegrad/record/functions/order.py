@@ -21,27 +21,27 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import Data
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 
-def state(tape: Tape, name: str, where: Any, x: Data, y: Data) -> None:
+def state(tape: OpenTape, name: str, where: Any, x: Data, y: Data) -> None:
     """Record and guard the comparison of two arrays' elements, where a mask holds."""
     x, y = np.broadcast_to(x, where.shape)[where], np.broadcast_to(y, where.shape)[where]
     if x.size:
         ActiveArray(tape, elementwise.binary(tape, CODE[name], x, y), True).truth()
 
 
-def state_nans(tape: Tape, where: Any, x: Data) -> None:
+def state_nans(tape: OpenTape, where: Any, x: Data) -> None:
     """Record and guard which elements are NaN, where a mask holds."""
     if np.any(where):
         chosen = np.broadcast_to(x, where.shape)[where]
         ActiveArray(tape, elementwise.unary(tape, CODE["isnan"], chosen), True).truth()
 
 
-def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
+def certify(tape: OpenTape, keys: Sequence[Data], first: Indices, second: Indices,
             exact: bool = False) -> None:  # fmt: skip
     """State that in each lane the elements at `first` come before those at `second`.
 
@@ -66,14 +66,14 @@ def certify(tape: Tape, keys: Sequence[Data], first: Indices, second: Indices,
             state(tape, "less", compared & (first > second), x, y)
 
 
-def sorted_order(tape: Tape, keys: Sequence[Data], exact: bool = False) -> Indices:
+def sorted_order(tape: OpenTape, keys: Sequence[Data], exact: bool = False) -> Indices:
     """Return the indices that sort each lane by the first key, then by the next, ..."""
     order = np.lexsort([key["value"] for key in reversed(keys)], axis=-1)
     certify(tape, keys, order[:, :-1], order[:, 1:], exact)
     return order
 
 
-def numpys_order(tape: Tape, x: Data, find: Callable[[Data], Indices],
+def numpys_order(tape: OpenTape, x: Data, find: Callable[[Data], Indices],
                  is_stable: bool = False) -> Indices:  # fmt: skip
     """Return the order that a function of NumPy finds for plain values, a sort if it's stable."""
     order = find(x["value"])
@@ -90,7 +90,7 @@ def rearranged(value: Data, moved: Data) -> Indices:
     return order
 
 
-def partitioned_order(tape: Tape, x: Data, ranks: Any) -> Indices:
+def partitioned_order(tape: OpenTape, x: Data, ranks: Any) -> Indices:
     """Return the indices that put the elements of some ranks where sorting would.
 
     Those between two ranks lie between them, in their original order.
@@ -114,13 +114,13 @@ def partitioned_order(tape: Tape, x: Data, ranks: Any) -> Indices:
     return order
 
 
-def ranked(tape: Tape, x: Data, ranks: Any) -> Data:
+def ranked(tape: OpenTape, x: Data, ranks: Any) -> Data:
     """Return the elements of some ranks, a column a rank."""
     order = partitioned_order(tape, x, ranks)
     return np.take_along_axis(x, order[:, ranks], -1)
 
 
-def winners(tape: Tape, x: Data, winner: Indices, better: str, skip_nans: bool) -> None:
+def winners(tape: OpenTape, x: Data, winner: Indices, better: str, skip_nans: bool) -> None:
     """State that the element at `winner` is each lane's best, the first of equal ones.
 
     `better` is 'greater' for the greatest and 'less' for the least. A NaN is better than any

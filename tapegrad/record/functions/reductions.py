@@ -29,7 +29,7 @@ from tapegrad.record.functions.operands import (
     tape_of,
 )
 from tapegrad.record.functions.registry import check_dtype, rule, store
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 _INF = float("inf")
 _RIGHT_NEUTRAL = {"subtract": 0.0, "divide": 1.0, "power": 1.0, "maximum": -_INF, "fmax": -_INF,
@@ -45,7 +45,7 @@ def identity(name: str) -> float | None:
     return None if neutral is None else float(neutral)
 
 
-def chain_data(tape: Tape, name: str, a: Any, dtype: Any = None) -> tuple[Data, bool]:
+def chain_data(tape: OpenTape, name: str, a: Any, dtype: Any = None) -> tuple[Data, bool]:
     """Return the data to chain an operation over, and whether the result is boolean."""
     boolean = is_boolean(a)
     if not (boolean and dtype is not None and np.dtype(dtype).kind in "iub"):  # a count
@@ -101,7 +101,7 @@ def reduced(name: str, a: Any, axis: Any = None, dtype: Any = None, out: Any = N
     return store(out, wrap(tape, result if shape is None else result.reshape(shape), boolean), name)
 
 
-def _masked(tape: Tape, name: str, data: Data, where: Any, initial: Any) -> Data:
+def _masked(tape: OpenTape, name: str, data: Data, where: Any, initial: Any) -> Data:
     """Return data with what the operation leaves out replaced by what changes nothing."""
     neutral = identity(name)
     if neutral is None:

@@ -28,7 +28,7 @@ from tapegrad.record.functions.order import (
     winners,
 )
 from tapegrad.record.functions.registry import rule, store
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 
 def _order(data: Data, axis: int, order_of: Callable[[Data], Indices]) -> Indices:
@@ -47,7 +47,7 @@ def _check_order(order: Any, name: str) -> None:
                                        "active array has no fields")  # fmt: skip
 
 
-def _sort_order(a: Any, tape: Tape, data: Data, axis: int, kind: Any, stable: Any) -> Indices:
+def _sort_order(a: Any, tape: OpenTape, data: Data, axis: int, kind: Any, stable: Any) -> Indices:
     number = np.bool_ if is_boolean(a) else np.float64  # NumPy sorts each type in its own way
 
     def find(value: Data) -> Indices:
@@ -57,7 +57,7 @@ def _sort_order(a: Any, tape: Tape, data: Data, axis: int, kind: Any, stable: An
     return _order(data, axis, lambda lane: numpys_order(tape, lane, find, is_stable))
 
 
-def _partition_order(a: Any, tape: Tape, data: Data, axis: int,
+def _partition_order(a: Any, tape: OpenTape, data: Data, axis: int,
                      find: Callable[[Data], Indices]) -> Indices:  # fmt: skip
     number = np.bool_ if is_boolean(a) else np.float64
     return _order(
@@ -65,7 +65,7 @@ def _partition_order(a: Any, tape: Tape, data: Data, axis: int,
     )
 
 
-def _flattened(tape: Tape, a: Any, axis: Any) -> tuple[Data, int]:
+def _flattened(tape: OpenTape, a: Any, axis: Any) -> tuple[Data, int]:
     data = as_active_data(tape, a)
     return (data.reshape(-1), -1) if axis is None else (data, axis)
 

@@ -27,7 +27,7 @@ from tapegrad.record.functions.operands import (
 from tapegrad.record.functions.order import ranked
 from tapegrad.record.functions.reductions import any_of, total
 from tapegrad.record.functions.registry import rule, store
-from tapegrad.tape import Tape
+from tapegrad.record.open_tape import OpenTape
 
 
 def _divided(x: Any, count: Any) -> Any:
@@ -215,7 +215,7 @@ def _flat_lanes(data: Data, axis: Any, keepdims: Any) -> tuple[Data, tuple[int, 
     return of_lane.reshape(math.prod(of_lane.shape[:-1]), of_lane.shape[-1]), shape
 
 
-def _places(tape: Tape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
+def _places(tape: OpenTape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
     """Return the ranks the quantiles lie at or beyond, and by how much they lie beyond.
 
     A quantile is an interpolation between neighbours in the sorted elements, so it's known from
@@ -236,7 +236,7 @@ def _places(tape: Tape, q: Any, length: int, method: Any) -> tuple[Any, Data]:
     return place, (active_positions - place).data
 
 
-def _interpolated(tape: Tape, lower: Data, upper: Data, beyond: Data) -> Data:
+def _interpolated(tape: OpenTape, lower: Data, upper: Data, beyond: Data) -> Data:
     """Return what lies between, for the columns that don't lie at an element exactly."""
     result = lower.copy()
     between = np.flatnonzero(np.ones(len(beyond)) if beyond.dtype.names else beyond)

@@ -7,21 +7,23 @@ background when a function has taken many ways; from then on it's called in plac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numba import typeof
 from numba import types as numba_types
-from numba.core.dispatcher import Dispatcher
 
 from tapegrad.compiled import embedding
-from tapegrad.function.arguments import Call
 from tapegrad.function.background import Job, submit
+from tapegrad.function.plan import Plan
 from tapegrad.function.recording import name_of
 from tapegrad.function.tiers import Options
-from tapegrad.tree import unflatten_all
+from tapegrad.function.vectors import Vector
+from tapegrad.numba_internals import is_compiled
+from tapegrad.numba_protocols import Dispatcher
 
 logger = logging.getLogger("tapegrad")
 
@@ -41,28 +43,28 @@ class Afresh:
 
     Attributes
     ----------
-    is_used : bool
-        Whether the latest call was one of the form's.
+    served : Plan or None
+        That of the latest call, if it was one of the form's.
     """
 
     def __init__(self, function: Dispatcher, is_now: bool) -> None:
         self._function, self._is_now = function, is_now
         self._form: Any = None
-        self._calls: set[Any] = set()
+        self._plans: WeakSet[Plan] = WeakSet()
         self._jobs: dict[Types, Job] = {}
         self._compiled: set[Types] = set()
         self._refused: set[Types] = set()
-        self.is_used = False
+        self.served: Plan | None = None
 
-    def takes_over(self, call: Call) -> bool:
-        """Begin to compile for calls like one; return whether the form will serve them."""
-        args, kwargs = unflatten_all(call.structure, call.leaves)
-        if kwargs or not _is_accepted(args):
+    def takes_over(self, plan: Plan, leaves: Sequence[Any]) -> bool:
+        """Begin to compile for calls of a kind; return whether the form will serve them."""
+        args, kwargs = plan.arguments(leaves)
+        if kwargs or not plan.is_by_first or not _is_accepted(args):
             return False
         types = _types(args)
         if types in self._refused:
             return False
-        self._calls.add(call.key)
+        self._plans.add(plan)
         if types not in self._compiled:
             if self._is_now:
                 self._compile(types)
@@ -70,19 +72,20 @@ class Afresh:
                 self._jobs[types] = submit(partial(self._compile, types))
         return types not in self._refused
 
-    def run(self, call: Call, args: tuple[Any, ...]) -> tuple[float, Any] | None:
+    def run(self, plan: Plan, leaves: Sequence[Any]) -> tuple[float, Vector] | None:
         """Return value and gradient, or None if the form doesn't serve such calls, or not yet."""
-        self.is_used = False
-        if call.key not in self._calls:
+        self.served = None
+        if plan not in self._plans:
             return None
+        args, _ = plan.arguments(leaves)
         x = args[0].copy()  # contiguous, and may be written to, as what it's compiled for
         types = _types((x, *args[1:]))
         if types not in self._compiled:
             return None
         out = np.empty(x.shape)
         value = self._form(x, *args[1:], out)
-        self.is_used = True
-        return float(value), out
+        self.served = plan
+        return float(value), out.reshape(-1)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait for what is being compiled."""
@@ -91,8 +94,8 @@ class Afresh:
                 job.future.exception(timeout)
 
     def forget(self) -> None:
-        """Forget which calls' guards keep failing."""
-        self._calls, self.is_used = set(), False
+        """Forget for which calls guards keep failing."""
+        self._plans, self.served = WeakSet(), None
 
     def _compile(self, types: Types) -> None:
         name = name_of(self._function)
@@ -112,7 +115,7 @@ class Afresh:
 
 def afresh_of(function: Callable[..., Any], options: Options) -> Afresh | None:
     """Return what may take over from a function's recordings, if anything may."""
-    if not isinstance(function, Dispatcher) or options.strict or options.compile == "never":
+    if not is_compiled(function) or options.strict or options.compile == "never":
         return None
     return Afresh(function, options.compile == "now")
 

@@ -1,8 +1,6 @@
 """Which arguments `argnums` means in a call: positions, names, or a range of positions.
 
-A key is an argument's position, or its name where it was passed by keyword. What is
-differentiated may be given as integers where that can't be meant otherwise: in arrays and inside
-containers.
+A key is an argument's position, or its name where it was passed by keyword.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from tapegrad.errors import InputTypeError
-from tapegrad.tree import map_leaves
 
 Argnum = SupportsIndex | str
 Argnums = Argnum | slice | Sequence[Argnum]
@@ -43,7 +40,6 @@ class Naming:
         self._keys: dict[tuple[Any, ...], list[Key]] = {}
         self._names: list[str] | None = None
         self.is_single = is_single(argnums)
-        self.is_first = self.is_single and not isinstance(argnums, str) and bool(argnums == 0)
 
     def keys(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Key]:
         """Return the keys of the arguments that are differentiated in a call."""
@@ -94,30 +90,3 @@ class Naming:
             kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
             self._names = [p.name for p in parameters if p.kind in kinds]
         return self._names
-
-
-def with_floats(args: tuple[Any, ...], kwargs: dict[str, Any],
-                keys: Sequence[Key]) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
-    """Return a call's arguments with integers made floats in those that are differentiated."""
-    new_args, new_kwargs = list(args), dict(kwargs)
-    for key in keys:
-        if isinstance(key, str):
-            new_kwargs[key] = floats_of(kwargs[key])
-        else:
-            new_args[key] = floats_of(args[key])
-    return tuple(new_args), new_kwargs
-
-
-def floats_of(argument: Any) -> Any:
-    """Return an argument with integer arrays and integers in containers as float64."""
-    kind = type(argument)
-    if kind is float or (kind is np.ndarray and argument.dtype == np.float64):
-        return argument
-    return map_leaves(lambda leaf: _as_float(leaf, leaf is argument), argument)
-
-
-def _as_float(leaf: Any, is_argument: bool) -> Any:
-    if type(leaf) is np.ndarray and leaf.dtype.kind in "iu":
-        return leaf.astype(np.float64)
-    is_integer = isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
-    return float(leaf) if is_integer and not is_argument else leaf
