@@ -76,6 +76,10 @@ class NotPicklableError(TapegradError, pickle.PicklingError):
     """A derivative can't be pickled, because its function can't."""
 
 
+class JitDisabledError(TapegradError, ImportError):
+    """Numba is told not to compile anything, and tapes are recorded and swept by what it makes."""
+
+
 class GraphvizError(TapegradError, RuntimeError):
     """A drawing can't be rendered: Graphviz is missing, or it failed."""
 

@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 
 from tapegrad import numba_internals as internals
 from tapegrad.caching import Entries
+from tapegrad.errors import JitDisabledError
 from tapegrad.notice import notice
 from tapegrad.numba_protocols import (
     Builder,
@@ -44,6 +45,13 @@ from tapegrad.numba_protocols import (
     Value,
     Values,
 )
+
+if numba.config.DISABLE_JIT:
+    raise JitDisabledError(
+        "NUMBA_DISABLE_JIT is set, and what tapegrad records and sweeps tapes by is compiled by "
+        "Numba: unset it; to step through a function @njit in a debugger, differentiate the plain "
+        "one, f.py_func"
+    )
 
 F = TypeVar("F", bound=Callable[..., Any])
 

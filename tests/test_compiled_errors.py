@@ -3,17 +3,29 @@
 import gc
 import inspect
 import math
+import traceback
 
 import numpy as np
 import pytest
-from numba import njit, objmode, prange, stencil, typed
+from numba import float64, njit, objmode, prange, stencil, typed
 from numba.core.errors import TypingError
+from numba.experimental import jitclass
 
 import tapegrad as tg
 from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
 
 X = np.array([0.3, 0.7, 1.1])
 OUTSIDE = np.zeros(3)
+TABLE = np.arange(3.0)
+
+
+@jitclass([("last", float64)])
+class State:
+    def __init__(self):
+        self.last = 0.0
+
+
+STATE = State()
 
 
 @njit(parallel=True)
@@ -110,12 +122,116 @@ def calling_for_a_declared_type(x):
     return of_declared_type(x[0])
 
 
+@njit
+def into_a_table(x):
+    TABLE[0] = x[0]
+    return TABLE[0]
+
+
+@njit
+def added_to_a_table(x):
+    y = TABLE[1:]
+    y += x[1:]
+    return y.sum()
+
+
+@njit
+def into_a_list(x):
+    z = [0.0 for _ in range(3)]
+    z[0] = x[0]
+    return z[0]
+
+
+@njit
+def into_a_dictionary(x):
+    d = {0: 0.0}
+    d[0] = x[0]
+    return d[0]
+
+
+@njit
+def onto(state, x):
+    state.last = x[0]
+    return x[0]
+
+
+def onto_an_object(x):
+    return onto(STATE, x)
+
+
+@njit
+def as_advised(x):
+    y = np.zeros(TABLE.shape)
+    y[:] = TABLE
+    y[0] = x[0]
+    z = [1.0 for _ in range(3)]
+    w = np.zeros(len(z))
+    for k in range(len(z)):
+        w[k] = z[k]
+    w[1] = x[1]
+    d = {0: np.zeros(1)[0]}
+    d[0] = x[2]
+    return y.sum() * w.sum() * d[0]
+
+
+def test_what_the_remedies_say_works():
+    value, gradient = tg.value_and_grad(as_advised)(X)
+    assert value == pytest.approx((0.3 + 3.0) * (2.0 + 0.7) * 1.1, rel=1e-15)
+    np.testing.assert_allclose(gradient, [2.7 * 1.1, 3.3 * 1.1, 3.3 * 2.7], rtol=1e-15)
+
+
+def test_a_refusal_in_compiled_code_ends_at_the_users_line_without_numbas_text():
+    for function, where in (
+        (
+            outside_array,
+            [("outside_array", "return store(x, OUTSIDE)"), ("store", "out[0] = x[0]")],
+        ),
+        (into_a_table, [("into_a_table", "TABLE[0] = x[0]")]),
+    ):
+        with pytest.raises(UnsupportedFunctionError) as caught:
+            tg.grad(function)(X)
+        lines = traceback.extract_tb(caught.value.__traceback__)
+        last = [(line.name, line.line) for line in lines if line.filename == __file__][1:]
+        assert last == where
+        assert lines[-1].filename == __file__
+        assert "Failed in nopython" not in "".join(traceback.format_exception(caught.value))
+
+
+@njit
+def written(x):
+    return x[0] * len(str(x[0])) + x[1] * len(repr(x[0] * x[1]))
+
+
+def test_a_text_in_compiled_code_is_the_one_numba_makes_of_a_float():
+    assert tg.value_and_grad(written)(X)[0] == written(X)
+
+
 # The function, what the message names, the line it shows and the remedy.
 REFUSED = {
     "parallel": (in_parallel, "parallel=True", "", r"value_and_grad\(f\)\.njit"),
     "complex": (with_complex_numbers, "complex128", "return abs", "two real numbers"),
     "svd": (decomposed, "svd", "np.linalg.svd", "f.py_func"),
-    "array made outside": (outside_array, "setitem", "out[0] = x[0]", "make it in the function"),
+    "array made outside": (
+        outside_array,
+        "setitem",
+        "out[0] = x[0]",
+        r"write y = np\.zeros\(a\.shape\) and y\[:\] = a in the function",
+    ),
+    "table": (
+        into_a_table,
+        "readonly array",
+        "TABLE[0] = x[0]",
+        r"write y = np\.zeros\(a\.shape\)",
+    ),
+    "in place": (added_to_a_table, "iadd", "y += x", r"write y = np\.zeros\(a\.shape\) and"),
+    "list": (into_a_list, "setitem", "z[0] = x[0]", r"write y = np\.zeros\(len\(z\)\) and for k"),
+    "dictionary": (into_a_dictionary, "setitem", "d[0] = x[0]", r"begin it with np\.zeros\(1\)"),
+    "structure": (
+        onto_an_object,
+        "Cannot cast active to float64, at",
+        "state.last = x[0]",
+        "a structure made outside: keep them in arrays",
+    ),
     "two kinds": (number_or_text, "unify", 'y = "none"', "give it one kind"),
     "attribute": (unknown_attribute, "'hex'", "x[0].hex()", "f.py_func"),
     "object mode": (

@@ -56,7 +56,7 @@ def test_an_argument_passed_by_keyword_is_found_by_name_and_by_its_position():
     ("argnums", "message"),
     [
         ("c", "without an argument of that name.*an argument must be passed"),
-        ("z", "its parameters are t, a, b"),
+        ("z", "its parameters are t, a, b, c;"),
         (3, "argnums takes names too"),
         (-4, "argnums takes names too"),
     ],
@@ -84,6 +84,18 @@ def test_a_bare_integer_is_refused_and_the_remedy_works():
     assert square(2.0) == 4.0
     with pytest.raises(InputTypeError, match="truth values"):
         square(True)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint16])
+def test_an_integer_that_numpy_has_is_a_number_to_differentiate_by(kind):
+    assert tg.grad(lambda x: x**3)(kind(2)) == 12.0
+    assert tg.grad(lambda a, b: a * b**2, argnums="b")(3.0, b=kind(2)) == 12.0
+
+
+@pytest.mark.parametrize("argnums", [None, 1.5, slice("a", "c"), [0, 1.5], np.array([0.0, 1.0])])
+def test_what_names_no_argument_says_what_does(argnums):
+    with pytest.raises(InputTypeError, match=r"argnums=0 or argnums='a'.*slice\(1, None\)"):
+        tg.grad(model, argnums=argnums)
 
 
 class Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import re
 import warnings
@@ -9,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numba import config
 from program_drafts import program, put
 from tape_drafts import calling
 
 import tapegrad as tg
-from tapegrad import columns, errors
+from tapegrad import columns, errors, jit
 from tapegrad.function.recorded import MOST_RECORDINGS
 from tapegrad.passes import simplified
 from tapegrad.program.check import check
@@ -66,6 +68,15 @@ def stored_outside():
     return tg.grad(outer)(np.ones(2))
 
 
+def without_numbas_compiler():
+    spec = importlib.util.spec_from_file_location("jit_again", jit.__file__)
+    config.DISABLE_JIT = 1
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    finally:
+        config.DISABLE_JIT = 0
+
+
 def bad_tape():
     tape = OpenTape()
     tape.append(3, 77, 0, 0.0)
@@ -100,8 +111,10 @@ CASES = {
                           errors.UnsupportedFunctionError, ["gcd", "supported()"]),
     "function": (lambda: tg.grad(lambda x: np.sum(np.unwrap(np.fft.fft(x))))(np.ones(2)),
                  errors.UnsupportedFunctionError, ["fft", "supported()", "stop_gradient"]),
+    "no compiler": (without_numbas_compiler, errors.JitDisabledError,
+                    ["NUMBA_DISABLE_JIT is set", "unset it", "f.py_func"]),
     "store": (lambda: tg.grad(lambda x: np.add(x, 1.0, out=PLAIN))(np.ones(2)),
-              errors.UnsupportedFunctionError, ["y = np.array(y, float)"]),
+              errors.UnsupportedFunctionError, ["y = np.array(PLAIN, float)"]),
     "vector": (lambda: tg.grad(lambda x: x * 2.0)(np.ones(2)), errors.NotScalarError, ["jacobian"]),
     "no number": (lambda: tg.grad(lambda x: "a")(1.0), errors.NotScalarError, ["one float"]),
     "integer": (lambda: tg.grad(lambda x: x)(1), errors.InputTypeError, ["float"]),
@@ -153,6 +166,7 @@ EXPECTED = {
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
     "UnsupportedBlockError": TypeError,
     "InvalidProgramError": ValueError, "ProgramFileError": ValueError,
+    "JitDisabledError": ImportError,
 }  # fmt: skip
 
 

@@ -183,6 +183,9 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
     def foreign(x):
         return scipy.stats.norm.logpdf(x)
 
+    def drawn(x):
+        return np.random.default_rng(0).normal(x)
+
     def nested(x):
         return tg.grad(lambda y: lost(y * x))(2.0)
 
@@ -190,6 +193,7 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
         (lost, 'return TABLE["sin"](x)'),
         (without_rule, "return np.spacing(x)"),
         (foreign, "return scipy.stats.norm.logpdf(x)"),
+        (drawn, "return np.random.default_rng(0).normal(x)"),
         (nested, 'return TABLE["sin"](x)'),
     ):
         with pytest.raises(tg.errors.TapegradError) as caught:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import UnsupportedError, types
-from numba.extending import NativeValue, box, unbox
+from numba.extending import NativeValue, box, overload_method, unbox
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.numba_internals import (
@@ -24,7 +24,7 @@ from tapegrad.numba_internals import (
 from tapegrad.numba_protocols import BoxContext, Kind, UnboxContext, Value
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, Data, as_data
-from tapegrad.record.kinds import ACTIVE, ActiveType, active, is_active, kind_in
+from tapegrad.record.kinds import ACTIVE, ActiveType, ExpressionType, active, is_active, kind_in
 from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
@@ -211,3 +211,17 @@ boxing().update({types.Array: _box_array, types.Generator: _box_generator})
 unboxing().update({types.Array: _unbox_array, types.List: _unbox_list})
 for _container in (types.ListType, types.DictType):
     unboxing()[_container] = _refusing(unboxing()[_container])
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def _text(number: Any) -> Any:
+    """Return the text that Numba makes of a float."""
+    text = f"<object type:{types.float64}>"
+    return lambda number: text
+
+
+for _kind in (ActiveType, ExpressionType):
+    for _name in ("__str__", "__repr__"):
+        overload_method(_kind, _name, strict=False)(_text)

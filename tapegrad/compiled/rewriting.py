@@ -16,6 +16,7 @@ import numpy as np
 from numba import UnsupportedError, njit
 
 from tapegrad.compiled import stand_ins
+from tapegrad.compiled.kept import KEEPERS, Stores
 from tapegrad.numba_internals import (
     Rewrite,
     definition,
@@ -169,6 +170,8 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
     def __init__(self, state: CompilerState) -> None:
         # What is inlined has no identity of its own: it's rewritten as part of its caller.
         self._kind = kind_to_record(state)
+        self._arguments = state.args
+        self._stores: Stores | None = None
         if self._kind is not None and state.flags.auto_parallel.enabled:
             raise UnsupportedError("parallel=True is not possible with active numbers")
 
@@ -177,8 +180,12 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         self._ir, self._block = func_ir, block
         self._found: dict[int, list[Instruction]] = {}
         if self._kind is not None:
+            if self._stores is None:
+                self._stores = Stores(func_ir, self._arguments, self._constant)
             for instruction in block.find_insts(ir.Assign):
                 replacement = self._replacement(instruction)
+                if self._stores.is_kept(instruction):
+                    replacement = self._kept(instruction, replacement or [instruction])
                 if replacement:
                     self._found.setdefault(id(instruction), replacement)
         return bool(self._found)
@@ -208,6 +215,19 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
         if isinstance(value, ir.Expr) and value.op == "call":
             return self._rows(instruction, value) or self._function_call(instruction, value)
         return []
+
+    def _kept(self, instruction: Instruction, made: list[Instruction]) -> list[Instruction]:
+        """Return instructions that make an array or a list, with those that have it stored into."""
+        assert self._kind is not None
+        target, place = instruction.target, instruction.loc
+        fresh = ir.Var(target.scope, f"$fresh.{id(instruction)}", place)
+        function = ir.Var(target.scope, f"$kept.{id(instruction)}", place)
+        return [
+            *made[:-1],
+            ir.Assign(made[-1].value, fresh, place),
+            ir.Assign(ir.Global("kept", KEEPERS[self._kind], place), function, place),
+            _assign(instruction, ir.Expr.call(function, [fresh], (), place)),
+        ]
 
     def _rows(self, instruction: Instruction, call: Instruction) -> list[Instruction]:
         """Return `numpy.array` of a tuple of tuples for one of a list of lists.

@@ -119,8 +119,9 @@ def _sorted(leaf: Any) -> tuple[Spec, Any]:
 
 
 def _as_float(leaf: Any, is_argument: bool) -> Any:
-    """Return an integer array as float64, and an integer that is no argument itself as a float."""
+    """Return integers that can't be meant otherwise as floats: all but a bare int of Python's."""
     if type(leaf) is np.ndarray and leaf.dtype.kind in "iu":
         return leaf.astype(np.float64)
     is_integer = isinstance(leaf, int | np.integer) and not isinstance(leaf, bool)
-    return float(leaf) if is_integer and not is_argument else leaf
+    is_bare = is_argument and isinstance(leaf, int)
+    return float(leaf) if is_integer and not is_bare else leaf

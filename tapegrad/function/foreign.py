@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dis
 import inspect
+import os
 import re
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from tapegrad.errors import TapegradError, UnsupportedFunctionError
 from tapegrad.function.inside import holds_actives
-from tapegrad.libraries import NUMERICAL, in_library, is_of_this_package
+from tapegrad.libraries import NUMERICAL, in_library, is_library_name, is_of_this_package
 from tapegrad.record.frames import Site, public_name
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import as_plain, refused_at
@@ -58,7 +59,7 @@ def _of_kinds(error: Exception, tape: OpenTape, site: Site,
     if not holds_actives(met, tape):
         return None
     name = public_name(site.called) if callable(site.called) else _name_of(theirs)
-    remedy = as_plain([*site.things, *met])
+    remedy = as_plain(site.things)
     return UnsupportedFunctionError(
         f"{name} can't take active numbers ({type(error).__name__}: {_short(error)}), at "
         f"{site.place}{remedy + ', or ' if remedy else ''}write it with functions that are "
@@ -67,14 +68,18 @@ def _of_kinds(error: Exception, tape: OpenTape, site: Site,
     )
 
 
-def up_to_user(trace: TracebackType | None) -> TracebackType | None:
-    """Return a copy of a traceback that ends at the user's line, without its first frame."""
+def up_to_user(trace: TracebackType | None,
+               end: TracebackType | None = None) -> TracebackType | None:  # fmt: skip
+    """Return a copy of a traceback that ends at the user's line, without its first frame.
+
+    With an `end`, where the user's line called compiled code, that follows.
+    """
     user, _ = _parted(trace)
     kept: list[TracebackType] = []
     while user is not None and trace is not None and trace is not user.tb_next:
         kept.append(trace)
         trace = trace.tb_next
-    copied = None
+    copied = end
     for part in reversed(kept[1:]):
         copied = TracebackType(copied, part.tb_frame, part.tb_lasti, part.tb_lineno)
     return copied
@@ -84,12 +89,20 @@ def _parted(trace: TracebackType | None) -> tuple[TracebackType | None, list[Tra
     """Return where the user's code was last, and what it was in there."""
     user, inside = None, []
     while trace is not None:
-        if in_library(trace.tb_frame.f_code.co_filename):
+        if _is_librarys(trace.tb_frame):
             inside.append(trace)
         else:
             user, inside = trace, []
         trace = trace.tb_next
     return user, inside
+
+
+def _is_librarys(frame: FrameType) -> bool:
+    """Whether a frame is of a library's code; that of Cython names files that aren't there."""
+    file = frame.f_code.co_filename
+    return in_library(file) or (
+        not os.path.isabs(file) and is_library_name(frame.f_globals.get("__name__", ""))
+    )
 
 
 def _is_raised(trace: TracebackType) -> bool:

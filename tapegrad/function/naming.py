@@ -1,6 +1,8 @@
 """Which arguments `argnums` means in a call: positions, names, or a range of positions.
 
-A key is an argument's position, or its name where it was passed by keyword.
+A key is an argument's position, or its name where it was passed by keyword. What is
+differentiated may be given as integers where that can't be meant otherwise: in arrays, as NumPy's
+numbers, and inside containers.
 """
 
 from __future__ import annotations
@@ -26,6 +28,22 @@ def is_single(argnums: Argnums) -> bool:
     return isinstance(argnums, str) or not isinstance(argnums, (slice, *_MANY))
 
 
+def _check(argnums: Any) -> None:
+    """Raise `InputTypeError` for what doesn't say which arguments are meant."""
+    if isinstance(argnums, slice):
+        parts = [x for x in (argnums.start, argnums.stop, argnums.step) if x is not None]
+        is_known = all(isinstance(part, SupportsIndex) for part in parts)
+    else:
+        several = [argnums] if is_single(argnums) else argnums
+        is_known = all(isinstance(argnum, str | SupportsIndex) for argnum in several)
+    if not is_known:
+        raise InputTypeError(
+            f"argnums={argnums!r} names no arguments; write a position or a name, argnums=0 or "
+            "argnums='a', several of them, argnums=(0, 'b'), or slice(1, None) for all but the "
+            "first"
+        )
+
+
 class Naming:
     """What `argnums` means in the calls of a function.
 
@@ -36,9 +54,11 @@ class Naming:
     """
 
     def __init__(self, function: Callable[..., Any], argnums: Argnums) -> None:
+        _check(argnums)
         self._function, self._argnums = function, argnums
         self._keys: dict[tuple[Any, ...], list[Key]] = {}
         self._names: list[str] | None = None
+        self._by_keyword: list[str] = []
         self.is_single = is_single(argnums)
 
     def keys(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Key]:
@@ -63,7 +83,8 @@ class Naming:
             names = self._parameters()
             if argnum in names[:count]:
                 return names.index(argnum)
-            known = f"; its parameters are {', '.join(names)}" if argnum not in names else ""
+            named = [*names, *self._by_keyword]
+            known = f"; its parameters are {', '.join(named)}" if argnum not in named else ""
             raise InputTypeError(
                 f"argnums={argnum!r}, but the function was called without an argument of that name"
                 f"{known}; an argument must be passed to be differentiated"
@@ -89,4 +110,5 @@ class Naming:
                 parameters = []  # type: ignore[assignment]
             kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
             self._names = [p.name for p in parameters if p.kind in kinds]
+            self._by_keyword = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         return self._names

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import NumbaError
 
-from tapegrad.compiled.explanation import explained, is_about_active_numbers
+from tapegrad.compiled.explanation import explained, is_about_active_numbers, place_of
 from tapegrad.compiled.rewriting import taking_active
 from tapegrad.errors import TapegradError
 from tapegrad.function.arguments import Fixed
@@ -20,7 +20,7 @@ from tapegrad.function.foreign import foreign_error, up_to_user
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.plan import Plan
 from tapegrad.function.results import Result, append_result
-from tapegrad.function.returns import returned_in
+from tapegrad.function.returns import ending_at, returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
 from tapegrad.progress import progress
@@ -186,10 +186,18 @@ def _call(function: Any, args: Any, kwargs: Any, name: str, tape: OpenTape) -> A
         found = _ours(error, tape)
         if found is None:
             raise
+        if isinstance(error, NumbaError):  # whose text is in our words in the one made of it
+            raise found.with_traceback(up_to_user(error.__traceback__, _end(error))) from None
         trace = up_to_user(error.__traceback__)
         if found is not error:
             raise found.with_traceback(trace) from error
         raise error if trace is None else error.with_traceback(trace)  # noqa: B904
+
+
+def _end(error: NumbaError) -> TracebackType | None:
+    """Return the end of a traceback, in the compiled code that Numba refused."""
+    place = place_of(error)
+    return place and ending_at(place.file, (place.line, place.line, *place.columns), place.function)
 
 
 def _ours(error: Exception, tape: OpenTape) -> Exception | None:

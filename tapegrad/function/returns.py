@@ -1,6 +1,6 @@
-"""Where a function returned, as the traceback of an error about its result.
+"""Tracebacks that end at a line without a frame: where a function returned, or in compiled code.
 
-The function has ended and its frame is gone, so a frame of a line at the same place stands for it.
+A frame of a line at the same place stands for the one that is gone, or never was.
 """
 
 from __future__ import annotations
@@ -34,14 +34,21 @@ def returned_in(function: Any) -> TracebackType | None:
     line = code.co_firstlineno
     places = [p for p in found if p is not None and None not in p]
     where = places[0] if len(places) == len(found) == 1 else (line, line, 0, 0)
+    return ending_at(code.co_filename, where, code.co_name, code.co_qualname)
+
+
+def ending_at(file: str, where: Any, name: str, qualified: str = "") -> TracebackType | None:
+    """Return a traceback of one frame, of a function's line and columns.
+
+    `where` are the first and the last line, and the first and the last column.
+    """
     names = ("lineno", "end_lineno", "col_offset", "end_col_offset")
     raising = ast.Raise(ast.Name("_Here", ast.Load()))
     for node in ast.walk(raising):
         vars(node).update(zip(names, where, strict=True))
-    line_of_it = compile(ast.Module([raising], []), code.co_filename, "exec")
+    line_of_it = compile(ast.Module([raising], []), file, "exec")
     try:
-        exec(line_of_it.replace(co_name=code.co_name, co_qualname=code.co_qualname),
-             {"_Here": _Here})  # fmt: skip
+        exec(line_of_it.replace(co_name=name, co_qualname=qualified or name), {"_Here": _Here})
     except _Here as here:
         return here.__traceback__ and here.__traceback__.tb_next
     raise AssertionError("a raise statement raises")

@@ -17,7 +17,7 @@ import numpy as np
 from numba import float64, int64
 
 from tapegrad import rules
-from tapegrad.errors import LostDerivativeError, UnhashableError
+from tapegrad.errors import LostDerivativeError
 from tapegrad.jit import Kernel
 from tapegrad.ops import CODE
 from tapegrad.record import exact
@@ -25,7 +25,7 @@ from tapegrad.record.frames import calling_frame
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.refusals import no_complex, not_repeatable, not_whole
+from tapegrad.record.refusals import no_complex, not_repeatable, not_whole, unhashable
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -118,10 +118,7 @@ class Active:
     # --- what would lose the derivative -------------------------------------------------------
 
     def __hash__(self) -> int:
-        raise UnhashableError(
-            "an active number can't be a dictionary key or a member of a set: its value changes "
-            "from call to call; use int(x) or round(x) as the key"
-        )
+        raise unhashable("number", "int(x), round(x) or x.value")
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise LostDerivativeError("an active number belongs to its recording and can't be pickled")

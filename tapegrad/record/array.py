@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from tapegrad.errors import (
     MixedTapesError,
-    UnhashableError,
     UnsupportedFunctionError,
 )
 from tapegrad.ops import CODE
@@ -25,7 +24,7 @@ from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.refusals import check_kind, no_numbers
+from tapegrad.record.refusals import check_kind, no_numbers, unhashable
 
 Data = npt.NDArray[Any]
 
@@ -183,7 +182,7 @@ class ActiveArray:
         return other // self, other % self
 
     def __hash__(self) -> int:
-        raise UnhashableError("an active array can't be a dictionary key or a member of a set")
+        raise unhashable("array", "x.value.tobytes()")
 
     def __copy__(self) -> ActiveArray:
         return self.copy()

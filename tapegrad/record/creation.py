@@ -21,7 +21,7 @@ from tapegrad.record.array import ActiveArray, as_active_data, is_boolean, objec
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE, ACTIVE_SINGLE
 from tapegrad.record.nesting import current, innermost, is_recording
-from tapegrad.record.refusals import MAKERS
+from tapegrad.record.refusals import MAKERS, no_type
 
 REPLACEMENTS: dict[Any, Any] = {}
 
@@ -145,7 +145,7 @@ def _array_astype(self: ActiveArray, dtype: Any, **kwargs: Any) -> Any:
         return objects(self)
     plain = np.asarray(self)  # of objects where there are derivatives
     if plain.dtype == np.object_:
-        raise LostDerivativeError(f"an active array can't be converted to {np.dtype(dtype)}")
+        raise LostDerivativeError(no_type("an array", dtype))
     return plain.astype(dtype)
 
 

@@ -23,6 +23,7 @@ from tapegrad.record.active import Active, ActiveBool, binary, guard, guard_all
 from tapegrad.record.array import ActiveArray, as_data, objects
 from tapegrad.record.dependence import DIFFERENTIABLE, DISCRETE, marks_of
 from tapegrad.record.elementwise import Data
+from tapegrad.record.frames import writes_text
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.open_tape import OpenTape
@@ -67,9 +68,9 @@ def _truth_value(self: ActiveBool) -> bool:
 
 
 def _float(self: Active) -> float:
-    """Return the number where it has no derivative; raise where that would be dropped."""
+    """Return the number where it has no derivative or is written; raise where that'd be lost."""
     mark = marks_of(self.tape)[self.slot]
-    if mark == DIFFERENTIABLE:
+    if mark == DIFFERENTIABLE and not writes_text():
         raise lost_number()
     if mark != DISCRETE:
         return _value(self)

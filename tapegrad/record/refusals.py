@@ -7,6 +7,7 @@ user's line, and what to write instead.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import threading
 from collections.abc import Iterable
@@ -14,7 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import InputTypeError, LostDerivativeError
+from tapegrad.errors import (
+    InputTypeError,
+    LostDerivativeError,
+    UnhashableError,
+    UnsupportedFunctionError,
+)
 from tapegrad.libraries import in_library
 from tapegrad.ops import OPS
 from tapegrad.record.frames import Site, public_name
@@ -28,6 +34,17 @@ WITHOUT_RULE: list[Any] = []
 _PLAIN_ARRAYS = (np.ndarray, np.memmap)
 
 _DROP = "to drop the derivative on purpose, write tapegrad.stop_gradient(x) for x"
+
+_OTHERWISE = (
+    "write it with recorded functions (tapegrad.supported() lists those of NumPy and SciPy), or "
+    "x.value for x where a plain number is wanted"
+)
+
+_STANDARD_DRAWS = {
+    "normal": "standard_normal", "uniform": "random", "exponential": "standard_exponential",
+    "logistic": "logistic", "laplace": "laplace", "gumbel": "gumbel",
+}  # fmt: skip
+"""Random draws that are those of another one, moved and scaled."""
 
 _TO_ARRAY = ("toarray", "to_numpy")
 """The methods by which libraries' own arrays and tables give plain ones."""
@@ -74,6 +91,42 @@ def not_whole(value: float) -> TypeError:
     return TypeError(
         f"an active number used as an index must be whole, not {value!r}, at {Site().place}"
         "write int(x) to cut it off"
+    )
+
+
+def no_store(name: str) -> UnsupportedFunctionError:
+    """Return the error for a function or an operator that would store into a plain array."""
+    site = Site()
+    array, otherwise = "a", ""
+    if isinstance(site.node, ast.AugAssign):
+        array = ast.unparse(site.node.target)
+        left = ast.parse(array, mode="eval").body
+        otherwise = f"y = {ast.unparse(ast.BinOp(left, site.node.op, site.node.value))}, or "
+    elif isinstance(site.node, ast.Call):
+        named = {keyword.arg: keyword.value for keyword in site.node.keywords}
+        stored = named.get("out", next(iter(site.node.args), None))
+        array = array if stored is None else ast.unparse(stored)
+    return UnsupportedFunctionError(
+        f"{name} can't store active numbers in a plain array, at {site.place}write {otherwise}"
+        f"y = np.array({array}, float) in the recorded function, and store into y"
+    )
+
+
+def no_type(name: str, dtype: Any) -> str:
+    """Return the message for a result of another type than float64."""
+    kind = np.dtype(dtype)
+    rounded = "y = np.zeros(np.shape(x), np.float32) and y[...] = x to round x to it, else "
+    return (
+        f"{name} of active numbers is float64, not {kind}, at {Site().place}"
+        f"write {rounded if kind == np.float32 else ''}float64 or no type at all"
+    )
+
+
+def unhashable(thing: str, key: str) -> UnhashableError:
+    """Return the error for an active thing used as a key; what stands for it may be one."""
+    return UnhashableError(
+        f"an active {thing} can't be a dictionary key or a member of a set: its value changes "
+        f"from call to call, at {Site().place}use {key} as the key"
     )
 
 
@@ -160,12 +213,12 @@ def _advice(site: Site) -> str:
         )
     if any(function is builtins.float for function in site.callables):
         return "leave float() out: an active number is used as a float is"
-    if site.callables:
-        remedy = as_plain(site.things)
-        name = public_name(site.callables[0])
+    remedy = as_plain(site.things)
+    if site.callables or site.function:
+        name = public_name(site.callables[0]) if site.callables else site.function
         return (
-            f"{name} can't take active numbers here; {remedy + ', or ' if remedy else ''}write it "
-            "with functions that are recorded"
+            f"{name} can't take active numbers here; {remedy + ', or ' if remedy else ''}"
+            f"{_drawn(site) or 'write it with functions that are recorded'}"
         )
     if site.is_element:
         array = site.expression.rpartition("[")[0]
@@ -173,8 +226,23 @@ def _advice(site: Site) -> str:
             f"{site.expression} is an element of a plain array: write y = np.array({array}, float) "
             "in the recorded function, and store into y"
         )
-    remedy = as_plain(site.things) or "write it with recorded functions"
-    return f"{site.expression or 'it'} needs plain numbers; {remedy}"
+    if isinstance(site.node, ast.BinOp) and isinstance(site.node.op, ast.Mod):
+        text = 'f"{x:g}" for a text, or x.value for x'
+        return f"{site.expression} asks for a plain float: write {text}"
+    return f"{site.expression or 'it'} needs plain numbers; {remedy or _OTHERWISE}"
+
+
+def _drawn(site: Site) -> str:
+    """Return what to write for a random draw whose location or scale is active, or ""."""
+    owner, _, name = site.function.rpartition(".")
+    if not owner or name not in _STANDARD_DRAWS:
+        return ""
+    formulas = {"exponential": "scale * ", "uniform": "low + (high - low) * "}
+    formula = formulas.get(name, "loc + scale * ")
+    return (
+        f"draw standard numbers and compute with them, {formula}{owner}.{_STANDARD_DRAWS[name]}"
+        "(size=n)"
+    )
 
 
 def _of_math(name: str, site: Site) -> str:

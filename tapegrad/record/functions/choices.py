@@ -26,6 +26,7 @@ from tapegrad.record.functions.operands import (
 )
 from tapegrad.record.functions.reductions import all_of
 from tapegrad.record.functions.registry import rule, store
+from tapegrad.record.refusals import no_store
 
 
 @rule(np.where)
@@ -135,10 +136,7 @@ def _extract(condition: Any, arr: Any) -> Any:
 
 def _target(a: Any, name: str) -> ActiveArray:
     if not isinstance(a, ActiveArray):
-        raise UnsupportedFunctionError(
-            f"numpy.{name} can't store active numbers in a plain array: make that array with "
-            "np.zeros_like of an active one"
-        )
+        raise no_store(f"numpy.{name}")
     return a
 
 

@@ -26,7 +26,7 @@ from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE
 from tapegrad.record.nesting import innermost
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.refusals import check_kind
+from tapegrad.record.refusals import check_kind, no_store
 
 Function = Callable[..., Any]
 
@@ -170,10 +170,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 def _destination(array: Any, name: str) -> ActiveArray:
     if isinstance(array, ActiveArray):
         return array
-    raise UnsupportedFunctionError(
-        f"numpy.{name} can't store active numbers in a plain array: make that array with "
-        "numpy.zeros_like of an active one"
-    )
+    raise no_store(f"numpy.{name}")
 
 
 @rule(np.put, method="put")

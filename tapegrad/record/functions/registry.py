@@ -22,6 +22,7 @@ from tapegrad.record.array import ActiveArray
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.record.plain import plain_arguments
+from tapegrad.record.refusals import no_store, no_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -147,7 +148,7 @@ def record(code: int, *inputs: Any) -> Any:
 def check_dtype(dtype: Any, name: str) -> None:
     """Raise for a result of any other type than float64."""
     if dtype is not None and np.dtype(dtype) != np.float64:
-        raise UnsupportedFunctionError(f"{name} of active numbers is float64, not {dtype}")
+        raise UnsupportedFunctionError(no_type(name, dtype))
 
 
 def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
@@ -165,10 +166,7 @@ def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
         out[...] = result
         return out
     if isinstance(result, Active) or (isinstance(result, ActiveArray) and not result.is_passive):
-        raise UnsupportedFunctionError(
-            f"{name} can't store active numbers in a plain array (`out=` or an in-place operator): "
-            "write y = np.array(y, float) for that array first, or y = y + x for y += x"
-        )
+        raise no_store(name)
     np.copyto(out, np.asarray(result), where=where)
     return out
 

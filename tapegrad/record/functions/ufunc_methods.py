@@ -20,6 +20,7 @@ from tapegrad.record.functions.registry import (
     store,
     ufunc_method,
 )
+from tapegrad.record.refusals import no_store
 
 _LAYOUT = ("casting", "order", "subok")  # nothing a float64 result depends on
 
@@ -108,10 +109,7 @@ def _reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: A
 def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     name = _operation(ufunc, "at", ufunc.nin)
     if not isinstance(a, ActiveArray):
-        raise UnsupportedFunctionError(
-            f"numpy.{ufunc.__name__}.at can't store active numbers in a plain array: make that "
-            "array with np.zeros_like of an active one"
-        )
+        raise no_store(f"numpy.{ufunc.__name__}.at")
     tape = tape_of(a, b)
     index = np.arange(a.size).reshape(a.shape)[plain_index(indices)]
     operands = as_active_data(tape, 0.0 if ufunc.nin == 1 else b)
