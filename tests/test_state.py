@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ticks import new_ticks, ran
 
 import tapegrad as tg
 
@@ -17,7 +18,7 @@ class Model:
     """An object with state; `runs` counts how often Python ran a method."""
 
     def __init__(self, k=2.0):
-        self.k, self.runs = k, 0
+        self.k, self.runs = k, new_ticks()
 
     def energy(self):
         return self.k * np.sum(self.p**2)
@@ -26,17 +27,17 @@ class Model:
         self.p = x * 1.0
 
     def direct(self, x):
-        self.runs += 1
+        self.runs.release()
         self.p = x
         return self.k * np.sum(self.p * x)
 
     def by_methods(self, x):
-        self.runs += 1
+        self.runs.release()
         self.set_up(x)
         return self.energy()
 
     def by_branches(self, x):
-        self.runs += 1
+        self.runs.release()
         if self.k > 0.0:
             self.p = x
         else:
@@ -44,7 +45,7 @@ class Model:
         return self.energy()
 
     def by_memo(self, x):
-        self.runs += 1
+        self.runs.release()
         self.memo = {}
         for i in range(2):
             if i not in self.memo:
@@ -52,17 +53,17 @@ class Model:
         return sum(self.memo.values())
 
     def by_generator(self, x):
-        self.runs += 1
+        self.runs.release()
         self.p = x
         return self.k * sum(self.p[i] * self.p[i] for i in range(2))
 
     def by_callable(self, x):
-        self.runs += 1
+        self.runs.release()
         self.set_up(x)
         return (lambda: self.energy())()
 
     def left_for_later(self, x):
-        self.runs += 1
+        self.runs.release()
         self.p = x**2
         self.last = np.sum(self.p)
         return self.k * self.last
@@ -78,20 +79,20 @@ def test_what_is_written_before_it_is_read_does_not_record_again(name):
     derivative = tg.grad(getattr(model, name))
     for x in (X, Y, X):
         np.testing.assert_array_equal(derivative(x), 4.0 * x)
-    assert model.runs == 1
+    assert ran(model.runs) == 1
     model.k = 3.0
     for x in (Y, X, Y):
         np.testing.assert_array_equal(derivative(x), 6.0 * x)
-    assert model.runs == 2
+    assert ran(model.runs) == 2
 
 
 def test_it_does_not_for_an_object_that_is_a_global_or_is_called(make_module):
     module = make_module(
         "tg_state",
-        "runs = []\n"
+        "from ticks import new_ticks\nruns = new_ticks()\n"
         "class Model:\n"
         "    def __call__(self, x):\n"
-        "        runs.append(1)\n"
+        "        runs.release()\n"
         "        self.p = x * x\n"
         "        return self.twice()\n"
         "    def twice(self):\n"
@@ -100,13 +101,13 @@ def test_it_does_not_for_an_object_that_is_a_global_or_is_called(make_module):
         "def f(x):\n    return model(x)\n"
         "last = 0.0\n"
         "def g(x):\n"
-        "    global last\n    runs.append(1)\n    last = x * x\n    return 2.0 * last\n",
+        "    global last\n    runs.release()\n    last = x * x\n    return 2.0 * last\n",
     )
     for f in (module.model, module.f, module.g):
-        module.runs.clear()
+        module.runs = new_ticks()
         derivative = tg.grad(f)
         assert [derivative(x) for x in (1.0, 2.0, 3.0)] == [4.0, 8.0, 12.0]
-        assert module.runs == [1]
+        assert ran(module.runs) == 1
     assert module.model.p == 9.0
     assert module.last == 9.0
 
@@ -260,16 +261,16 @@ def test_a_copy_of_an_object_has_what_it_had_before():
 class Counted:
     """A class with state of its own; `runs` counts how often Python ran a method."""
 
-    runs, k, last = 0, 2.0, None
+    runs, k, last = new_ticks(), 2.0, None
 
     def by_name(self, x):
-        Counted.runs += 1
+        Counted.runs.release()
         Counted.last = x
         return self.k * np.sum(Counted.last * x)
 
     @classmethod
     def by_class_method(cls, x):
-        cls.runs += 1
+        cls.runs.release()
         cls.last = x
         return cls.k * np.sum(cls.last * x)
 
@@ -278,7 +279,7 @@ class Counted:
 
     @staticmethod
     def by_static_method(x):
-        Counted.runs += 1
+        Counted.runs.release()
         Counted.last = x
         return Counted.k * np.sum(Counted.last * x)
 
@@ -287,17 +288,17 @@ class Counted:
         cls.last = x
 
     def by_two_methods(self, x):
-        Counted.runs += 1
+        Counted.runs.release()
         self.set_up(x)
         return self.k * np.sum(Counted.last * x)
 
     def by_its_class(self, x):
-        self.__class__.runs += 1
+        self.__class__.runs.release()
         self.__class__.last = x
         return self.k * np.sum(self.__class__.last * x)
 
     def left_for_later(self, x):
-        type(self).runs += 1
+        type(self).runs.release()
         type(self).last = x * 1.0
         type(self).made_here = np.sum(x)
         return self.k * np.sum(x * x)
@@ -307,19 +308,19 @@ class Counted:
                                   if name.startswith(("by", "left"))])  # fmt: skip
 def test_what_is_written_to_a_class_before_it_is_read_does_not_record_again(name, monkeypatch):
     monkeypatch.setattr(Counted, "k", 2.0)
-    Counted.runs, Counted.last = 0, None
+    Counted.runs, Counted.last = new_ticks(), None
     derivative = tg.grad(getattr(Counted(), name))
     for x in (X, Y, X, Y):
         np.testing.assert_array_equal(derivative(x), 4.0 * x)
         assert type(Counted.last) is np.ndarray
         np.testing.assert_array_equal(Counted.last, x)
-    assert Counted.runs == 1
+    assert ran(Counted.runs) == 1
     if name.startswith("left"):
         assert Counted.made_here == np.sum(Y)
     Counted.k = 3.0
     for x in (X, Y, X):
         np.testing.assert_array_equal(derivative(x), 6.0 * x)
-    assert Counted.runs == 2
+    assert ran(Counted.runs) == 2
 
 
 class Root:

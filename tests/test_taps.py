@@ -7,6 +7,7 @@ import io
 
 import numpy as np
 import pytest
+from ticks import new_ticks, ran
 
 import tapegrad as tg
 from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
@@ -187,7 +188,7 @@ def test_explain_calls_no_tap():
 
 class Model:
     def __init__(self):
-        self.rows, self.style, self.k, self.runs = [], "a", 2.0, 0
+        self.rows, self.style, self.k, self.runs = [], "a", 2.0, new_ticks()
 
     def report(self, value):
         self.rows.append(self.styled(value))
@@ -196,12 +197,12 @@ class Model:
         return value, self.style
 
     def by_method(self, x):
-        self.runs += 1
+        self.runs.release()
         tg.tap(self.report, x)
         return self.k * x * x
 
     def by_lambda(self, x):
-        self.runs += 1
+        self.runs.release()
         tg.tap(lambda value: self.rows.append((value, self.style)), x)
         return self.k * x * x
 
@@ -214,25 +215,26 @@ def test_what_only_a_tapped_function_reads_records_nothing_again(name):
     model.style = "b"
     assert derivative(2.0) == 8.0
     assert model.rows == [(1.0, "a"), (2.0, "b")]
-    assert model.runs == 1
+    assert ran(model.runs) == 1
     model.k = 3.0
     assert derivative(2.0) == 12.0
-    assert model.runs == 2
+    assert ran(model.runs) == 2
 
 
 def test_another_tapped_function_in_its_place_is_the_one_called(make_module):
     module = make_module(
         "tg_tapped",
-        "from tapegrad import tap\nseen, runs = [], []\nsign = 1.0\n"
+        "from tapegrad import tap\nfrom ticks import new_ticks\n"
+        "seen, runs, sign = [], new_ticks(), 1.0\n"
         "def show(x):\n    seen.append(sign * x)\n"
-        "def f(x):\n    runs.append(1)\n    tap(show, x)\n    return x * x\n",
+        "def f(x):\n    runs.release()\n    tap(show, x)\n    return x * x\n",
     )
     derivative = tg.grad(module.f)
     derivative(1.0)
     module.sign = -1.0
     derivative(2.0)
     assert module.seen == [1.0, -2.0]
-    assert module.runs == [1]
+    assert ran(module.runs) == 1
     module.show = lambda x: module.seen.append("other")
     derivative(3.0)
     assert module.seen == [1.0, -2.0, "other"]

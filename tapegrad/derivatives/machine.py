@@ -95,6 +95,10 @@ class MachineGradient:
         kept = {name: thing for name, thing in vars(self).items() if name not in _OF_THIS_PROCESS}
         return {**kept, "_recording": None}  # its effects are on objects of this process
 
+    def _is_as_recorded(self) -> bool:
+        """Whether the effects are on objects of this process, and right for what is there."""
+        return self._recording is not None and self._recording.moved() is None
+
     @property
     def memory_length(self) -> int:
         """How many numbers one call's memory holds."""
@@ -122,7 +126,7 @@ class MachineGradient:
             leaves = [*self._leaves[: self._position], array, *self._leaves[self._position + 1 :]]
         if not self._has_effects:
             return self._serve(leaves) or self._otherwise(x)
-        served = None if self._recording is None else self._serve(leaves)
+        served = self._serve(leaves) if self._is_as_recorded() else None
         if served is not None and self._recording is not None:
             try:
                 used(Point(self._recording, self._plan.pack(leaves)), valid_recording)

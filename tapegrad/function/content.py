@@ -20,12 +20,12 @@ from tapegrad.record.array import ActiveArray
 
 _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
-_NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
+NAMESPACES = (SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _ITERATED: tuple[Any, ...] = (tuple, list, set, frozenset, collections.deque, *_VIEWS)
 _MAPPINGS = (dict, MappingProxyType)
 _CHANGING = (list, set, collections.deque, np.ndarray, bytearray, array.array, memoryview,
-             *_MAPPINGS, *_VIEWS, *_NAMESPACES)  # fmt: skip
+             *_MAPPINGS, *_VIEWS, *NAMESPACES)  # fmt: skip
 _DATA = (*_WORDS, *_CHANGING, float, complex, slice, tuple, frozenset, np.generic)
 
 
@@ -136,7 +136,7 @@ def children(value: Any) -> Iterator[Any]:
             yield value.default_factory
     elif isinstance(value, np.ndarray):
         yield from value.flat if value.dtype == object else ()
-    elif isinstance(value, _NAMESPACES):
+    elif isinstance(value, NAMESPACES):
         yield from children(vars(value))
     elif isinstance(value, _ITERATED):
         yield from value

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.function.arguments import Fixed
 from tapegrad.function.content import is_active
 from tapegrad.function.results import TAPPED, Result, append_result
 from tapegrad.function.watch.conditions import CELL, Path
@@ -22,6 +23,7 @@ from tapegrad.function.watch.walk import items
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import current, is_recording
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.tree import LEAF
 
 
 class _Silence(threading.local):
@@ -67,6 +69,11 @@ def effect(tape: OpenTape, tree: Any, what: str, run: Callable[[Any], None]) -> 
     operands: list[int] = []
     made = append_result(tape, tree, operands, what)
     return Effect(run, made, np.array(operands, np.int64), what is TAPPED)
+
+
+def without_numbers(run: Callable[[Any], None]) -> Effect:
+    """Return what is to be done at each call whatever the numbers are."""
+    return Effect(run, Result(LEAF, [Fixed(None)], [object]), np.empty(0, np.int64), False)
 
 
 def tap(function: Callable[..., Any], *values: Any) -> None:

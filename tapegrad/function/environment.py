@@ -10,6 +10,8 @@ again to compare. Files and clocks can't be seen.
 
 from __future__ import annotations
 
+import functools
+import operator
 import threading
 from collections.abc import Set
 from types import FunctionType
@@ -20,8 +22,10 @@ from tapegrad.function.watch.conditions import Condition
 from tapegrad.function.watch.draws import NAMES
 from tapegrad.function.watch.inputs import inputs
 from tapegrad.function.watch.kinds import is_plain
+from tapegrad.function.watch.reads import Assigned, assigned_in
 from tapegrad.function.watch.things import follow_all
 from tapegrad.function.watch.walk import Walk, items
+from tapegrad.record.trampolines import code_of
 
 
 class Environment:
@@ -124,6 +128,12 @@ class Environment:
     def roots(self) -> list[Any]:
         """Functions and objects that the code reaches, if it may leave something in them."""
         return self._walk.kept if self._walk.stores else []
+
+    @property
+    def assigned(self) -> Assigned:
+        """What the code assigns to outside its own variables."""
+        codes = {code_of(function) for function, _ in self._walk.followed}
+        return functools.reduce(operator.or_, map(assigned_in, codes), Assigned())
 
     def _first_unwatched(self) -> str | None:
         for name, kind in self._walk.unwatchable:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, effect
+from tapegrad.function.holders import put_at
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import CELL, ITEM, THING, Path
 from tapegrad.function.watch.kinds import own_attributes
@@ -54,14 +55,6 @@ def _put_in_slot(owner: Any, name: str, thing: Any) -> None:
     setter(owner, name, thing)
 
 
-def _put_at(sequence: Any, index: int, thing: Any) -> None:
-    """Put a thing in a list or deque, at its end if that is shorter now."""
-    if index < len(sequence):
-        sequence[index] = thing
-    else:
-        sequence.append(thing)
-
-
 def _put_nowhere(thing: Any) -> None:
     """Leave what can't be replaced: a tuple's items, a method's object."""
 
@@ -93,7 +86,7 @@ def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
     elif isinstance(thing, _SEQUENCES):
         for index, value in enumerate(list(thing)):
             if type(value) not in _PLAIN:
-                yield partial(_put_at, thing, index), value
+                yield partial(put_at, thing, index), value
     elif isinstance(thing, np.ndarray):
         for index, value in enumerate(thing.flat):
             yield partial(thing.flat.__setitem__, index), value
@@ -130,22 +123,23 @@ def _attributes(thing: Any) -> Iterator[tuple[Put, Any]]:
 # --- the search -----------------------------------------------------------------------------------
 
 
-class _Appended:
+class Appended:
     """The end of a list or deque, where a thing is added at each call after the recording's."""
 
     def __init__(self, sequence: Any, index: int) -> None:
-        self._sequence, self._index = sequence, index
+        self.sequence, self.index = sequence, index
         self._lock = threading.Lock()
         self._n_pending = 2  # when the recording ends, and when its first call does
 
     def __call__(self, thing: Any) -> None:
+        """Add a thing, or put it where the recording did."""
         with self._lock:
-            is_there = self._n_pending > 0 and self._index < len(self._sequence)
+            is_there = self._n_pending > 0 and self.index < len(self.sequence)
             self._n_pending = max(self._n_pending - 1, 0)
         if is_there:
-            self._sequence[self._index] = thing
+            self.sequence[self.index] = thing
         else:
-            self._sequence.append(thing)
+            self.sequence.append(thing)
 
 
 class Route(NamedTuple):
@@ -216,7 +210,7 @@ class Places:
             for link in links:
                 if id(link.thing) not in made:
                     made[id(link.thing)] = link.thing
-                    found.append(effect(tape, None, LEFT, partial(_put_again, *link)))
+                    found.append(effect(tape, None, LEFT, partial(put_again, *link)))
             found.append(effect(tape, value, LEFT, self._putting(thing, put)))
             ways.update((id(route.thing), route) for route in routes)
         return found, list(ways.values())
@@ -250,16 +244,27 @@ class Places:
                     waiting.append(_Waiting(value, (*links, _Link(put, value)), routes))
 
     def _putting(self, thing: Any, put: Put) -> Put:
-        if isinstance(put, partial) and put.func is _put_at and not self._shrinks:
+        if isinstance(put, partial) and put.func is put_at and not self._shrinks:
             index, (_, length) = put.args[1], self._known.get(id(thing), (None, 0))
             is_full = isinstance(thing, deque) and thing.maxlen == length
             if index >= length or is_full:
-                return _Appended(thing, index)
+                return Appended(thing, index)
         return put
 
 
-def _put_again(put: Put, thing: Any, _: Any) -> None:
+def put_again(put: Put, thing: Any, _: Any) -> None:
+    """Put a thing in its place, whatever an effect is given."""
     put(thing)
+
+
+def where(run: Any) -> tuple[Any, Any] | None:
+    """Return the holder and the key of the place that an effect fills, if it fills one."""
+    if isinstance(run, Appended):
+        return run.sequence, run.index
+    if not isinstance(run, partial):
+        return None
+    path = _path(run.args[0] if run.func is put_again else run)
+    return path.holder, path.attributes[0] if path.attributes else path.key
 
 
 def _holds(value: Any, tape: OpenTape) -> bool:

@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.afresh import Afresh
 from tapegrad.function.arguments import DOUBLE, plain_specs, sort_arguments
+from tapegrad.function.changes import Before
 from tapegrad.function.environment import Environment
 from tapegrad.function.naming import Argnums, Naming
 from tapegrad.function.places import Places
@@ -49,6 +50,38 @@ IN_COMPILED_CODE = (
     ": decorate it with `@numba.njit`, and it's recorded in compiled code, where a gradient needs "
     "no guards"
 )
+
+
+class Why(NamedTuple):
+    """Why a function is recorded again.
+
+    Attributes
+    ----------
+    failure : str
+        Where a guard failed, if one did.
+    moved : str
+        What the function changes and wasn't as before.
+    outdated : list of Recording
+        What the new one replaces, if it holds plain values.
+    earlier : Recording or None
+        One of the same way, that began with other things.
+    """
+
+    failure: str
+    moved: str
+    outdated: list[Recording]
+    earlier: Recording | None
+
+    @property
+    def text(self) -> str:
+        """The reason in words; nothing if it's none of these."""
+        if self.moved:
+            return (
+                f"{self.moved!r}, which it changes, was not as before (where the derivative "
+                "needn't know of that, have it changed by a function given to tapegrad.tap)"
+            )
+        what = "a plain value changed" if self.outdated else "a guard fails"
+        return f"{what} at {self.failure}" if self.failure else ""
 
 
 class RecordedFunction:
@@ -164,12 +197,17 @@ class RecordedFunction:
     def _search(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings, inputs: Vector,
                 use: Use[T], is_quiet: bool = False) -> T:  # fmt: skip
         """Use the recording used last, else another one, else a new one."""
-        failure = ""
+        failure = moved = ""
+        earlier: Recording | None = None
         untried: list[Recording] | None = None
         outdated: list[Recording] = []
         recording = recordings.replayed
         while recording is not None:
             try:
+                moved = self._moved(recording, inputs)
+                if moved:
+                    outdated, earlier = [*outdated, recording], recording
+                    break
                 found = used(Point(recording, inputs), use, is_quiet)
             except GuardFailedError as failed:
                 guard, value = failed.guard, failed.found
@@ -186,8 +224,15 @@ class RecordedFunction:
             recording = recording.branches.get((guard, value))
             if recording not in untried:
                 recording = untried[-1] if untried else None
-        recording = self._recorded(plan, leaves, recordings, failure, outdated)
+        recording = self._recorded(plan, leaves, recordings, Why(failure, moved, outdated, earlier))
         return used(Point(recording, inputs, is_new=True), use, is_quiet)
+
+    def _moved(self, recording: Recording, inputs: Vector) -> str:
+        """Return what a recording that is valid at a point changes and isn't as it has to be."""
+        if recording.left is None:
+            return ""
+        used(Point(recording, inputs), valid_recording, is_quiet=True)
+        return recording.moved() or ""
 
     # --- recordings ----------------------------------------------------------------------------
 
@@ -224,41 +269,43 @@ class RecordedFunction:
                 recordings.drop_moved()
             return recordings
 
-    def _recorded(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings, failure: str,
-                  outdated: list[Recording]) -> Recording:  # fmt: skip
+    def _recorded(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings,
+                  why: Why) -> Recording:  # fmt: skip
         """Record the function, and keep the recording if it's of use for other calls."""
         environments = recordings.environments
         methods = [method for environment in environments for method in environment.methods]
         roots = [root for environment in environments for root in environment.roots]
-        places = Places(roots) if roots else None
+        places, places_before = (Places(roots), Before(roots)) if roots else (None, None)
         before, begin = shared_states(), time.perf_counter()
         recording = record(self.function, plan, leaves, methods, self.options, places)
-        tape, reason = recording.tape, plan.reason
-        if failure:
-            reason = f"a plain value changed at {failure}" if outdated else (
-                f"a guard fails at {failure}"
-            )  # fmt: skip
+        if places_before is not None:
+            places_before.left(recording, environments, why.earlier)
+        tape = recording.tape
         logger.info(
             "%s is recorded%s, since %s: %s records, %s guards, in %.2g s",
-            name_of(self.function), " again" if recordings.all else "", reason,
+            name_of(self.function), " again" if recordings.all else "", why.text or plan.reason,
             f"{len(tape):,}", f"{len(tape.guard_slot):,}", time.perf_counter() - begin,
         )  # fmt: skip
         obstacle = self._surroundings.reason_not_to_replay(environments, before)
+        if recording.left is not None and recording.left.is_disturbed:
+            obstacle = obstacle or "another thread changed something meanwhile"
         if obstacle is None:
-            self._keep(plan, leaves, recordings, recording, failure, outdated)
+            self._keep(plan, leaves, recordings, recording, why)
         else:
             recordings.keep_for_this_call(recording)
             plan.reason = obstacle
         return recording
 
     def _keep(self, plan: Plan, leaves: Sequence[Any], recordings: Recordings,
-              recording: Recording, failure: str, outdated: list[Recording]) -> None:  # fmt: skip
+              recording: Recording, why: Why) -> None:  # fmt: skip
         with self._lock:
+            outdated = why.outdated
             if recording.holds_values:
                 if len(recordings.all) >= MOST_RECORDINGS and not outdated:
                     outdated = [r for r in recordings.all if r.holds_values][:1]
-                if outdated:
-                    recordings.drop(outdated)
+                recordings.drop(outdated)
+            elif why.earlier is not None:
+                recordings.drop([why.earlier])
             if len(recordings.all) < MOST_RECORDINGS:
                 recordings.add(recording)
                 if len(recordings.all) == MANY_RECORDINGS:
@@ -269,7 +316,7 @@ class RecordedFunction:
             if not recordings.is_told and not self._takes_over(plan, leaves):
                 recordings.is_told = True
                 remedy = IN_COMPILED_CODE if type(self.function) is FunctionType else ""
-                warn(self.function, f"{OFTEN} it takes a new way at {failure} again and again",
+                warn(self.function, f"{OFTEN} it takes a new way at {why.failure} again and again",
                      remedy)  # fmt: skip
 
     def _takes_over(self, plan: Plan, leaves: Sequence[Any]) -> bool:

@@ -17,6 +17,7 @@ from tapegrad.errors import TapegradError
 from tapegrad.function.arguments import Fixed
 from tapegrad.function.effects import Effect
 from tapegrad.function.foreign import foreign_error, up_to_user
+from tapegrad.function.left import Left
 from tapegrad.function.places import Places, Route, primal_of, searching
 from tapegrad.function.plan import Plan
 from tapegrad.function.results import Result, append_result
@@ -57,6 +58,8 @@ class Recording:
         What else is done at each call.
     routes : sequence of Route
         Where the objects are that its effects change.
+    left : Left, optional
+        Which plain things it leaves, and for which places as they begin.
     captured : list of Active
         Numbers of outer recordings the function used; they are the tape's last inputs.
     branches : dict
@@ -76,6 +79,7 @@ class Recording:
         self.captured, self.function = captured, function
         self.is_bare = result.is_scalar and not effects
         self.routes: Sequence[Route] = ()
+        self.left: Left | None = None
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options, name_of(function))
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
@@ -87,6 +91,16 @@ class Recording:
     def has_taps(self) -> bool:
         """Whether the function taps values."""
         return any(effect.is_tap for effect in self.effects)
+
+    def leave(self, left: Left, effects: Sequence[Effect]) -> None:
+        """Note what it leaves, and its effects with that."""
+        self.left, self.effects, self.is_bare = left, effects, False
+        if left.depends:
+            self.tiers.reason = "it changes something by what was there before"
+
+    def moved(self) -> str | None:
+        """Return the name of a place that it changes and that isn't as it has to be for that."""
+        return None if self.left is None else self.left.moved()
 
     def is_value(self, guard: int) -> bool:
         """Whether a guard is of a plain value or a text."""

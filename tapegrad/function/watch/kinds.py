@@ -35,7 +35,7 @@ _MEMBERS = (
     types.MemberDescriptorType, types.WrapperDescriptorType, types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
 )  # fmt: skip
-_SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
+SILENT = (logging.Logger, logging.LoggerAdapter, logging.Handler, logging.Filter, io.IOBase)
 _LOCK_MODULES = ("_thread", "threading", "multiprocessing.synchronize", "_multiprocessing")
 _FIXED_MODULES = ("typing", "_abc", "numpy.exceptions", "__future__")
 
@@ -51,7 +51,7 @@ def is_fixed(thing: Any) -> bool:
     # A pointer's class is of the module that had one first, be it a compiler's.
     if isinstance(thing, (io.StringIO, io.BytesIO, *C_DATA)):
         return False
-    if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *_SILENT)):
+    if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *SILENT)):
         return is_library_object(kind)
     if isinstance(thing, types.BuiltinFunctionType):
         return thing.__self__ is None or isinstance(thing.__self__, types.ModuleType)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import operator
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple
@@ -41,6 +42,14 @@ _CLASSES = {"LOAD_CONST": "CONST", "LOAD_SMALL_INT": "CONST", "STORE_GLOBAL": "S
 BLIND = frozenset(
     ["append", "appendleft", "extend", "extendleft", "insert", "add", "update", "clear"]
 )
+# What else code may change things with that it has from outside.
+CHANGING = BLIND | frozenset(
+    ["setattr", "delattr", "__setattr__", "__setitem__", "__dict__", "pop", "popleft", "popitem",
+     "remove", "discard", "setdefault", "sort", "reverse", "rotate", "move_to_end", "subtract",
+     "heappush", "heappop", "heapify", "heapreplace", "heappushpop", "insort", "insort_left",
+     "insort_right", "shuffle", "fill", "put", "place", "putmask", "copyto", "out", "at",
+     "intersection_update", "difference_update", "symmetric_difference_update"]
+)  # fmt: skip
 _STORES = frozenset(
     ["STORE_ATTR", "STORE_SUBSCR", "STORE_GLOBAL", "STORE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR",
      "DELETE_GLOBAL", "DELETE_DEREF", "STORE_SLICE"]
@@ -59,7 +68,8 @@ class Read(NamedTuple):
     is_called_empty: bool = False
 
 
-def _is_tally(instructions: list[dis.Instruction], at: int) -> bool:
+def _tally(instructions: list[dis.Instruction], at: int) -> list[dis.Instruction]:
+    """Return the instructions after a load that update what it leads to by a constant, or none."""
     root = instructions[at]
     for pattern in _TALLIES:
         following = instructions[at + 1 : at + 1 + len(pattern)]
@@ -73,8 +83,8 @@ def _is_tally(instructions: list[dis.Instruction], at: int) -> bool:
         if tuple(classes) == pattern and (
             pattern[-1] != "STORE" or following[-1].argval == root.argval
         ):
-            return True
-    return False
+            return following
+    return []
 
 
 Unread = frozenset[int]
@@ -119,7 +129,7 @@ def _own(code: CodeType, unread: Unread) -> Iterator[Read]:
         if instruction.opname == "IMPORT_NAME":
             yield from _imports(code, instructions, at)
         read = chain_at(code, instructions, at)
-        if read is not None and not _is_tally(instructions, at):
+        if read is not None and not _tally(instructions, at):
             yield read
 
 
@@ -191,7 +201,7 @@ def attributes_in(code: CodeType, unread: Unread = _ALL) -> Attributes:
         elif instruction.opname in _ATTRIBUTES:
             following = instructions[at + 1] if at + 1 < len(instructions) else instruction
             puts = following.opname in _ATTRIBUTES and following.argval in BLIND
-            is_written = puts or (at > 1 and _is_tally(instructions, at - 2))
+            is_written = puts or bool(at > 1 and _tally(instructions, at - 2))
             (written if is_written else read).add(name)
         elif instruction.opname.startswith("LOAD_SUPER"):
             read.add(name)
@@ -214,3 +224,60 @@ def stores(code: CodeType) -> bool:
     return any(i.opname in _STORES for i in dis.get_instructions(code)) or any(
         stores(constant) for constant in code.co_consts if isinstance(constant, CodeType)
     )
+
+
+class Assigned(NamedTuple):
+    """The attributes and variables outside that code assigns to, and how.
+
+    `added` are those to which a constant is added, `updated` those that are updated by one in
+    another way; an item of something counts as the name `ANY_ITEM`, a variable as `variable` says.
+    """
+
+    stored: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
+    updated: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
+
+    def __or__(self, other: Assigned) -> Assigned:
+        return Assigned(*(a | b for a, b in zip(self, other, strict=True)))
+
+
+ANY_ITEM = "[]"
+
+
+def variable(name: str) -> str:
+    """Return what a global or closure variable is called, beside attributes of this name."""
+    return f"{name} ="
+
+
+_NAMED_STORES = frozenset(["STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF", "STORE_NAME"])
+_DELETIONS = frozenset(["DELETE_ATTR", "DELETE_GLOBAL", "DELETE_DEREF", "DELETE_NAME"])
+
+
+@functools.lru_cache(maxsize=4096)
+def assigned_in(code: CodeType) -> Assigned:
+    """Return what a code object, and those inside it, assign to outside their own variables."""
+    instructions = _instructions(code, _ALL)
+    ends: dict[int, bool] = {}  # the stores that end an update, and whether it adds
+    for at in range(len(instructions)):
+        update = _tally(instructions, at)
+        if update:
+            ways = {i.argrepr for i in update if i.opname == "BINARY_OP"}
+            ends[at + len(update)] = not ways.isdisjoint(("+=", "-="))
+    found: tuple[set[str], ...] = (set(), set(), set(), set())
+    stored, added, updated, deleted = found
+    for at, instruction in enumerate(instructions):
+        name = str(instruction.argval)
+        if not instruction.opname.endswith("_ATTR"):
+            name = variable(name)
+        if at in ends:
+            is_item = instruction.opname == "STORE_SUBSCR"
+            (added if ends[at] else updated).add(ANY_ITEM if is_item else name)
+        elif instruction.opname in _NAMED_STORES:
+            stored.add(name)
+        elif instruction.opname in _DELETIONS:
+            deleted.add(name)
+    own = Assigned(*map(frozenset, found))
+    inner = [assigned_in(constant) for constant in code.co_consts
+             if isinstance(constant, CodeType)]  # fmt: skip
+    return functools.reduce(operator.or_, inner, own)

@@ -26,7 +26,15 @@ from tapegrad.function.watch.conditions import (
 from tapegrad.function.watch.draws import GENERATORS
 from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
 from tapegrad.function.watch.order import is_library_function
-from tapegrad.function.watch.reads import BLIND, CLOSURE, attributes_in, names_in, reads, stores
+from tapegrad.function.watch.reads import (
+    BLIND,
+    CHANGING,
+    CLOSURE,
+    attributes_in,
+    names_in,
+    reads,
+    stores,
+)
 from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
@@ -140,7 +148,7 @@ def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
     unread = unread_in(walk, function, cells, instance)
     names = names_in(code, unread)
     walk.mention(names)
-    walk.stores |= stores(code) or not names.isdisjoint(BLIND) or walk.is_by_string
+    walk.stores |= stores(code) or not names.isdisjoint(CHANGING) or walk.is_by_string
     attributes = attributes_in(code, unread)
     walk.read |= attributes.read
     walk.written |= attributes.written
