@@ -60,11 +60,6 @@ def register(code: int, name: str, function: Callable[..., float], arity: int,
     _addresses[code] = ctypes.cast(late, ctypes.c_void_p).value or 0
 
 
-def is_registered(code: int) -> bool:
-    """Whether a row is one of these."""
-    return code in _rows
-
-
 def is_bound(code: int) -> bool:
     """Whether such a row is compiled."""
     return bool(_addresses[code] != ctypes.cast(_rows[code].until_compiled, ctypes.c_void_p).value)

@@ -2,9 +2,9 @@
 
 A row gives an operation's name, its value and its partial derivatives as expressions in the
 operands `x` and `y` and the computed value `z`, what NumPy, `math` and `scipy.special` call
-it, and where it may be sampled. Any row may be called by name inside an expression. From the
-rows come the operators, the recorders, the arms of the sweeps, the documentation's table and
-the tests: adding an operation is adding a row.
+it, and where it may be sampled. Any row may be called by name inside a partial derivative. From
+the rows come the operators, the recorders, the arms of the sweeps, the documentation's table and
+the tests: adding an operation is adding a row. `rows` reads them, and refuses a malformed one.
 
 A partial of exactly zero is left out of the sweeps. A contribution is `chain(w, partial)`,
 which is zero as soon as either factor is, so that a path through a zero contributes nothing
@@ -33,7 +33,11 @@ class Kink:
 
 @dataclass(frozen=True)
 class Op:
-    """One row: an elementary operation of one or two operands."""
+    """One row as it's written: an elementary operation of one or two operands.
+
+    `whole` is the operand that is a whole constant, so that it has no derivative: an exponent or
+    an order. `unrolls` says that the value is products alone if it's small.
+    """
 
     name: str
     value: str
@@ -47,6 +51,8 @@ class Op:
     domain: tuple[Interval, ...] = ()
     kinks: tuple[Kink, ...] = ()
     boolean: bool = False
+    whole: str = ""
+    unrolls: bool = False
 
     @property
     def arity(self) -> int:
@@ -54,18 +60,19 @@ class Op:
         return len(self.partials)
 
     @property
-    def is_linear(self) -> bool:
-        """Whether every partial is a number."""
-        return all(partial.lstrip("-").replace(".", "").isdigit() for partial in self.partials)
+    def operator(self) -> str:
+        """What Python's module `operator` calls its sign; nothing for those of truth values."""
+        return _OPERATORS.get((self.symbol, self.arity), "")
 
-    @property
-    def is_piecewise_constant(self) -> bool:
-        """Whether every partial is zero."""
-        return all(partial == "0" for partial in self.partials)
 
+_OPERATORS = {
+    ("+", 2): "add", ("-", 2): "sub", ("*", 2): "mul", ("/", 2): "truediv", ("//", 2): "floordiv",
+    ("%", 2): "mod", ("**", 2): "pow", ("-", 1): "neg", ("+", 1): "pos", ("abs", 1): "abs",
+    ("<", 2): "lt", ("<=", 2): "le", (">", 2): "gt", (">=", 2): "ge", ("==", 2): "eq",
+    ("!=", 2): "ne",
+}  # fmt: skip
 
 _rows: list[Op] = []
-_OF_THE_SWEEPS = {"code", "x", "y", "z", "w", "a", "b", "p", "q", "s", "t", "u", "adjoint"}
 
 
 def _row(
@@ -79,10 +86,11 @@ def _row(
     kinks: tuple[Kink, ...] = (),
     symbol: str = "",
     boolean: bool = False,
+    whole: str = "",
+    unrolls: bool = False,
     **where: str,
 ) -> None:
     """Append a row; `ufuncs` defaults to the name, `where` names shared subexpressions."""
-    assert not _OF_THE_SWEEPS & where.keys(), f"{name} names something as the sweeps do"
     domain = on if isinstance(on[0], tuple) else (on,) * len(partials)
     _rows.append(
         Op(
@@ -98,6 +106,8 @@ def _row(
             domain=domain,
             kinks=kinks,
             boolean=boolean,
+            whole=whole,
+            unrolls=unrolls,
         )
     )
 
@@ -118,8 +128,8 @@ _row("square",     "x * x",   "2.0 * x")
 _row("reciprocal", "1.0 / x", "-z * z",            on=POSITIVE)
 _row("power",      "x ** y",  "chain(y, power(x, y - 1.0))", "chain(z, log(x))",
      symbol="**", ufuncs="power float_power", math="pow", on=(POSITIVE, REAL))
-# The exponent of powi is an integer constant, so it has no partial.
-_row("powi",       "special.powi(x, y)", "chain(y, powi(x, y - 1.0))", "0", ufuncs="")
+_row("powi",       "special.powi(x, y)", "chain(y, powi(x, y - 1.0))", "0", ufuncs="", whole="y",
+     unrolls=True)
 _row("remainder",  "x % y",            "1", "rint((z - x) / y)", symbol="%",
      on=((0.1, 0.9), (1.1, 2.0)))
 _row("fmod",       "np.fmod(x, y)",  "1", "rint((z - x) / y)", math="fmod",
@@ -203,9 +213,9 @@ _row("log_ndtr",  "special.log_ndtr(x)", "SQRT_2_OVER_PI / scaled_erfc(0.0, -SQR
 _row("ndtri",     "special.ndtri(x)",
      "SQRT_HALF_PI * (scaled_erfc(0.0, -SQRT_HALF * z) + equal(x, 0.0)) / x", ufuncs="",
      special="ndtri", on=(0.05, 0.95))
-# An order, here and in the rows below, is an integer constant, so it has no partial.
+# Those of `whole` x have an order, which is sampled at 0.0.
 _row("scaled_erfc", "special.scaled_erfc(x, y)", "0",
-     "-2.0 * (x + 1.0) * scaled_erfc(x + 1.0, y)", ufuncs="", on=((0.0, 0.0), REAL))
+     "-2.0 * (x + 1.0) * scaled_erfc(x + 1.0, y)", ufuncs="", whole="x", on=((0.0, 0.0), REAL))
 _row("gamma",     "special.gamma(x)", "z * digamma(x)", ufuncs="", math="gamma", special="gamma",
      on=POSITIVE)
 _row("gammaln",   "special.gammaln(x)", "digamma(x)", ufuncs="", math="lgamma",
@@ -213,7 +223,7 @@ _row("gammaln",   "special.gammaln(x)", "digamma(x)", ufuncs="", math="lgamma",
 _row("digamma",   "special.digamma(x)", "polygamma(1.0, x)", ufuncs="", special="psi digamma",
      on=POSITIVE)
 _row("polygamma", "special.polygamma(x, y)", "0", "polygamma(x + 1.0, y)", ufuncs="",
-     on=((0.0, 0.0), POSITIVE))
+     whole="x", on=((0.0, 0.0), POSITIVE))
 _row("digamma_rise", "special.digamma_rise(x, y)",
      "polygamma(1.0, x + y) - polygamma(1.0, x)", "polygamma(1.0, x + y)", ufuncs="", on=POSITIVE)
 _row("beta",      "special.beta(x, y)", "-z * digamma_rise(x, y)", "-z * digamma_rise(y, x)",
@@ -248,14 +258,14 @@ _row("inv_boxcox", "special.inv_boxcox(x, y)", "z / (1.0 + x * y)",
      "-z / (1.0 + x * y) * L * L * exponential_moment(1.0, y * L)", ufuncs="",
      special="inv_boxcox", on=POSITIVE, L="log(z)")
 _row("exponential_moment", "special.exponential_moment(x, y)", "0",
-     "exponential_moment(x + 1.0, y)", ufuncs="", on=((0.0, 0.0), REAL))
+     "exponential_moment(x + 1.0, y)", ufuncs="", whole="x", on=((0.0, 0.0), REAL))
 _row("i0",  "special.iv(0.0, x)", "iv(1.0, x)", ufuncs="", special="i0")
 _row("i1",  "special.iv(1.0, x)", "0.5 * (iv(0.0, x) + iv(2.0, x))", ufuncs="", special="i1")
 _row("iv",  "special.iv(x, y)", "0", "0.5 * (iv(x - 1.0, y) + iv(x + 1.0, y))", ufuncs="",
-     on=((0.0, 0.0), REAL))
+     whole="x", on=((0.0, 0.0), REAL))
 _row("ive", "special.ive(x, y)", "0",
      "0.5 * (ive(x - 1.0, y) + ive(x + 1.0, y)) - sign(y) * z", ufuncs="",
-     on=((0.0, 0.0), POSITIVE))
+     whole="x", on=((0.0, 0.0), POSITIVE))
 
 # --- choices: 1.0 for true, 0.0 for false ---------------------------------------------------
 _row("less",          "x < y",  "0", "0", boolean=True, symbol="<")
@@ -300,6 +310,7 @@ _row("result",  "x", ufuncs="")
 OPS: tuple[Op, ...] = tuple(_rows)
 BY_NAME: dict[str, Op] = {op.name: op for op in OPS}
 CODE: dict[str, int] = {op.name: op.code for op in OPS}
+OPERATORS: dict[str, Op] = {op.operator: op for op in OPS if op.operator}
 CONSTANTS: dict[str, float] = {
     "LN2": 0.6931471805599453,
     "LN10": 2.302585092994046,
@@ -319,7 +330,7 @@ def documentation() -> str:
         (
             op.name,
             op.value,
-            ", ".join(op.partials),
+            "; ".join([", ".join(op.partials), *(f"{k} = {v}" for k, v in op.where.items())]),
             " ".join(op.ufuncs),
             op.math,
             " ".join(op.special),

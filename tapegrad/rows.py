@@ -1,190 +1,395 @@
-"""Rows of the table, read: what their expressions mention, and the LLVM IR that they become.
+"""Rows of the table, read: values and partial derivatives as trees, and what follows from them.
 
-An expression is parsed once, whoever asks. `RowEmitter` writes values and partial derivatives at
-a builder's place; what becomes of a row that no instructions make up is up to its descendants.
+A value is made of what a processor or a library computes: signs, `math`, NumPy and the special
+functions. A partial derivative is made of rows, so that it has partial derivatives itself; a
+sign in it is the row that has it as its value. A malformed row is refused here, when the table
+is read, with the reason.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
 
-from llvmlite import ir
+import numpy as np
 
-from tapegrad.numba_protocols import Value
-from tapegrad.ops import BY_NAME, CONSTANTS, Op
+from tapegrad import special
+from tapegrad.expression import (
+    INLINE,
+    LIBRARY,
+    MINUS_ONE,
+    ONE,
+    SIGNS,
+    TRUTHS,
+    UNORDERED,
+    ZERO,
+    Call,
+    Expression,
+    Folding,
+    Name,
+    Number,
+    functions_in,
+    names_in,
+    parse,
+)
+from tapegrad.ops import CONSTANTS, OPS, Op
 
-F64 = ir.DoubleType()
+_MOST_ROWS = 256  # a code is a byte
+_MODULES = {"math": math, "np": np, "special": special}
 
-_INTRINSICS = {
-    "math.sqrt": "llvm.sqrt", "math.exp": "llvm.exp", "math.log": "llvm.log",
-    "math.sin": "llvm.sin", "math.cos": "llvm.cos", "abs": "llvm.fabs", "np.floor": "llvm.floor",
-    "np.ceil": "llvm.ceil", "np.trunc": "llvm.trunc", "math.copysign": "llvm.copysign",
-}  # fmt: skip
-_INSTRUCTIONS = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
-_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
-
-
-@functools.cache
-def parsed(expression: str) -> ast.expr:
-    """Return an expression of the table as a tree."""
-    return ast.parse(expression, mode="eval").body
-
-
-@functools.cache
-def names_in(expression: str) -> frozenset[str]:
-    """Return the names that an expression mentions."""
-    return frozenset(n.id for n in ast.walk(parsed(expression)) if isinstance(n, ast.Name))
-
-
-def reads(op: Op, operand: int) -> frozenset[str]:
-    """Return which of x, y and z a partial derivative is computed from."""
-    found = set(names_in(op.partials[operand]))
-    while True:
-        more = {n for k, v in op.where.items() if k in found for n in names_in(v)} - found
-        if not more:
-            return frozenset(found & {"x", "y", "z"})
-        found |= more
+T = TypeVar("T")
+X, Y, Z, W, P = map(Name, "xyzwp")
 
 
-@functools.cache
-def is_inline(name: str) -> bool:
-    """Whether a row's value is made of instructions alone."""
-    for node in ast.walk(parsed(BY_NAME[name].value)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) not in _INTRINSICS:
+class RowError(ValueError):
+    """A row of the table is malformed."""
+
+
+# --- a row ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation of the table.
+
+    Attributes
+    ----------
+    op : Op
+        What is written.
+    value : Expression
+        Of what processors and libraries compute, in x and y.
+    partials : tuple of Expression
+        By operand, of rows, in x, y and z, the value.
+    shared : tuple of Expression
+        What partials have in common, as the row names it.
+    """
+
+    op: Op
+    value: Expression
+    partials: tuple[Expression, ...]
+    shared: tuple[Expression, ...]
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return self.op.name
+
+    @property
+    def code(self) -> int:
+        """The operation's number."""
+        return self.op.code
+
+    @property
+    def arity(self) -> int:
+        """Number of operands."""
+        return len(self.partials)
+
+    # --- derivatives --------------------------------------------------------------------------
+
+    @cached_property
+    def differentiable(self) -> tuple[int, ...]:
+        """The operands whose partial derivative isn't zero everywhere."""
+        return tuple(k for k, partial in enumerate(self.partials) if partial != ZERO)
+
+    @property
+    def is_piecewise_constant(self) -> bool:
+        """Whether every partial derivative is zero."""
+        return not self.differentiable
+
+    @cached_property
+    def reads(self) -> tuple[frozenset[str], ...]:
+        """Which of x, y and z each partial derivative is computed from."""
+        return tuple(map(names_in, self.partials))
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether every partial derivative is a number."""
+        return all(isinstance(partial, Number) for partial in self.partials)
+
+    @cached_property
+    def is_bilinear(self) -> bool:
+        """Whether the partial derivative by either operand depends on the other one alone."""
+        return self.reads == (frozenset("y"), frozenset("x"))
+
+    # --- values -------------------------------------------------------------------------------
+
+    @cached_property
+    def is_inline(self) -> bool:
+        """Whether the value is made of instructions, and what LLVM knows, alone."""
+        return functions_in(self.value) <= INLINE
+
+    @cached_property
+    def is_in_special(self) -> bool:
+        """Whether the value is a special function."""
+        return isinstance(self.value, Call) and self.value.function.startswith("special.")
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it's compiled apart, when first computed; whole powers are too common."""
+        return self.is_in_special and not self.op.unrolls
+
+    @property
+    def is_one_call(self) -> bool:
+        """Whether the value is one function of the operands, in their order."""
+        return isinstance(self.value, Call) and self.value.operands == (X, Y)[: self.arity]
+
+    @cached_property
+    def is_costly(self) -> bool:
+        """Whether computing the value again costs more than a load and a store."""
+        return not self.is_inline or not functions_in(self.value).isdisjoint(LIBRARY)
+
+    @cached_property
+    def whole(self) -> int | None:
+        """The operand that is a whole constant, if there is one."""
+        return "xy".index(self.op.whole) if self.op.whole else None
+
+    # --- the order of operands ----------------------------------------------------------------
+
+    @cached_property
+    def commutes(self) -> bool:
+        """Whether swapping the operands swaps the partial derivatives and changes no bit else.
+
+        Sums, products, equality and truth are the same with their sides swapped. Comparing alone
+        isn't: `x if x > y else y` of 0.0 and -0.0 is either zero.
+        """
+        return self._is_swapped((self.value, *self.partials), (self.value, *self.partials[::-1]))
+
+    @cached_property
+    def is_symmetric(self) -> bool:
+        """Whether swapping the operands changes no value, but for a zero's sign and rounding.
+
+        Where it swaps the partial derivatives, what it changes has none: it's the same everywhere,
+        and nothing where the operands are equal.
+        """
+        swaps = self._is_swapped(self.partials, self.partials[::-1])
+        return self.commutes or (swaps and not self.is_piecewise_constant)
+
+    def _is_swapped(self, one: Iterable[Expression], other: Iterable[Expression]) -> bool:
+        if self.arity != 2:
             return False
-        if isinstance(node, ast.FloorDiv | ast.Mod | ast.Pow):
-            return False
-    return True
+        names: tuple[dict[str, Expression], ...] = (
+            {"x": X, "y": Y, "z": Z},
+            {"x": Y, "y": X, "z": Z},
+        )
+        straight, swapped = (Folding(known, Number, _in_one_order) for known in names)
+        return list(map(straight, one)) == list(map(swapped, other))
 
 
-_COSTLY = ("exp", "log", "sin", "cos", "pow", "special.", "math.", "%", "//")
+def _in_one_order(function: str, operands: list[Expression]) -> Expression:
+    """Return a call, its operands sorted if their order doesn't matter."""
+    if VALUE_SIGN.get(function, function) in UNORDERED:
+        operands = sorted(operands, key=repr)
+    return Call(function, tuple(operands))
 
 
-def is_costly(op: Op) -> bool:
-    """Whether computing an operation again costs more than a load and a store."""
-    return any(sign in op.value for sign in _COSTLY) and not op.value.startswith("math.sqrt")
-
-
-class RowEmitter(ABC):
-    """Emits values and partial derivatives at a builder's place.
+def contribution(partial: Expression, times: str = "chain") -> Expression | None:
+    """Return what of an adjoint or a tangent `w` passes through an operation: the chain rule.
 
     Parameters
     ----------
-    builder : IRBuilder
-    flags : tuple of str
-        Fast-math flags of every arithmetic instruction.
-    kind : Type
-        What numbers are.
+    partial : Expression
+        The partial derivative.
+    times : str, optional
+        The row that multiplies.
+
+    Returns
+    -------
+    Expression or None
+        In `w` and, unless that is plus or minus one, the partial derivative's value `p`.
+    """
+    if partial == ZERO:
+        return None
+    if partial in (ONE, MINUS_ONE):
+        return W if partial == ONE else Call("negative", (W,))
+    return Call(times, (W, P))
+
+
+# --- reading the table ------------------------------------------------------------------------
+
+
+def read(ops: Iterable[Op]) -> tuple[Row, ...]:
+    """Return the rows of a table.
+
+    Raises
+    ------
+    RowError
+        If one is malformed; the message says which, and why.
+    """
+    ops = tuple(ops)
+    arities: dict[str, int] = {}
+    for op in ops:
+        _require(op.name.isidentifier(), op, "its name is none that code can call")
+        _require(op.name not in arities, op, "another row has its name")
+        _require(len(arities) < _MOST_ROWS, op, f"a table has {_MOST_ROWS} rows at most")
+        arities[op.name] = op.arity
+    values = {op.name: _explained(op, _value, op) for op in ops}
+    signs = {
+        (value.function, op.arity): op.name
+        for op in reversed(ops)  # of two rows of one sign it's the first
+        if isinstance(value := values[op.name], Call) and _is_sign(value)
+    }
+    return tuple(_explained(op, _Reading(op, arities, signs).row, values[op.name]) for op in ops)
+
+
+def _require(holds: bool, op: Op, reason: str) -> None:
+    if not holds:
+        raise RowError(f"row {op.name!r}: {reason}")
+
+
+def _explained(op: Op, read: Callable[[Any], T], what: Any) -> T:
+    try:
+        return read(what)
+    except ValueError as error:
+        raise RowError(f"row {op.name!r}: {error}") from None
+
+
+def _is_sign(value: Call) -> bool:
+    """Whether an expression is a sign of its operands, in their order."""
+    operands = tuple(map(Name, "xy"[: len(value.operands)]))
+    return value.function in SIGNS - {"if", "abs"} and value.operands == operands
+
+
+def _is_truth(value: Expression) -> bool:
+    return isinstance(value, Call) and value.function in TRUTHS
+
+
+def _value(op: Op) -> Expression:
+    known = "xy"[: max(op.arity, 1)]
+
+    def name(found: str) -> Expression:
+        if found not in known:
+            raise ValueError(f"its value reads {found!r}, which is none of its operands")
+        return Name(found)
+
+    value = parse(op.value, name)
+    _check_functions(value)
+    if op.boolean != _is_truth(value):
+        kind = "no truth value" if op.boolean else "a truth value, which `boolean=True` says"
+        raise ValueError(f"its value is {kind}")
+    return value
+
+
+def _check_functions(value: Expression) -> None:
+    """Raise unless a value is made of what there is."""
+    if not isinstance(value, Call):
+        return
+    module, _, function = value.function.rpartition(".")
+    if module:
+        found = getattr(_MODULES.get(module), function, None)
+        if found is None:
+            raise ValueError(f"its value calls {value.function}(), which there isn't")
+        code = getattr(getattr(found, "py_func", None), "__code__", None)
+        if code is not None and code.co_argcount != len(value.operands):
+            raise ValueError(f"{value.function}() takes {code.co_argcount} operands")
+    elif function not in SIGNS:
+        raise ValueError(
+            f"its value calls {function}(), but values are made of signs, `abs`, `math`, `np` and "
+            "`special`: only partial derivatives call rows"
+        )
+    for operand in value.operands:
+        _check_functions(operand)
+
+
+class _Reading:
+    """What the partial derivatives of a row are.
+
+    Parameters
+    ----------
+    op : Op
+    arities : dict of int
+        The rows that may be called, and of how many operands they are.
+    signs : dict
+        By a sign and how many operands it has, the row that it is.
     """
 
-    def __init__(self, builder: ir.IRBuilder, flags: tuple[str, ...] = (),
-                 kind: ir.Type = F64) -> None:  # fmt: skip
-        self.builder = builder
-        self.flags = flags
-        self.kind = kind
+    def __init__(self, op: Op, arities: dict[str, int], signs: dict[tuple[str, int], str]) -> None:
+        self._op, self._arities, self._signs = op, arities, signs
+        self._known = {name: Number(value) for name, value in CONSTANTS.items()}
+        self._operands = {name: Name(name) for name in "xyz"[: op.arity]} | {"z": Name("z")}
+        self._shared: dict[str, Expression] = {}
+        self._open: list[str] = []
 
-    @abstractmethod
-    def call(self, op: Op, operands: list[Value]) -> Value:
-        """Emit the value of an operation that isn't made of instructions alone."""
+    def row(self, value: Expression) -> Row:
+        """Return the row, or raise `ValueError` with the reason why it's malformed."""
+        op = self._op
+        self._check_facts()
+        for name in op.where:
+            if name in self._known or name in ("x", "y", "z", "w", "p"):
+                raise ValueError(f"its `where` names {name!r}, which is something else")
+        partials = tuple(self._parsed(partial) for partial in op.partials)
+        for name in op.where:
+            if name not in self._shared:
+                raise ValueError(f"no partial derivative reads {name!r}")
+        row = Row(op, value, partials, tuple(self._shared.values()))
+        if not (row.is_inline or row.is_in_special or row.is_one_call):
+            raise ValueError(
+                "its value is neither made of instructions nor one call: write what it computes "
+                "as a function in `special`"
+            )
+        if op.boolean and not row.is_piecewise_constant:
+            raise ValueError("truth values have no partial derivative but 0")
+        if row.whole is not None and row.whole in row.differentiable:
+            raise ValueError(f"{op.whole} is a whole constant, so its partial derivative is 0")
+        return row
 
-    def number(self, value: float) -> Value:
-        """Return a number as a constant."""
-        return ir.Constant(self.kind, value)
+    def _check_facts(self) -> None:
+        op = self._op
+        if op.arity > 2:
+            raise ValueError("a record has two operands at most")
+        if op.whole and op.whole not in "xy"[: op.arity]:
+            raise ValueError(f"{op.whole!r} can't be whole, being none of its operands")
+        if op.unrolls and not op.whole:
+            raise ValueError("its products are unrolled by a whole constant, but none is whole")
+        if len(op.domain) != op.arity:
+            raise ValueError(f"its domain is of {len(op.domain)} operands, not of {op.arity}")
+        if any(low > high for low, high in op.domain):
+            raise ValueError("its domain is empty")
+        if any(len(kink.at) != op.arity or len(kink.partials) != op.arity for kink in op.kinks):
+            raise ValueError(f"a kink of it is not of {op.arity} operands")
 
-    def value(self, op: Op, operands: list[Value]) -> Value:
-        """Emit an operation's value."""
-        if not is_inline(op.name):
-            return self.call(op, operands)
-        result = self._emit(parsed(op.value), dict(zip("xy", operands, strict=False)))
-        return self._as_float(result)
+    def _parsed(self, text: str) -> Expression:
+        return self._of_rows(parse(text, self._name), text)
 
-    def partial(self, op: Op, operand: int, values: dict[str, Value]) -> Value:
-        """Emit a partial derivative at x, y and z; those that it isn't computed from may lack."""
-        scope: dict[str, Value] = dict(values)
-        needed = names_in(op.partials[operand])
-        for name, expression in op.where.items():
-            if name in values:
-                continue
-            if name in needed or any(name in names_in(e) for e in op.where.values()):
-                scope[name] = functools.partial(self._emit, parsed(expression), scope)
-        return self._as_float(self._emit(parsed(op.partials[operand]), scope))
-
-    def product(self, w: Value, op: Op, operand: int, values: dict[str, Value]) -> Value:
-        """Emit an adjoint or a tangent times a partial derivative."""
-        partial = op.partials[operand]
-        if partial == "1":
-            return w
-        if partial == "-1":
-            return self.builder.fneg(w)
-        return self.times(w, self.partial(op, operand, values))
-
-    def times(self, w: Value, partial: Value) -> Value:
-        """Emit an adjoint or a tangent times a partial derivative that was emitted."""
-        return self.builder.fmul(w, partial, flags=self.flags)
-
-    # --- expressions --------------------------------------------------------------------------
-
-    def _emit(self, node: ast.expr, scope: dict[str, Value]) -> Value:
-        method: Callable[..., Value] = getattr(self, f"_emit_{type(node).__name__}")
-        return method(node, scope)
-
-    def _emit_Constant(self, node: ast.Constant, scope: dict[str, Value]) -> Value:  # noqa: N802
-        return self.number(float(node.value))  # type: ignore[arg-type]
-
-    def _emit_Name(self, node: ast.Name, scope: dict[str, Value]) -> Value:  # noqa: N802
-        if node.id in CONSTANTS:
-            return self.number(CONSTANTS[node.id])
-        found = scope[node.id]
-        if callable(found):
-            found = scope[node.id] = self._as_float(found())
+    def _name(self, name: str) -> Expression:
+        found = self._known.get(name) or self._operands.get(name) or self._shared.get(name)
+        if found is not None:
+            return found
+        if name not in self._op.where:
+            raise ValueError(f"a partial derivative reads {name!r}, which is nothing it knows")
+        if name in self._open:
+            way = " reads ".join([*self._open[self._open.index(name) :], name])
+            raise ValueError(f"its `where` goes round in a circle: {way}")
+        self._open.append(name)
+        self._shared[name] = found = self._parsed(self._op.where[name])
+        self._open.pop()
         return found
 
-    def _emit_UnaryOp(self, node: ast.UnaryOp, scope: dict[str, Value]) -> Value:  # noqa: N802
-        operand = self._emit(node.operand, scope)
-        if isinstance(node.op, ast.Not):
-            return self.builder.not_(operand)
-        if isinstance(operand, ir.Constant):
-            return self.number(-operand.constant)
-        return self.builder.fneg(self._as_float(operand))
+    def _of_rows(self, tree: Expression, text: str) -> Expression:
+        """Return a tree, its signs being rows."""
+        if not isinstance(tree, Call):
+            return tree
+        arity = len(tree.operands)
+        function = self._signs.get((tree.function, arity), tree.function)
+        if tree.function in TRUTHS or tree.function == "if":
+            raise ValueError(
+                f"{text!r} has {tree.function!r} in it, but partial derivatives are made of rows: "
+                "call less(), equal(), logical_and(), keep() and drop()"
+            )
+        if function not in self._arities:
+            raise ValueError(f"{text!r} calls {function}(), which is no row")
+        if self._arities[function] != arity:
+            raise ValueError(f"{function}() is of {self._arities[function]} operands, not {arity}")
+        return Call(function, tuple(self._of_rows(operand, text) for operand in tree.operands))
 
-    def _emit_BinOp(self, node: ast.BinOp, scope: dict[str, Value]) -> Value:  # noqa: N802
-        left = self._as_float(self._emit(node.left, scope))
-        right = self._as_float(self._emit(node.right, scope))
-        return self._binary(node.op, left, right)
 
-    def _binary(self, sign: ast.operator, left: Value, right: Value) -> Value:
-        instruction = getattr(self.builder, _INSTRUCTIONS[type(sign)])
-        return instruction(left, right, flags=self.flags)
-
-    def _emit_Compare(self, node: ast.Compare, scope: dict[str, Value]) -> Value:  # noqa: N802
-        left, right = self._emit(node.left, scope), self._emit(node.comparators[0], scope)
-        if left.type != self.kind and right.type != self.kind:
-            return self.builder.icmp_unsigned("!=", left, right)
-        if isinstance(node.ops[0], ast.NotEq):
-            return self.builder.fcmp_unordered("!=", self._as_float(left), self._as_float(right))
-        sign = _COMPARISONS[type(node.ops[0])]
-        return self.builder.fcmp_ordered(sign, self._as_float(left), self._as_float(right))
-
-    def _emit_BoolOp(self, node: ast.BoolOp, scope: dict[str, Value]) -> Value:  # noqa: N802
-        combine = self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_
-        return functools.reduce(combine, [self._emit(value, scope) for value in node.values])
-
-    def _emit_IfExp(self, node: ast.IfExp, scope: dict[str, Value]) -> Value:  # noqa: N802
-        test = self._emit(node.test, scope)
-        yes, no = self._emit(node.body, scope), self._emit(node.orelse, scope)
-        return self.builder.select(test, self._as_float(yes), self._as_float(no))
-
-    def _emit_Call(self, node: ast.Call, scope: dict[str, Value]) -> Value:  # noqa: N802
-        name = ast.unparse(node.func)
-        operands = [self._as_float(self._emit(argument, scope)) for argument in node.args]
-        if name not in _INTRINSICS:
-            return self.value(BY_NAME[name], operands)
-        kind = ir.FunctionType(self.kind, [self.kind] * len(operands))
-        function = self.builder.module.declare_intrinsic(_INTRINSICS[name], [self.kind], kind)
-        return self.builder.call(function, operands)
-
-    def _as_float(self, value: Value) -> Value:
-        return value if value.type == self.kind else self.builder.uitofp(value, self.kind)
+ROWS: tuple[Row, ...] = read(OPS)
+ROW: dict[str, Row] = {row.name: row for row in ROWS}
+VALUE_SIGN: dict[str, str] = {
+    row.name: row.value.function
+    for row in ROWS
+    if isinstance(row.value, Call) and _is_sign(row.value)
+}
+"""By name, the sign that a row is."""

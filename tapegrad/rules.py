@@ -8,7 +8,6 @@ Numba would take to find the types of a hundred rows.
 
 from __future__ import annotations
 
-import ast
 import functools
 import math
 import operator
@@ -21,6 +20,8 @@ from numba import float64, int64, types
 from numba.extending import intrinsic, overload
 
 from tapegrad import binding, generated, special
+from tapegrad.expression import Call, functions_in
+from tapegrad.instructions import F64, RowEmitter
 from tapegrad.jit import Symbol
 from tapegrad.numba_internals import signature, when_loaded
 from tapegrad.numba_protocols import (
@@ -33,8 +34,7 @@ from tapegrad.numba_protocols import (
     Value,
     Values,
 )
-from tapegrad.ops import BY_NAME, CONSTANTS, OPS, Op
-from tapegrad.rows import F64, RowEmitter, names_in, parsed
+from tapegrad.rows import ROW, ROWS, Row
 
 _PREAMBLE = '''\
 """Elementary operations as compiled code; generated from tapegrad.ops."""
@@ -46,55 +46,43 @@ from tapegrad import special
 
 '''
 
-_POWI = BY_NAME["powi"]
-_IN_SPECIAL = [op for op in OPS if op.value.startswith("special.") and op is not _POWI]
-"""Rows that are compiled apart, when they're first computed; whole powers are too common."""
+_COMPUTED = [row for row in ROWS if row.arity]
 
 # --- functions --------------------------------------------------------------------------------
 
 
-def _value(op: Op) -> str:
-    if op in _IN_SPECIAL:
-        return f"in_special{op.arity}({op.code}, {', '.join('xy'[: op.arity])})"
-    return f"1.0 if {op.value} else 0.0" if op.boolean else op.value
+def _value(row: Row) -> str:
+    text = row.op.value
+    if row.is_apart:
+        return f"in_special{row.arity}({row.code}, {', '.join('xy'[: row.arity])})"
+    return f"1.0 if {text} else 0.0" if row.op.boolean else text
 
 
 def _functions() -> Iterator[str]:
-    for op in OPS:
-        operands = ", ".join("xy"[: op.arity])
-        if op.arity:
-            yield f"def {op.name}({operands}):\n    return {_value(op)}\n\n"
-        if op in _IN_SPECIAL:
-            yield f"def {op.name}_apart({operands}):\n    return {op.value}\n\n"
-
-
-def _partials() -> Iterator[str]:
-    """Yield a function a row that returns its partials, given the operands and the value."""
-    for op in OPS:
-        if op.arity and not op.is_piecewise_constant:
-            yield f"def {op.name}_partials({', '.join('xy'[: op.arity])}, z):\n"
-            used = {name for partial in op.partials for name in names_in(partial)}
-            yield from (f"    {k} = {v}\n" for k, v in op.where.items() if k in used)
-            yield f"    return ({', '.join(f'1.0 * ({partial})' for partial in op.partials)},)\n\n"
+    for row in _COMPUTED:
+        operands = ", ".join("xy"[: row.arity])
+        yield f"def {row.name}({operands}):\n    return {_value(row)}\n\n"
+        if row.is_apart:
+            yield f"def {row.name}_apart({operands}):\n    return {row.op.value}\n\n"
 
 
 def source() -> str:
     """Return the generated module's source."""
-    constants = "".join(f"{name} = {value!r}\n" for name, value in CONSTANTS.items())
-    return "".join([_PREAMBLE, constants + "\n\n", *_functions(), *_partials()])
+    return "".join([_PREAMBLE, *_functions()])
 
 
 _module: Any = generated.load("rules", source())
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
-    op.name: getattr(_module, op.name) for op in OPS if op.arity
+    row.name: getattr(_module, row.name) for row in _COMPUTED
 }
-IS_BOOLEAN: tuple[bool, ...] = tuple(op.boolean for op in OPS)
+IS_BOOLEAN: tuple[bool, ...] = tuple(row.op.boolean for row in ROWS)
 
-for _op in _IN_SPECIAL:
-    _in_partials = {name for e in (*_op.partials, *_op.where.values()) for name in names_in(e)}
-    binding.register(_op.code, _op.name, getattr(_module, f"{_op.name}_apart"), _op.arity,
-                     tuple(op.code for op in _IN_SPECIAL if op.name in _in_partials))  # fmt: skip
+for _row in _COMPUTED:
+    if _row.is_apart:
+        _in_partials = sorted(set[str]().union(*map(functions_in, _row.partials)))
+        binding.register(_row.code, _row.name, getattr(_module, f"{_row.name}_apart"), _row.arity,
+                         tuple(ROW[f].code for f in _in_partials if ROW[f].is_apart))  # fmt: skip
 
 
 def _compute_apart(code: Kind, n_operands: int) -> Intrinsic:
@@ -125,43 +113,42 @@ def calling(function: Callable[..., Any], arity: int) -> Callable[..., Any]:
 
     What compiles it may have another error model; a call keeps that of the rules.
     """
-    if arity == 1:
-        return lambda x: function(x)
-    return (lambda x, y: function(x, y)) if arity == 2 else lambda x, y, z: function(x, y, z)
+    return (lambda x: function(x)) if arity == 1 else lambda x, y: function(x, y)
 
 
 def _overload_for_floats(function: Callable[..., Any], arity: int) -> None:
     if arity == 1:
         overload(function, jit_options=_FLOAT_OPTIONS)(lambda x: function if _is_float(x) else None)
-    elif arity == 2:
+    else:
         overload(function, jit_options=_FLOAT_OPTIONS, strict=False)(
             lambda x, y: function if _is_float(x, y) else None
         )
-    else:
-        overload(function, jit_options=_FLOAT_OPTIONS)(
-            lambda x, y, z: function if _is_float(x, y, z) else None
-        )
 
 
-for _op in OPS:
-    if _op.arity:
-        _overload_for_floats(FUNCTIONS[_op.name], _op.arity)
+for _row in _COMPUTED:
+    _overload_for_floats(FUNCTIONS[_row.name], _row.arity)
 
 
-@functools.cache
-def partials(name: str) -> Callable[..., Any]:
-    """Return a row's function of operands and value that returns its partial derivatives."""
-    function: Callable[..., Any] = getattr(_module, f"{name}_partials")
-    _overload_for_floats(function, BY_NAME[name].arity + 1)
-    return function
+class FunctionEmitter(RowEmitter):
+    """Emits rows in a function that Numba compiles: what is no instruction is another function."""
+
+    def __init__(self, context: LoweringContext, builder: Builder) -> None:
+        super().__init__(builder)
+        self._context = context
+
+    def call(self, row: Row, operands: list[Value]) -> Value:
+        """Emit a call of the row as a function."""
+        kind = signature(float64, *[float64] * row.arity)
+        function = calling(FUNCTIONS[row.name], row.arity)
+        return self._context.compile_internal(self.builder, function, kind, operands)
 
 
 # --- switches ---------------------------------------------------------------------------------
 
 # The first rows of the table share an arm of their own: the switch is an indirect jump, which is
 # mispredicted more often than the few conditional ones that tell these apart.
-_ADD, _SUBTRACT, _MULTIPLY = (BY_NAME[name] for name in ("add", "subtract", "multiply"))
-_OPERATORS = {ast.Pow: operator.pow, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv}
+_FIRST = ROWS[: ROW["multiply"].code + 1]
+_OPERATORS = {"**": operator.pow, "%": operator.mod, "//": operator.floordiv}
 _MODULES = {"math": math, "np": np}
 
 
@@ -176,25 +163,25 @@ class _SweepEmitter(RowEmitter):
         super().__init__(builder)
         self._context = context
 
-    def call(self, op: Op, operands: list[Value]) -> Value:
+    def call(self, row: Row, operands: list[Value]) -> Value:
         """Emit the value of an operation that isn't made of instructions alone."""
-        if op in _IN_SPECIAL:
-            return binding.call(self.builder, op.code, operands)
-        if op is _POWI:
+        if row.is_apart:
+            return binding.call(self.builder, row.code, operands)
+        if row.op.unrolls:
             return special.emit_powi(self._context, self.builder, *operands)
-        node = parsed(op.value)
-        if isinstance(node, ast.BinOp):
-            function: Any = _OPERATORS[type(node.op)]
-        else:
-            assert isinstance(node, ast.Call)
-            module, _, name = ast.unparse(node.func).partition(".")
-            function = getattr(_MODULES[module], name)
+        assert isinstance(row.value, Call)
+        module, _, name = row.value.function.rpartition(".")
+        function: Any = getattr(_MODULES[module], name) if module else _OPERATORS[name]
         sig = signature(float64, *[float64] * len(operands))
         return self._context.get_function(function, sig)(self.builder, operands)
 
+    def partial_at(self, place: int, x: Value, y: Value, z: Value) -> Callable[[Row], Value]:
+        """Return what emits a row's partial derivative by an operand."""
+        return lambda row: self.derivatives(row, [x, y], z)(row.partials[place])
+
     def times(self, w: Value, partial: Value) -> Value:
         """Emit a product that is zero as soon as either factor is."""
-        return self.value(BY_NAME["chain"], [w, partial])
+        return self.value(ROW["chain"], [w, partial])
 
     def times_of_common(self, w: Value, partial: Value) -> Value:
         """Emit the same with a jump, which is faster where nothing else jumps: it's rarely NaN."""
@@ -209,30 +196,23 @@ class _SweepEmitter(RowEmitter):
         result.add_incoming(chained, after)
         return result
 
-    def shared(self, op: Op, values: dict[str, Value]) -> dict[str, Value]:
-        """Emit what an operation's partial derivatives have in common, beside x, y and z."""
-        scope = dict(values)
-        used = {name for partial in op.partials for name in names_in(partial)}
-        for name in op.where:
-            if name in used:
-                scope[name] = self._as_float(self._emit(parsed(op.where[name]), scope))
-        return scope
-
-    def common(self, code: Value, of_add: Value, of_subtract: Value, of_multiply: Value) -> Value:
-        """Emit a choice among what the common operations have."""
-        is_add = self.builder.icmp_signed("==", code, _whole(_ADD.code))
-        is_multiply = self.builder.icmp_signed("==", code, _whole(_MULTIPLY.code))
-        rest = self.builder.select(is_multiply, of_multiply, of_subtract)
-        return self.builder.select(is_add, of_add, rest)
+    def of_first(self, code: Value, write: Callable[[Row], Value]) -> Value:
+        """Emit a choice among what the first rows have."""
+        found = [write(row) for row in _FIRST]
+        chosen = found.pop()
+        for row, other in zip(_FIRST[-2::-1], reversed(found), strict=True):
+            is_it = self.builder.icmp_signed("==", code, _whole(row.code))
+            chosen = self.builder.select(is_it, other, chosen)
+        return chosen
 
 
-def _chosen(builder: Builder, code: Value, ops: Iterable[Op], write: Callable[[Op], Any],
+def _chosen(builder: Builder, code: Value, rows: Iterable[Row], write: Callable[[Row], Any],
             common: Callable[[], Any], otherwise: Value | None = None) -> Value | None:  # fmt: skip
     """Emit a choice of arms by an operation's code; return what they yield, if they do."""
     end = builder.function.append_basic_block("chosen")
     others = builder.function.append_basic_block("others")
     first = builder.function.append_basic_block("common")
-    builder.cbranch(builder.icmp_signed("<=", code, _whole(_MULTIPLY.code)), first, others)
+    builder.cbranch(builder.icmp_signed("<=", code, _whole(_FIRST[-1].code)), first, others)
     results = []
 
     def arm(block: ir.Block, result: Callable[[], Any]) -> None:
@@ -246,10 +226,10 @@ def _chosen(builder: Builder, code: Value, ops: Iterable[Op], write: Callable[[O
     builder.position_at_end(others)
     switch = builder.switch(code, default)
     arm(default, lambda: otherwise)
-    for op in ops:
-        block = builder.function.append_basic_block(op.name)
-        switch.add_case(_whole(op.code), block)
-        arm(block, functools.partial(write, op))
+    for row in rows:
+        block = builder.function.append_basic_block(row.name)
+        switch.add_case(_whole(row.code), block)
+        arm(block, functools.partial(write, row))
     builder.position_at_end(end)
     if otherwise is None:
         return None
@@ -259,8 +239,8 @@ def _chosen(builder: Builder, code: Value, ops: Iterable[Op], write: Callable[[O
     return chosen
 
 
-_COMPUTED = [op for op in OPS if op.arity and op.code > _MULTIPLY.code]
-_DIFFERENTIATED = [op for op in _COMPUTED if not op.is_piecewise_constant]
+_OTHERS = _COMPUTED[len(_FIRST) :]
+_DIFFERENTIATED = [row for row in _OTHERS if not row.is_piecewise_constant]
 
 
 @intrinsic
@@ -271,10 +251,9 @@ def evaluate(typing_context: TypingContext, code: Kind, x: Kind, y: Kind) -> Int
         code, x, y = args
         emit = _SweepEmitter(context, builder)
         return _chosen(
-            builder, code, _COMPUTED,
-            lambda op: emit.value(op, [x, y][: op.arity]),
-            lambda: emit.common(code, *(emit.value(op, [x, y])
-                                        for op in (_ADD, _SUBTRACT, _MULTIPLY))),
+            builder, code, _OTHERS,
+            lambda row: emit.value(row, [x, y][: row.arity]),
+            lambda: emit.of_first(code, lambda row: emit.value(row, [x, y])),
             otherwise=x,
         )  # fmt: skip
 
@@ -299,24 +278,24 @@ def pull(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, z: Kind, w
     def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
         code, x, y, z, w, a, b, adjoint = args
         emit = _SweepEmitter(context, builder)
-        one, minus_one = emit.number(1.0), emit.number(-1.0)
 
         def add(operand: Value, contribution: Value) -> None:
             place = builder.gep(adjoint, [operand])
             builder.store(builder.fadd(builder.load(place), contribution), place)
 
-        def write_common() -> None:
-            for operand, partials in ((a, (one, one, y)), (b, (one, minus_one, x))):
-                add(operand, emit.times_of_common(w, emit.common(code, *partials)))
+        def write_first() -> None:
+            for k, operand in enumerate((a, b)):
+                partial = emit.of_first(code, emit.partial_at(k, x, y, z))
+                add(operand, emit.times_of_common(w, partial))
 
-        def write(op: Op) -> None:
-            scope = emit.shared(op, {"x": x, "y": y, "z": z})
-            for k, operand in enumerate((a, b)[: op.arity]):
-                if op.partials[k] != "0":
-                    with builder.if_then(builder.icmp_signed(">", operand, _whole(0))):
-                        add(operand, emit.product(w, op, k, scope))
+        def write(row: Row) -> None:
+            derivatives = emit.derivatives(row, [x, y], z)
+            for k in row.differentiable:
+                operand = (a, b)[k]
+                with builder.if_then(builder.icmp_signed(">", operand, _whole(0))):
+                    add(operand, emit.product(w, row.partials[k], derivatives))
 
-        _chosen(builder, code, _DIFFERENTIATED, write, write_common)
+        _chosen(builder, code, _DIFFERENTIATED, write, write_first)
         return context.get_dummy_value()
 
     return types.void(int64, *[float64] * 4, int64, int64, _SLOTS), codegen
@@ -343,23 +322,21 @@ def push(
             result.add_incoming(sum_, after)
             return result
 
-        def write_common() -> Value:
-            one, minus_one = emit.number(1.0), emit.number(-1.0)
+        def write_first() -> Value:
             total = zero  # of which a product with a zero tangent makes no other
-            for tangent, partials in ((t, (one, one, y)), (u, (one, minus_one, x))):
-                product = emit.times_of_common(tangent, emit.common(code, *partials))
-                total = builder.fadd(total, product)
+            for k, tangent in enumerate((t, u)):
+                partial = emit.of_first(code, emit.partial_at(k, x, y, z))
+                total = builder.fadd(total, emit.times_of_common(tangent, partial))
             return total
 
-        def write(op: Op) -> Value:
-            scope = emit.shared(op, {"x": x, "y": y, "z": z})
+        def write(row: Row) -> Value:
+            derivatives = emit.derivatives(row, [x, y], z)
             total = zero
-            for k, tangent in enumerate((t, u)[: op.arity]):
-                if op.partials[k] != "0":
-                    total = add(total, tangent, functools.partial(emit.product, tangent, op, k,
-                                                                  scope))  # fmt: skip
+            for k in row.differentiable:
+                product = functools.partial(emit.product, (t, u)[k], row.partials[k], derivatives)
+                total = add(total, (t, u)[k], product)
             return total
 
-        return _chosen(builder, code, _DIFFERENTIATED, write, write_common, otherwise=zero)
+        return _chosen(builder, code, _DIFFERENTIATED, write, write_first, otherwise=zero)
 
     return float64(int64, *[float64] * 5), codegen

@@ -145,11 +145,15 @@ def points(op, domain, count=12):
     """Points drawn evenly from the inside of a domain, whole where an operand must be."""
     rng = np.random.default_rng(op.code)
     drawn = [tuple(float(rng.uniform(low, high)) for low, high in domain) for _ in range(count)]
-    if op.name == "powi":
-        return [(x, float(n)) for (x, _), n in zip(drawn, range(-5, 20), strict=False)]
-    if op.name == "polygamma":
-        return [(float(k % 4), x) for k, (_, x) in enumerate(drawn)]
-    return drawn
+    if not op.whole:
+        return drawn
+    place = "xy".index(op.whole)
+    # Exponents may be negative; orders are not.
+    first, period = (-5, count) if op.domain[place][0] < 0.0 else (0, 4)
+    return [
+        (*point[:place], float(first + k % period), *point[place + 1 :])
+        for k, point in enumerate(drawn)
+    ]
 
 
 def exactly(op, operands, orders):

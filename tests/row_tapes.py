@@ -29,8 +29,7 @@ def row_in_loops(op, n, is_summed=False):
     for k in range(n):
         product = tape.append(CODE["multiply"], results[k], inputs[n - 1 - k], 0.0)
         results.append(record(inputs[k], product))
-    is_order = op.arity == 2 and op.domain[0] == (0.0, 0.0)
-    results.append(record(tape.constant(1.0 if is_order else 0.5), inputs[0]))
+    results.append(record(tape.constant(1.0 if op.whole == "x" else 0.5), inputs[0]))
     results.append(record(inputs[1], tape.constant(2.0)))
     if is_summed:
         total = tape.constant(0.0)
@@ -45,9 +44,8 @@ def point_in_domain(op, n):
     """Return a point where the operation is defined, at random."""
     rng = np.random.default_rng(op.code)
     sides = [rng.uniform(*op.domain[k % len(op.domain)], n) for k in range(2)]
-    if op.name in ("powi", "polygamma", "scaled_erfc", "exponential_moment", "iv", "ive"):
-        order = 1 if op.name == "powi" else 0
-        sides[order] = np.floor(1.0 + 3.0 * rng.random(n))
+    if op.whole:
+        sides["xy".index(op.whole)] = np.floor(1.0 + 3.0 * rng.random(n))
     return np.concatenate(sides)
 
 

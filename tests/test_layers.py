@@ -20,9 +20,9 @@ PACKAGE = ROOT / "tapegrad"
 # ones; a package's name stands for all of its modules.
 FLOORS = [
     ["interfaces", "numba_protocols", "numba_internals"],
-    ["errors", "ops", "tree", "libraries", "layout", "caching", "notice", "progress"],
+    ["errors", "ops", "expression", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
-    ["special", "blocks", "growth", "rows", "binding", "columns"],
+    ["special", "blocks", "growth", "rows", "instructions", "binding", "columns"],
     ["program", "listing"],
     ["tape", "rules"],
     ["memory", "checking"],

@@ -13,6 +13,7 @@ from ops_oracles import MPMATH, NUMPY, OPERATIONS, WIDE, as_documented, exactly,
 import tapegrad as tg
 from tapegrad.ops import BY_NAME, CODE, OPS, documentation
 from tapegrad.record.active import binary, unary
+from tapegrad.rows import ROW
 
 inf, nan = math.inf, math.nan
 TINY = 5e-324
@@ -74,10 +75,10 @@ def test_what_is_pushed_is_what_is_pulled(op):
 
 def constant_operands(op):
     """The operands whose partial is zero by decree."""
-    return {"powi": {1}, "polygamma": {0}, "stop": {0}}.get(op.name, set())
+    return {0} if op.name == "stop" else {ROW[op.name].whole}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not BY_NAME[n].is_piecewise_constant])
+@pytest.mark.parametrize("name", [n for n in NAMES if not ROW[n].is_piecewise_constant])
 def test_second_derivatives_are_those_of_multiple_precision(name):
     op, function = BY_NAME[name], calls(name)
     active = [k for k in range(op.arity) if k not in constant_operands(op)]
@@ -239,19 +240,6 @@ def test_rows_are_numbered_in_order_and_fit_a_byte():
     assert [op.name for op in OPS[-4:]] == ["passive", "input", "call", "result"]
 
 
-def test_truth_values_have_no_derivative_and_domains_fit_the_operands():
-    for op in OPERATIONS:
-        assert len(op.domain) == op.arity
-        assert not op.boolean or op.is_piecewise_constant
-        assert all(len(kink.at) == len(kink.partials) == op.arity for kink in op.kinks)
-
-
-def test_linear_and_constant_rows_are_recognised():
-    linear = {op.name for op in OPERATIONS if op.is_linear and not op.is_piecewise_constant}
-    assert linear == {"add", "subtract", "negative", "positive", "single"}
-    assert all(BY_NAME[name].is_piecewise_constant for name in ("floor", "less", "step", "stop"))
-
-
 def test_the_documentation_shows_every_operation_with_its_partials():
     header, *lines = documentation().splitlines()
     assert header.split() == ["operation", "value", "partials", "NumPy", "math", "scipy.special"]
@@ -260,5 +248,6 @@ def test_the_documentation_shows_every_operation_with_its_partials():
     for op, line in zip(documented, lines, strict=True):
         assert f"{op.value} " in line
         assert ", ".join(op.partials) in line
+        assert all(f"; {name} = {text}" in line for name, text in op.where.items())
     column = header.index("partials")
     assert all(line[column - 1] == " " != line[column] for line in lines)

@@ -30,9 +30,9 @@ from tapegrad.passes import (
     simplified,
     steps,
 )
-from tapegrad.passes.common import is_commutative
 from tapegrad.record.active import evaluate
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.rows import ROWS
 from tapegrad.tape import COLUMNS, Tape
 
 INF, NAN = float("inf"), float("nan")
@@ -112,13 +112,18 @@ def test_inputs_of_one_value_are_not_common():
 
 
 def test_a_row_says_itself_whether_its_operands_may_be_swapped():
-    assert {op.name for op in OPS if is_commutative(op)} == {
+    commuting = {
         "add", "multiply", "equal", "not_equal", "same", "logical_and", "logical_or", "logical_xor",
         "chain",
     }  # fmt: skip
+    symmetric = {
+        "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp", "logaddexp2", "beta", "betaln"
+    }  # fmt: skip
+    assert {row.name for row in ROWS if row.commutes} == commuting
+    assert {row.name for row in ROWS if row.is_symmetric} == commuting | symmetric
 
 
-@pytest.mark.parametrize("op", [op for op in OPS if is_commutative(op)], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", [r.op for r in ROWS if r.commutes], ids=lambda op: op.name)
 def test_swapping_commutative_operands_changes_no_bit(op):
     for x in SPECIAL:
         for y in SPECIAL + RANDOM[:50]:

@@ -100,6 +100,14 @@ def test_whole_powers_overflow_and_underflow_as_the_librarys():
             assert math.copysign(1.0, found) == math.copysign(1.0, wanted) or wanted != wanted
 
 
+def test_small_whole_powers_are_products_alone_of_the_same_bits():
+    for x in (1.7, -1.7, 1e200, -1e-200, 0.0, -0.0, inf, -inf, nan):
+        for n in range(9):
+            product = special.products(x, float(n), 1.0, lambda a, b: a * b)
+            assert np.float64(product).tobytes() == np.float64(special.powi(x, n)).tobytes(), (x, n)
+    assert {special.products(1.7, n, 1.0, max) for n in (-1.0, 0.5, 9.0, inf, nan)} == {None}
+
+
 def test_negative_whole_powers_underflow_gradually():
     for x, n, wanted in ((1e103, -3, 1e-309), (1e80, -4, 1e-320), (-1e155, -2, 1e-310)):
         assert special.powi(x, float(n)) == pytest.approx(wanted, rel=1e-3, abs=0.0)

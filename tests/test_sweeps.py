@@ -20,6 +20,7 @@ from tapegrad import numba_internals as internals
 from tapegrad.jit import Kernel, source_stamp
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, unary
+from tapegrad.rows import ROW
 from tapegrad.testing import extrapolated_difference
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 # arguments shifted into the domain.
 SMOOTH = [
     op for op in OPS
-    if op.arity and not op.is_piecewise_constant and not op.kinks
+    if op.arity and not ROW[op.name].is_piecewise_constant and not op.kinks
     and op.name not in ("powi", "polygamma", "stop", "keep", "drop", "chain", "copysign",
                         "remainder", "fmod", "positive", "huber")  # its slope has a kink
     and (op.ufuncs or op.special)

@@ -15,7 +15,6 @@ from llvmlite import ir
 from tapegrad.codegen.lowering import Lowering
 from tapegrad.codegen.numbers import Doubles
 from tapegrad.errors import NotCompilableError
-from tapegrad.ops import BY_NAME
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
@@ -39,6 +38,7 @@ from tapegrad.program.ir import (
     leaves,
     values_of,
 )
+from tapegrad.rows import ROW
 
 I64, I32 = ir.IntType(64), ir.IntType(32)
 NAME = "tapegrad_program"
@@ -297,7 +297,7 @@ class Emitter:
             case Apply(op=op, operands=operands, rounding=rounding):
                 if id(value) not in known:
                     emitted = [self._value(operand, known) for operand in operands]
-                    known[id(value)] = self._lower[rounding].value(BY_NAME[op], emitted)
+                    known[id(value)] = self._lower[rounding].value(ROW[op], emitted)
                 return known[id(value)]
             case Past():
                 raise ValueError("a program must be given its memory before it's emitted")

@@ -6,7 +6,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from tapegrad.rows import F64
+from tapegrad.instructions import F64
 
 
 class Doubles:

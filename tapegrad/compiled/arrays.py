@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numba import types
@@ -46,15 +45,6 @@ from tapegrad.record.native import register
 from tapegrad.record.stand_ins import holds_actives, is_operand, store_elements
 from tapegrad.record.stopping import stop_gradient
 
-_OPERATORS: dict[str, tuple[Any, ...]] = {
-    "add": (operator.add,), "subtract": (operator.sub,), "multiply": (operator.mul,),
-    "divide": (operator.truediv,), "floor_divide": (operator.floordiv,),
-    "remainder": (operator.mod,), "power": (operator.pow,), "negative": (operator.neg,),
-    "positive": (operator.pos,), "less": (operator.lt,), "less_equal": (operator.le,),
-    "greater": (operator.gt,), "greater_equal": (operator.ge,), "equal": (operator.eq,),
-    "not_equal": (operator.ne,),
-}  # fmt: skip
-
 
 def _ndim(kind: Kind) -> int:
     return kind.ndim if isinstance(kind, types.Array) else 0
@@ -87,8 +77,9 @@ def _define_all() -> None:
     for op in OPS:
         if not op.arity or not op.ufuncs:
             continue
-        keys = [getattr(np, name, None) for name in op.ufuncs]
-        for key in dict.fromkeys([*_OPERATORS.get(op.name, ()), *keys]):
+        keys = [getattr(operator, op.operator, None)]
+        keys += [getattr(np, name, None) for name in op.ufuncs]
+        for key in dict.fromkeys(keys):
             if key is not None:
                 _define(key, op.arity, op.boolean)
 

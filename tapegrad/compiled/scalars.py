@@ -18,6 +18,7 @@ from numba.extending import lower_builtin
 
 from tapegrad import rules
 from tapegrad.compiled.sites import place
+from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
 from tapegrad.numba_internals import signature, type_calls, unpack_tuple
 from tapegrad.numba_protocols import (
@@ -31,7 +32,7 @@ from tapegrad.numba_protocols import (
     Value,
     Values,
 )
-from tapegrad.ops import BY_NAME, CODE, OPS
+from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import expression_signature
 from tapegrad.record.kinds import (
@@ -44,19 +45,18 @@ from tapegrad.record.kinds import (
     linearised,
 )
 from tapegrad.record.native import make, number, register, result_of, value_of
+from tapegrad.rows import VALUE_SIGN
 
 _I64 = ir.IntType(64)
 
-_OPERATORS: dict[Any, str] = {
-    operator.iadd: "add", operator.isub: "subtract", operator.imul: "multiply",
-    operator.itruediv: "divide", operator.floordiv: "floor_divide",
-    operator.ifloordiv: "floor_divide", operator.mod: "remainder", operator.imod: "remainder",
-    abs: "absolute",
-}  # fmt: skip
+_BINARY = {short: op for short, op in OPERATORS.items() if op.arity == 2 and op.name != "power"}
+_OPERATORS: dict[Any, str] = {abs: "absolute"}
+for _short, _op in _BINARY.items():
+    if not _op.boolean:
+        _OPERATORS[getattr(operator, f"i{_short}")] = _op.name
+        if VALUE_SIGN.get(_op.name) not in INSTRUCTIONS:  # the others record already
+            _OPERATORS[getattr(operator, _short)] = _op.name
 _POWERS = (operator.pow, operator.ipow, pow, math.pow, np.power, np.float_power)
-_COMPARISONS = {"less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
-                "greater_equal": operator.ge, "equal": operator.eq,
-                "not_equal": operator.ne}  # fmt: skip
 _TO_INTEGER = {int: "trunc", math.floor: "floor", math.ceil: "ceil", math.trunc: "trunc"}
 
 
@@ -139,7 +139,7 @@ for _op in OPS:
     if _op.boolean and _op.name.startswith("logical"):  # those by bits are of integers
         _define_truth(_op.name, [getattr(np, _op.name)])
     elif _op.boolean:
-        _others = [_COMPARISONS.get(_op.name), getattr(math, _op.name, None)]
+        _others = [getattr(operator, _op.operator, None), getattr(math, _op.name, None)]
         _define_truth(_op.name, [key for key in _others if key is not None] + _keys(_op.name))
 
 

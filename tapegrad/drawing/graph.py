@@ -13,7 +13,6 @@ from tapegrad.drawing.choice import Part, choose, shorten
 from tapegrad.drawing.folding import Folded, Item, fold
 from tapegrad.drawing.labels import (
     CARRIED,
-    COMMUTATIVE,
     FOLDED,
     FRAME,
     GUARDED,
@@ -28,6 +27,7 @@ from tapegrad.drawing.labels import (
 )
 from tapegrad.drawing.names import Names
 from tapegrad.ops import OPS
+from tapegrad.rows import ROW
 from tapegrad.tape import INPUT, Tape
 
 Vector = npt.NDArray[np.float64]
@@ -138,7 +138,7 @@ class Graph:
         if op.code == RESULT:
             title = f"[{slot - tape.a[slot] - 1}]"
         adjoint = None if self._adjoints is None else self._adjoints[slot]
-        is_ordered = op.arity == 2 and op.name not in COMMUTATIVE
+        is_ordered = op.arity == 2 and not ROW[op.name].is_symmetric
         style = "input" if is_input else "ordered" if is_ordered else "operation"
         self._lines.append(
             node(f"v{slot}", style, title, number(tape.value[slot]), adjoint=adjoint)

@@ -18,10 +18,6 @@ SYMBOLS = {
     "less_equal": "≤", "greater_equal": "≥", "equal": "=", "not_equal": "≠",
     "logical_and": "and", "logical_or": "or", "logical_xor": "xor", "logical_not": "not",
 }  # fmt: skip
-COMMUTATIVE = frozenset(
-    ("add", "multiply", "chain", "maximum", "minimum", "fmax", "fmin", "hypot", "logaddexp",
-     "logaddexp2", "equal", "not_equal", "logical_and", "logical_or", "logical_xor")
-)  # fmt: skip
 MOST_SYMBOLS = 5
 
 _OPERATION = 'shape=ellipse, style=filled, fillcolor=white, margin="0.04,0.02"'

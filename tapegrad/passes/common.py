@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 import numpy as np
 import numpy.typing as npt
 from numba import int32, int64, types, uint64
@@ -11,9 +9,10 @@ from numba import int32, int64, types, uint64
 from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
-from tapegrad.ops import CODE, OPS, Op
+from tapegrad.ops import CODE
 from tapegrad.passes.building import BYTES, FLOATS, INTEGERS, rebuilt, room
 from tapegrad.passes.constants import first_equal, scattered, table
+from tapegrad.rows import ROWS
 from tapegrad.tape import Tape
 
 INPUT = CODE["input"]
@@ -49,51 +48,7 @@ def merge_common(tape: Tape) -> Tape:
     return rebuilt(tape, records, count, tape.constants, target)
 
 
-def is_commutative(op: Op) -> bool:
-    """Whether swapping an operation's operands swaps its partials and changes no bit else.
-
-    Read from the row: sums, products, equality and truth are the same with their sides swapped.
-    Comparing alone isn't: `x if x > y else y` of 0.0 and -0.0 is either zero.
-    """
-    if op.arity != 2 or op.where:
-        return False
-    swap = {"x": "y", "y": "x"}
-    swapped = [_in_one_order(text, swap) for text in (op.value, *reversed(op.partials))]
-    return swapped == [_in_one_order(text, {}) for text in (op.value, *op.partials)]
-
-
-def _in_one_order(expression: str, names: dict[str, str]) -> str:
-    """Return an expression, its names replaced, with the sides that may be swapped sorted."""
-    return ast.unparse(_Sorting(names).visit(ast.parse(expression)))
-
-
-class _Sorting(ast.NodeTransformer):
-    def __init__(self, names: dict[str, str]) -> None:
-        self._names = names
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(self._names.get(node.id, node.id))
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.op, ast.Add | ast.Mult):
-            node.left, node.right = sorted((node.left, node.right), key=ast.unparse)
-        return node
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
-        node.values.sort(key=ast.unparse)
-        return node
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.ops[0], ast.Eq | ast.NotEq) and len(node.ops) == 1:
-            sides = sorted((node.left, node.comparators[0]), key=ast.unparse)
-            node.left, node.comparators = sides[0], sides[1:]
-        return node
-
-
-IS_COMMUTATIVE: npt.NDArray[np.uint8] = np.array([is_commutative(op) for op in OPS], np.uint8)
+IS_COMMUTATIVE: npt.NDArray[np.uint8] = np.array([row.commutes for row in ROWS], np.uint8)
 """By operation code."""
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tapegrad.ops import BY_NAME, CONSTANTS
+from tapegrad.expression import Folding
 from tapegrad.program.ir import (
     Apply,
     Constant,
@@ -16,9 +15,7 @@ from tapegrad.program.ir import (
     Value,
     Variable,
 )
-from tapegrad.rows import names_in, parsed
-
-_ROWS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide"}
+from tapegrad.rows import ROW, contribution
 
 ZERO, ONE = Constant(0.0), Constant(1.0)
 
@@ -50,44 +47,17 @@ class Rules:
         return "exact" if self.is_strict else "free"
 
     def product(self, w: Value, applied: Apply, place: int) -> Value:
-        """Return an adjoint or a tangent times a partial derivative."""
-        partial = BY_NAME[applied.op].partials[place]
-        if partial == "1":
-            return w
-        if partial == "-1":
-            return Apply("negative", (w,), self.of_products)
-        times = "chain" if self.has_zero_rule else "multiply"
-        return Apply(times, (w, self.partial(applied, place)), self.of_products)
+        """Return an adjoint or a tangent times a partial derivative; in it `z` is the row again."""
+        row = ROW[applied.op]
+        operands = dict(zip("xy", applied.operands, strict=False))
+        folding: Folding[Value] = Folding({**operands, "z": applied, "w": w}, Constant, self._row)
+        partial = row.partials[place]
+        passed = contribution(partial, "chain" if self.has_zero_rule else "multiply")
+        assert passed is not None, f"no derivative of {applied.op!r} goes through {place}"
+        return folding.apart(p=folding(partial))(passed)
 
-    def partial(self, applied: Apply, place: int) -> Value:
-        """Return a partial derivative of a row; `z` in it is the row's value again."""
-        op = BY_NAME[applied.op]
-        scope: dict[str, Value] = dict(zip("xy", applied.operands, strict=False))
-        scope["z"] = applied
-        needed = names_in(op.partials[place])
-        for name, expression in op.where.items():
-            if name in needed or any(name in names_in(e) for e in op.where.values()):
-                scope[name] = self._tree(parsed(expression), scope)
-        return self._tree(parsed(op.partials[place]), scope)
-
-    def _tree(self, node: ast.expr, scope: dict[str, Value]) -> Value:
-        match node:
-            case ast.Constant(value=int() | float() as number):
-                return Constant(float(number))
-            case ast.Name(id=name):
-                return Constant(CONSTANTS[name]) if name in CONSTANTS else scope[name]
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                found = self._tree(operand, scope)
-                if isinstance(found, Constant):
-                    return Constant(-found.value)
-                return Apply("negative", (found,), self.of_products)
-            case ast.BinOp(op=sign, left=left, right=right):
-                sides = self._tree(left, scope), self._tree(right, scope)
-                return Apply(_ROWS[type(sign)], sides, self.of_products)
-            case ast.Call(func=function, args=arguments):
-                operands = tuple(self._tree(argument, scope) for argument in arguments)
-                return Apply(ast.unparse(function), operands, self.of_products)
-        raise ValueError(f"a partial derivative is not made of rows: {ast.unparse(node)}")
+    def _row(self, name: str, operands: list[Value]) -> Value:
+        return Apply(name, tuple(operands), self.of_products)
 
     def tangent(self, value: Value, of_leaf: Callable[[Value], Value | None]) -> Value | None:
         """Return the tangent of a value, given that of a leaf; None is zero."""
@@ -108,10 +78,8 @@ class Rules:
 
 def differentiated(applied: Apply) -> Iterator[tuple[int, Value]]:
     """Yield the operands of a row that a derivative goes through, and their places."""
-    partials = BY_NAME[applied.op].partials
-    for place, operand in enumerate(applied.operands):
-        if partials[place] != "0":
-            yield place, operand
+    for place in ROW[applied.op].differentiable:
+        yield place, applied.operands[place]
 
 
 def sources(value: Value) -> Iterator[Variable | Element | Past | Constant]:

@@ -12,7 +12,6 @@ from typing import NoReturn, get_args
 import numpy as np
 
 from tapegrad.errors import InvalidProgramError
-from tapegrad.ops import BY_NAME, Op
 from tapegrad.program.ir import (
     Accumulate,
     Apply,
@@ -41,9 +40,9 @@ from tapegrad.program.iterations import Block, Iterations
 from tapegrad.program.regions import check_memory
 from tapegrad.program.spans import Spans
 from tapegrad.program.text import Listing, Path
+from tapegrad.rows import ROW
 
 _ROUNDINGS = get_args(Rounding)
-_ORDER = (0.0, 0.0)
 _Shape = tuple[tuple[int, ...], tuple[int, ...], bool]
 _MOST = 1 << 60  # beyond that, sums of whole numbers may overflow
 
@@ -267,15 +266,15 @@ class _Walk:
                     self._require(self._rules_of_past(past))
 
     def _check_apply(self, applied: Apply) -> None:
-        op = BY_NAME.get(applied.op)
-        if op is None or not op.arity:
+        row = ROW.get(applied.op)
+        if row is None or not row.arity:
             self._fail(f"the operation {applied.op!r} is unknown")
-        if len(applied.operands) != op.arity:
-            self._fail(f"{op.name!r} is of {op.arity} operands, not of {len(applied.operands)}")
+        if len(applied.operands) != row.arity:
+            self._fail(f"{row.name!r} is of {row.arity} operands, not of {len(applied.operands)}")
         self._check_rounding(applied.rounding)
         for place, operand in enumerate(applied.operands):
-            if _is_whole(op, place) and not self._may_be_whole(operand):
-                self._fail(f"operand {place + 1} of {op.name!r} isn't a whole number")
+            if place == row.whole and not self._may_be_whole(operand):
+                self._fail(f"operand {place + 1} of {row.name!r} isn't a whole number")
 
     def _check_rounding(self, rounding: str) -> None:
         if rounding not in _ROUNDINGS:
@@ -382,8 +381,3 @@ class _Walk:
             self._fail(f"{reason.format(f'{size:,}')}: from {low} to {last}")
         if all(counter.loop in block.numbers for counter in index.counters()):
             self._fits.add((block, index, most))
-
-
-def _is_whole(op: Op, place: int) -> bool:
-    """Whether an operand is an exponent or an order, which has no partial as it's whole."""
-    return op.partials[place] == "0" and (op.name == "powi" or op.domain[place] == _ORDER)

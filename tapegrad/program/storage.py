@@ -12,7 +12,6 @@ from collections import Counter as Counts
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tapegrad.ops import BY_NAME
 from tapegrad.program.ir import (
     Apply,
     Body,
@@ -36,7 +35,7 @@ from tapegrad.program.ir import (
 )
 from tapegrad.program.iterations import Iterations
 from tapegrad.program.scope import Scope
-from tapegrad.rows import is_costly
+from tapegrad.rows import ROW
 
 
 def stored(program: Program) -> Program:
@@ -226,5 +225,5 @@ def _looks_back(statement: Statement) -> bool:
 
 def _is_costly(value: Value) -> bool:
     return isinstance(value, Apply) and (
-        is_costly(BY_NAME[value.op]) or any(map(_is_costly, value.operands))
+        ROW[value.op].is_costly or any(map(_is_costly, value.operands))
     )

@@ -37,7 +37,7 @@ evaluate = Kernel(_evaluate, float64(int64, float64, float64))
 """An operation's value as the sweeps compute it."""
 
 
-_POWER, _POWI, _SQUARE, _NEGATIVE = (CODE[n] for n in ("power", "powi", "square", "negative"))
+_POWER, _POWI, _MULTIPLY, _NEGATIVE = (CODE[n] for n in ("power", "powi", "multiply", "negative"))
 
 
 class Active:
@@ -248,6 +248,7 @@ def binary(code: int, x: Any, y: Any) -> Any:
 
     Returns `NotImplemented` for an operand that is no real scalar.
     """
+    code, x, y = at_whole(code, x, y)
     tape = x.tape if isinstance(x, Active) else None
     if isinstance(y, Active) and y.tape is not tape:
         tape = y.tape if tape is None else innermost([tape, y.tape])
@@ -308,22 +309,21 @@ def _is_scalar(number: Any) -> bool:
     return isinstance(number, SupportsFloat) and not hasattr(number, "__array_function__")
 
 
-def power_code(code: int, exponent: Any) -> int:
-    """Return the operation that a power with this exponent is: a constant whole one is exact."""
-    if code != _POWER or isinstance(exponent, Active):
-        return code
-    if type(exponent) is not int and not _is_whole(exponent):
-        return code
-    return _SQUARE if exponent == 2 else _POWI
+def at_whole(code: int, x: Any, y: Any) -> tuple[int, Any, Any]:
+    """Return what is recorded for an operation: with a whole constant exponent a power is exact.
+
+    It's a product for a square, and `powi` for the others.
+    """
+    if code != _POWER or not _is_whole(y):
+        return code, x, y
+    return (_MULTIPLY, x, x) if y == 2 else (_POWI, x, y)
 
 
 def _is_whole(number: Any) -> bool:
-    return not np.ndim(number) and _is_scalar(number) and float(number).is_integer()
-
-
-def power(x: Any, y: Any) -> Any:
-    """Record `x ** y`: a product for a square, `powi` for other whole constant exponents."""
-    if not _is_scalar(y):
-        return NotImplemented
-    code = power_code(_POWER, y)
-    return binary(CODE["multiply"], x, x) if code == _SQUARE else binary(code, x, y)
+    """Whether a number is a whole constant."""
+    kind = type(number)
+    if kind is int or kind is float:
+        return kind is int or number.is_integer()
+    if kind is Active or isinstance(number, Active) or np.ndim(number) or not _is_scalar(number):
+        return False
+    return float(number).is_integer()

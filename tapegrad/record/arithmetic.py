@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.ops import CODE
+from tapegrad.ops import CODE, OPERATORS
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, binary, power, power_code
+from tapegrad.record.active import Active, at_whole, binary
 from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
 from tapegrad.record.nesting import innermost
 from tapegrad.rules import IS_BOOLEAN
 
-_POWER = CODE["power"]
+_POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
 
 
 # What NumPy's arithmetic of truth values is; it has no differences of them.
@@ -44,29 +44,26 @@ def apply(code: int, *operands: Any) -> Any:
         return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
     tape = innermost(tapes_in(*operands))
     code = _code_for(code, operands)
-    data = [as_data(tape, operand) for operand in operands]
-    if len(data) == 2:
-        code = power_code(code, operands[1])
-        if code == CODE["square"]:
-            return wrap(tape, elementwise.binary(tape, CODE["multiply"], data[0], data[0]))
-        result = elementwise.binary(tape, code, *data)
+    if len(operands) == 1:
+        result = elementwise.unary(tape, code, as_data(tape, *operands))
     else:
-        result = elementwise.unary(tape, code, *data)
+        code, x, y = at_whole(code, *operands)
+        data = as_data(tape, x)
+        result = elementwise.binary(tape, code, data, data if y is x else as_data(tape, y))
     return wrap(tape, result, IS_BOOLEAN[code])
 
 
 def any_operands(code: int, x: Any, y: Any) -> Any:
     """Record what an operator of a number means: a list or a tuple is an array, as to NumPy's."""
-    result = power(x, y) if code == _POWER else binary(code, x, y)
+    result = binary(code, x, y)
     if result is NotImplemented and any(type(operand) in (list, tuple) for operand in (x, y)):
         return apply(code, x, y)
     return result
 
 
-def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
-    code = CODE[name]
+def _array_operator(code: int, reflected: bool = False) -> Callable[[Any, Any], Any]:
     gives_booleans = IS_BOOLEAN[code]
-    is_power = name == "power" and not reflected
+    may_be_whole = code == _POWER and not reflected
 
     def method(self: Any, other: Any) -> Any:
         kind = type(other)
@@ -74,7 +71,7 @@ def _array_operator(name: str, reflected: bool = False) -> Callable[[Any, Any], 
             return apply(code, other, self) if reflected else apply(code, self, other)
         if kind is ActiveArray and other.tape is self.tape:
             data = other.data
-        elif is_power and kind is int and other == 2:
+        elif may_be_whole and at_whole(code, self, other)[0] == _MULTIPLY:
             return self * self
         elif (kind is float or kind is int) and code != _POWER:
             result = elementwise.with_number(self.tape, code, self.data, float(other), reflected)
@@ -154,22 +151,17 @@ def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return in_place
 
 
-_ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide",
-               "pow": "power", "floordiv": "floor_divide", "mod": "remainder"}  # fmt: skip
-_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-                "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute"}
 _INVERSES = {"invert": np.invert}
 
-for _short, _name in _ARITHMETIC.items():
-    _method = _array_operator(_name)
+for _short, _op in OPERATORS.items():
+    if _op.arity == 1:
+        setattr(ActiveArray, f"__{_short}__", lambda self, code=_op.code: apply(code, self))
+        continue
+    _method = _array_operator(_op.code)
     setattr(ActiveArray, f"__{_short}__", _method)
-    setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
-    setattr(ActiveArray, f"__r{_short}__", _array_operator(_name, reflected=True))
-for _short, _name in _COMPARISONS.items():
-    setattr(ActiveArray, f"__{_short}__", _array_operator(_name))
-for _short, _name in _UNARY.items():
-    setattr(ActiveArray, f"__{_short}__", lambda self, code=CODE[_name]: apply(code, self))
+    if not _op.boolean:
+        setattr(ActiveArray, f"__i{_short}__", _in_place(_method))
+        setattr(ActiveArray, f"__r{_short}__", _array_operator(_op.code, reflected=True))
 for _short, _inverse in _INVERSES.items():
     setattr(ActiveArray, f"__{_short}__", lambda self, ufunc=_inverse: of_bits(ufunc, self))
 for _short, _ufunc in BITS.items():

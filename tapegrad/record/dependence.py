@@ -18,8 +18,9 @@ from numba import int8, int64, types
 from tapegrad.blocks import CALL, RESULT
 from tapegrad.jit import Kernel
 from tapegrad.memory import call_operands, columns
-from tapegrad.ops import CODE, OPS
+from tapegrad.ops import CODE
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.rows import ROWS
 from tapegrad.tape import INPUT
 
 DISCRETE, STOPPED, DIFFERENTIABLE = 0, 1, 2
@@ -29,9 +30,8 @@ Marks = npt.NDArray[np.int8]
 _STOP = CODE["stop"]
 _FIRST, _SECOND = 1, 2
 _MATTERING = np.array(
-    [sum(bit for bit, partial in zip((_FIRST, _SECOND), op.partials, strict=False)
-         if partial != "0") for op in OPS], np.int8
-)  # fmt: skip
+    [sum((_FIRST, _SECOND)[k] for k in row.differentiable) for row in ROWS], np.int8
+)
 """Which operands' derivatives an operation passes on."""
 
 

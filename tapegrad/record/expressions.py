@@ -15,9 +15,10 @@ from numba import types
 from numba.extending import lower_cast
 
 from tapegrad import rules
-from tapegrad.numba_internals import make_struct, signature, unpack_tuple
+from tapegrad.expression import ZERO, Expression, Folding
+from tapegrad.instructions import RowEmitter
+from tapegrad.numba_internals import make_struct, signature
 from tapegrad.numba_protocols import Builder, Kind, LoweringContext, Signature, Value, Values
-from tapegrad.ops import BY_NAME
 from tapegrad.record import emission
 from tapegrad.record.kinds import (
     MOST_TERMS,
@@ -27,8 +28,9 @@ from tapegrad.record.kinds import (
     is_active,
     linearised,
 )
+from tapegrad.rows import ROW
 
-_ONE, _MINUS_ONE, _ZERO = (ir.Constant(ir.DoubleType(), x) for x in (1.0, -1.0, 0.0))
+_ONE, _ZERO = (ir.Constant(ir.DoubleType(), x) for x in (1.0, 0.0))
 
 
 class _Term(NamedTuple):
@@ -48,7 +50,7 @@ def expression_signature(name: str, args: Sequence[Kind]) -> Signature:
 
     What would have too many terms is made of recorded operands.
     """
-    if BY_NAME[name].is_piecewise_constant:
+    if ROW[name].is_piecewise_constant:
         return signature(types.float64, *[x if is_active(x) else types.float64 for x in args])
     if sum(map(count_terms, args)) > MOST_TERMS:
         args = [linearised if is_active(x) else x for x in args]
@@ -70,57 +72,31 @@ def _tape(builder: Builder, kind: Kind, x: Value) -> Value:
     return builder.extract_value(x, 2 if isinstance(kind, ActiveType) else 1)
 
 
-def _chain(builder: Builder, factor: Value, partial: Value) -> Value:
-    """Emit a product that is zero as soon as either factor is."""
-    if factor is _ONE:
-        return partial
-    if partial in (_ONE, _MINUS_ONE):
-        return factor if partial is _ONE else builder.fneg(factor)
-    is_zero = builder.or_(
-        builder.fcmp_ordered("==", factor, _ZERO), builder.fcmp_ordered("==", partial, _ZERO)
-    )
-    return builder.select(is_zero, _ZERO, builder.fmul(factor, partial))
-
-
-def _partials(
-    context: LoweringContext, builder: Builder, name: str, values: list[Value], result: Value
-) -> list[Value]:
-    """Emit an operation's derivatives by its operands."""
-    if name in ("add", "subtract"):
-        return [_ONE, _ONE if name == "add" else _MINUS_ONE]
-    if name == "multiply":
-        return values[::-1]
-    if name == "square":
-        return [builder.fadd(values[0], values[0])]
-    if name in ("negative", "positive"):
-        return [_MINUS_ONE if name == "negative" else _ONE]
-    if name == "divide":
-        # Not the result times the inverse, which overflows where the quotient doesn't.
-        return [builder.fdiv(_ONE, values[1]), builder.fdiv(builder.fneg(result), values[1])]
-    kind = signature(
-        types.UniTuple(types.float64, len(values)), *[types.float64] * (len(values) + 1)
-    )
-    call = rules.calling(rules.partials(name), len(values) + 1)
-    both = context.compile_internal(builder, call, kind, [*values, result])
-    return unpack_tuple(builder, both)
-
-
 def combine(context: LoweringContext, builder: Builder, name: str, kinds: Sequence[Kind],
             args: Values, values: list[Value], result: Value) -> Value:  # fmt: skip
     """Emit an operation's result, an expression in all its operands' terms."""
-    if BY_NAME[name].is_piecewise_constant:
+    row = ROW[name]
+    if row.is_piecewise_constant:
         return result
     terms: list[_Term] = []
     tape: Value = ir.IntType(64)(0)
-    partials = _partials(context, builder, name, values, result)
-    for kind, x, factor in zip(kinds, args, partials, strict=True):
+    emitter = rules.FunctionEmitter(context, builder)
+    derivatives = emitter.derivatives(row, values, result)
+    for kind, x, partial in zip(kinds, args, row.partials, strict=True):
         if is_active(kind):
             tape = builder.or_(tape, _tape(builder, kind, x))
+            by_operand = derivatives(partial)
             terms += [
-                _Term(slot, _chain(builder, factor, partial))
-                for slot, partial in _terms(builder, kind, x)
+                _Term(slot, by_operand if w is _ONE else _times(emitter, w, partial, derivatives))
+                for slot, w in _terms(builder, kind, x)
             ]
     return _make(context, builder, result, tape, terms)
+
+
+def _times(
+    emitter: RowEmitter, w: Value, partial: Expression, derivatives: Folding[Value]
+) -> Value:
+    return _ZERO if partial == ZERO else emitter.product(w, partial, derivatives)
 
 
 def _make(

@@ -19,6 +19,7 @@ from numba.extending import (
 )
 
 from tapegrad import rules
+from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
 from tapegrad.numba_internals import make_struct, signature, type_calls
 from tapegrad.numba_protocols import (
@@ -32,7 +33,7 @@ from tapegrad.numba_protocols import (
     Value,
     Values,
 )
-from tapegrad.ops import BY_NAME, CODE, OPS
+from tapegrad.ops import BY_NAME, CODE, OPERATORS, OPS
 from tapegrad.record import emission
 from tapegrad.record.expressions import combine, expression_signature
 from tapegrad.record.kinds import (
@@ -45,6 +46,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
+from tapegrad.rows import ROW, VALUE_SIGN
 from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]
@@ -142,17 +144,9 @@ def _read(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, value: Ki
     return types.void(types.int64, active, y if y == types.none else active, types.float64), codegen
 
 
-_INSTRUCTIONS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv",
-                 "negative": "fneg"}  # fmt: skip
-
-
 def value_of(context: LoweringContext, builder: Builder, name: str, values: list[Value]) -> Value:
     """Emit an operation of floats."""
-    if name in _INSTRUCTIONS:
-        return getattr(builder, _INSTRUCTIONS[name])(*values)
-    kind = signature(types.float64, *[types.float64] * len(values))
-    call = rules.calling(rules.FUNCTIONS[name], len(values))
-    return context.compile_internal(builder, call, kind, values)
+    return rules.FunctionEmitter(context, builder).value(ROW[name], values)
 
 
 def result_of(
@@ -196,11 +190,9 @@ _lowered: set[str] = set()
 for _op in OPS:
     if _op.arity:
         register(rules.FUNCTIONS[_op.name], _op.name)
-register(operator.add, "add")
-register(operator.sub, "subtract")
-register(operator.mul, "multiply")
-register(operator.truediv, "divide")
-register(operator.neg, "negative")
+for _short, _op in OPERATORS.items():
+    if VALUE_SIGN.get(_op.name) in INSTRUCTIONS:
+        register(getattr(operator, _short), _op.name)
 
 
 _UNARY = np.array([op.arity == 1 for op in OPS])

@@ -6,17 +6,27 @@ Between two numbers of one tape, or a number and a float, an operator appends it
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
 from tapegrad import generated
-from tapegrad.ops import BY_NAME, CODE, OPS, Op
-from tapegrad.record.active import Active, ActiveBool, binary, evaluate, make, product, unary
+from tapegrad.expression import INSTRUCTIONS
+from tapegrad.ops import CODE, OPERATORS, OPS, Op
+from tapegrad.record.active import (
+    Active,
+    ActiveBool,
+    at_whole,
+    binary,
+    evaluate,
+    make,
+    product,
+    unary,
+)
 from tapegrad.record.arithmetic import BITS, any_operands, bits_operator
+from tapegrad.rows import VALUE_SIGN
 
-_POWER, _POWI = CODE["power"], CODE["powi"]
+_POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
 
 _OPERATOR = """
 def {dunder}(self, other):
@@ -85,19 +95,19 @@ def _operator(dunder: str, op: Op, reflected: bool) -> str:
 # A list is no factor, and equals no number.
 _OTHERWISE = {"*": "product({x}, {y})", "==": "binary({code}, {x}, {y})",
               "!=": "binary({code}, {x}, {y})"}  # fmt: skip
-_STRAIGHT = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide"}
-_COMPARISONS = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-                "eq": "equal", "ne": "not_equal"}  # fmt: skip
-_SLOW = {"floordiv": "floor_divide", "mod": "remainder"}
+_BINARY = {short: op for short, op in OPERATORS.items() if op.arity == 2 and op.code != _POWER}
+_COMPARISONS = {short: op for short, op in _BINARY.items() if op.boolean}
+_STRAIGHT = {s: op for s, op in _BINARY.items() if VALUE_SIGN.get(op.name) in INSTRUCTIONS}
+_SLOW = _BINARY.keys() - _COMPARISONS.keys() - _STRAIGHT.keys()
 
 
 def _source() -> str:
     parts = ['"""Operators of active numbers; generated from tapegrad.ops."""\n']
-    for short, name in _STRAIGHT.items():
-        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
-        parts.append(_operator(f"__r{short}__", BY_NAME[name], reflected=True))
-    for short, name in _COMPARISONS.items():
-        parts.append(_operator(f"__{short}__", BY_NAME[name], reflected=False))
+    for short, op in _STRAIGHT.items():
+        parts.append(_operator(f"__{short}__", op, reflected=False))
+        parts.append(_operator(f"__r{short}__", op, reflected=True))
+    for short, op in _COMPARISONS.items():
+        parts.append(_operator(f"__{short}__", op, reflected=False))
     return "".join(parts)
 
 
@@ -112,16 +122,15 @@ def _slow_operator(code: int, reflected: bool) -> Callable[[Any, Any], Any]:
 
 
 def _power(self: Active, other: Any, modulo: None = None) -> Any:
-    kind = type(other)
+    code, x, y = at_whole(_POWER, self, other)
+    if code == _MULTIPLY:
+        return x * y
+    kind = type(y)
     if kind is not int and kind is not float:
-        return any_operands(_POWER, self, other)
-    if other == 2:
-        return operator.mul(self, self)
-    code = _POWI if kind is int or other.is_integer() else _POWER
-    value = evaluate.run(code, self.primal, float(other))
-    tape = self.tape
-    slot = tape.append(code, self.slot, tape.constant(other), value)
-    return make(tape, slot, value)
+        return any_operands(code, x, y)
+    value = evaluate.run(code, x.primal, float(y))
+    tape = x.tape
+    return make(tape, tape.append(code, x.slot, tape.constant(y), value), value)
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -149,9 +158,10 @@ def install() -> None:
         for name in op.ufuncs:
             if not hasattr(Active, name):
                 setattr(Active, name, _method(op))
-    for short, op_name in _SLOW.items():
-        setattr(Active, f"__{short}__", _slow_operator(CODE[op_name], reflected=False))
-        setattr(Active, f"__r{short}__", _slow_operator(CODE[op_name], reflected=True))
+    for short in _SLOW:
+        for prefix in ("", "r"):
+            method = _slow_operator(_BINARY[short].code, reflected=bool(prefix))
+            setattr(Active, f"__{prefix}{short}__", method)
     powers = {"__pow__": _power, "__rpow__": _slow_operator(_POWER, reflected=True)}
     for dunder, method in powers.items():
         setattr(Active, dunder, method)

@@ -7,18 +7,17 @@ template itself has computed. A sweep that records goes through the templates of
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 import numpy as np
 
-from tapegrad.ops import CODE, CONSTANTS, OPS, Op
-from tapegrad.rows import names_in, parsed
+from tapegrad.expression import ZERO, Folding
+from tapegrad.ops import CODE
+from tapegrad.rows import ROWS, Row, contribution
 
 X, Y, Z, W, NONE = range(5)
 """The first places; `NONE` is the second operand of what has one."""
 
-_SIGNS = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide"}
 _PARTS = 3
 _MOST_PLACES = 256
 
@@ -39,30 +38,27 @@ class _Writer:
         self.constants: dict[str, int] = {}
         self._next = _MOST_PLACES // 2
 
-    def template(self, op: Op) -> tuple[list[int], list[int]]:
+    def template(self, row: Row) -> tuple[list[int], list[int]]:
         """Write a row's; return where its parts begin and end, and the places of their results.
 
         The first part is what the others have in common, then there is one for each operand.
         """
         self._next = _MOST_PLACES // 2
-        scope = {"x": X, "y": Y, "z": Z}
+        names = {"x": X, "y": Y, "z": Z, "w": W}
+        common = Folding(names, self._constant, lambda name, places: self._line(name, *places))
         bounds, results = [len(self.lines)], [NONE]
-        used = {name for partial in op.partials for name in names_in(partial)}
-        for name, expression in op.where.items():
-            if name in used:
-                scope[name] = self._write(parsed(expression), scope)
+        for expression in row.shared:
+            common(expression)
         bounds.append(len(self.lines))
-        for partial in (*op.partials, "0", "0")[: _PARTS - 1]:
-            results.append(self._contribution(partial, scope))
+        for partial in (*row.partials, ZERO, ZERO)[: _PARTS - 1]:
+            passed = contribution(partial)
+            if passed is None:
+                results.append(NONE)
+            else:
+                part = common.apart()
+                results.append(part.apart(p=part(partial))(passed))
             bounds.append(len(self.lines))
         return bounds, results
-
-    def _contribution(self, partial: str, scope: dict[str, int]) -> int:
-        if partial in ("0", "1"):
-            return NONE if partial == "0" else W
-        if partial == "-1":
-            return self._line("negative", W)
-        return self._line("chain", W, self._write(parsed(partial), scope))
 
     def _line(self, name: str, left: int, right: int = NONE) -> int:
         place = self._next
@@ -73,32 +69,9 @@ class _Writer:
     def _constant(self, value: float) -> int:
         return self.constants.setdefault(value.hex(), NONE + 1 + len(self.constants))
 
-    @staticmethod
-    def _value(node: ast.expr) -> float | None:
-        """Return a constant's value."""
-        if isinstance(node, ast.Constant):
-            return float(node.value)  # type: ignore[arg-type]
-        return CONSTANTS.get(node.id) if isinstance(node, ast.Name) else None
-
-    def _write(self, node: ast.expr, scope: dict[str, int]) -> int:
-        """Write an expression; return the place of its value."""
-        if (value := self._value(node)) is not None:
-            return self._constant(value)
-        if isinstance(node, ast.Name):
-            return scope[node.id]
-        if isinstance(node, ast.UnaryOp):
-            if (value := self._value(node.operand)) is not None:
-                return self._constant(-value)
-            return self._line("negative", self._write(node.operand, scope))
-        if isinstance(node, ast.BinOp):
-            operands = [self._write(side, scope) for side in (node.left, node.right)]
-            return self._line(_SIGNS[type(node.op)], *operands)
-        assert isinstance(node, ast.Call), ast.unparse(node)
-        return self._line(ast.unparse(node.func), *(self._write(x, scope) for x in node.args))
-
 
 _writer = _Writer()
-_templates = [_writer.template(op) for op in OPS]
+_templates = [_writer.template(row) for row in ROWS]
 
 LINES = np.array(_writer.lines, np.uint8)
 """Code, operands and result of each operation of the templates."""

@@ -29,7 +29,7 @@ from tapegrad.special.elementary import (
 )
 from tapegrad.special.error import erfcinv, erfinv, log_ndtr, ndtr, ndtri, scaled_erfc
 from tapegrad.special.gamma import beta, betaln, digamma, digamma_rise, gamma, gammaln, polygamma
-from tapegrad.special.powers import emit_powi, powi
+from tapegrad.special.powers import emit_powi, powi, products
 
 __all__ = [
     "beta",
@@ -64,6 +64,7 @@ __all__ = [
     "nearest_remainder",
     "polygamma",
     "powi",
+    "products",
     "pseudo_huber",
     "rel_entr",
     "scaled_erfc",

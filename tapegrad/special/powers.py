@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -12,6 +13,20 @@ from numba.extending import intrinsic
 from tapegrad.jit import jit
 
 _MOST = 8.0  # the largest exponent, without its sign, of which products are made
+
+
+def products(x: Any, n: float, one: Any, multiply: Callable[[Any, Any], Any]) -> Any:
+    """Return x to a small whole power as `emit_powi` multiplies it, or None where it does more."""
+    if n not in range(int(_MOST) + 1):
+        return None
+    result, square, k = one, x, int(n)
+    while k:
+        if k & 1:
+            result = square if result is one else multiply(result, square)
+        k >>= 1
+        if k:
+            square = multiply(square, square)
+    return result
 
 
 def emit_powi(context: Any, builder: Any, x: Any, n: Any) -> Any:

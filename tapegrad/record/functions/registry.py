@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.ops import CODE, OPS
+from tapegrad.ops import OPS
 from tapegrad.record import operators, stand_ins
-from tapegrad.record.active import Active, binary, power, unary
+from tapegrad.record.active import Active, binary, unary
 from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.frames import Site
@@ -144,7 +144,7 @@ def record(code: int, *inputs: Any) -> Any:
     if len(inputs) == 1:
         return unary(code, inputs[0]) if isinstance(inputs[0], Active) else apply(code, *inputs)
     if len(inputs) == 2 and not any(isinstance(x, ActiveArray | np.ndarray) for x in inputs):
-        recorded = power(*inputs) if code == CODE["power"] else binary(code, *inputs)
+        recorded = binary(code, *inputs)
         if recorded is not NotImplemented:
             return recorded
     return apply(code, *inputs)
