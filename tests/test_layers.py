@@ -30,11 +30,11 @@ FLOORS = [
     ["passes", "roll"],
     ["record"],
     ["codegen"],
-    ["compiled"],
+    ["embed"],
     ["function"],
     ["derivatives", "drawing"],
     ["explained"],
-    ["testing", "__init__"],
+    ["compiled", "testing", "__init__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -55,20 +55,21 @@ RECORD_FLOORS = [
     ],
     ["emission", "trampolines", "stores"],
     ["expressions", "refusals"],
-    ["native"],
+    ["numba_operations"],
     ["appending"],
     ["active", "elementwise", "scans", "guards", "expansion"],
-    ["array", "sweeping"],
+    ["array", "active_sweeps"],
     ["arithmetic", "plain"],
     ["operators", "stopping"],
     ["functions"],
     ["creation", "mathematics"],
-    ["results"],
+    ["stored_results"],
     ["lists"],
     ["interception"],
     ["namespaces"],
     ["storing"],
     ["twins"],
+    ["numba"],
 ]
 
 

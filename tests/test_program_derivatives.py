@@ -18,7 +18,7 @@ from tapegrad.program.reverse import reverse
 from tapegrad.program.storage import stored
 from tapegrad.program.tangent import tangent
 from tapegrad.program.text import text
-from tapegrad.record.sweeping import recorded_gradient
+from tapegrad.record.active_sweeps import recorded_gradient
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.roll import loops_of, program_of
 

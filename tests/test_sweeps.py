@@ -269,10 +269,10 @@ def test_a_kernel_works_where_the_disk_is_full_or_read_only(monkeypatch, error):
         ("tapegrad.replay.programs", "rules.py", True),
         ("tapegrad.replay.programs", "memory.py", True),
         ("tapegrad.replay.programs", "explained.py", False),
-        ("tapegrad.record", "compiled/scalars.py", False),
-        ("tapegrad.compiled", "compiled/scalars.py", True),
-        ("tapegrad.compiled", "special/error.py", True),
-        ("tapegrad.compiled", "record/expressions.py", True),
+        ("tapegrad.record", "record/numba/scalars.py", False),
+        ("tapegrad.record.numba", "record/numba/scalars.py", True),
+        ("tapegrad.record.numba", "special/error.py", True),
+        ("tapegrad.record.numba", "record/expressions.py", True),
     ],
 )
 def test_a_cache_is_stamped_with_every_source_it_is_made_of(monkeypatch, root, changed, is_inside):

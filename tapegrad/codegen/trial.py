@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tapegrad.errors import NotCompilableError
-from tapegrad.record.sweeping import recorded_gradient
+from tapegrad.record.active_sweeps import recorded_gradient
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
 from tapegrad.tape import Tape
 

@@ -17,8 +17,8 @@ from typing import (
 
 import numpy as np
 
-from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
+from tapegrad.embed import forms
 from tapegrad.errors import NoCompiledFormError, UnsupportedFunctionError
 from tapegrad.function.afresh import afresh_of
 from tapegrad.function.naming import Argnums
@@ -83,7 +83,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
             self.recorded.afresh.wait(timeout)
         return super().wait(timeout)
 
-    _make_form = embedding.value_and_gradient
+    _make_form = forms.value_and_gradient
 
     def compiled(self, *args: Any, **kwargs: Any) -> MachineGradient:
         """Return value and gradient as machine code, for arguments like these.
@@ -126,7 +126,7 @@ class ValueAndGrad(Derivative, Generic[X, P]):
         `gradient`. If the function raises, all of them are NaN. It has the attributes of what
         `numba.cfunc` returns, among them `address`, `ctypes` and `native_name`.
         """
-        return self._embedded(embedding.c_function)
+        return self._embedded(forms.c_function)
 
     @property
     def address(self) -> int:
@@ -180,7 +180,7 @@ class Grad(ValueAndGrad[X, P]):
         For a compiled function of one array of length `n`; NaN if the function raises. This is
         an integrand that `scipy.integrate` takes as `scipy.LowLevelCallable(g.cfunc.ctypes)`.
         """
-        return self._embedded(embedding.c_integrand)
+        return self._embedded(forms.c_integrand)
 
 
 @overload

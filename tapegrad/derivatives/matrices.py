@@ -8,9 +8,9 @@ from typing import Any, Concatenate, Generic, Literal, TypeVar, overload
 
 import numpy as np
 
-from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import Grad, P, grad
+from tapegrad.embed import forms
 from tapegrad.function.naming import Argnums
 from tapegrad.function.plan import Plan
 from tapegrad.function.points import Point
@@ -22,8 +22,8 @@ Mode = Literal["auto", "forward", "reverse"]
 
 def _embedded_form(function: Any) -> Any:
     if type(function) is Grad:
-        return embedding.hessian(function.recorded.function)
-    return embedding.jacobian(function)
+        return forms.hessian(function.recorded.function)
+    return forms.jacobian(function)
 
 
 R = TypeVar("R")

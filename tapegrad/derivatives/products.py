@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tapegrad.compiled import embedding
 from tapegrad.derivatives.base import Derivative
 from tapegrad.derivatives.gradients import P, X, grad
+from tapegrad.embed import forms
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Fixed, shape_of
 from tapegrad.function.plan import Plan
@@ -144,7 +144,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
 
 
 def _embedded_form(gradient: Any) -> Any:
-    return embedding.hessian_product(gradient.recorded.function)
+    return forms.hessian_product(gradient.recorded.function)
 
 
 class HessianProduct(Derivative, Generic[X, P]):

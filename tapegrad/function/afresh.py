@@ -16,7 +16,7 @@ import numpy as np
 from numba import typeof
 from numba import types as numba_types
 
-from tapegrad.compiled import embedding
+from tapegrad.embed import forms
 from tapegrad.function.background import Job, submit
 from tapegrad.function.plan import Plan
 from tapegrad.function.recording import name_of
@@ -101,7 +101,7 @@ class Afresh:
         name = name_of(self._function)
         try:
             if self._form is None:
-                self._form = embedding.value_and_gradient(self._function)
+                self._form = forms.value_and_gradient(self._function)
             out = typeof(np.empty((0,) * types[0].ndim))
             self._form.compile((types[0], numba_types.BaseTuple.from_types((*types[1:], out))))
         except Exception as error:  # whatever it is, the function is recorded on

@@ -12,14 +12,14 @@ import numpy as np
 from numba import TypingError, objmode, types
 from numba.extending import overload
 
-from tapegrad.compiled.rewriting import original_dispatcher
 from tapegrad.function.effects import tap
 from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.active import make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE, Array, Structure, active, is_active, kind_in
-from tapegrad.record.native import as_active
 from tapegrad.record.nesting import current, is_recording
+from tapegrad.record.numba.rewriting import original_dispatcher
+from tapegrad.record.numba_operations import as_active
 
 __all__ = ["tap"]
 

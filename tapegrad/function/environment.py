@@ -21,9 +21,9 @@ from tapegrad.function.watch.checks import Check, compiled
 from tapegrad.function.watch.conditions import Condition
 from tapegrad.function.watch.draws import NAMES
 from tapegrad.function.watch.inputs import inputs
-from tapegrad.function.watch.kinds import is_plain
 from tapegrad.function.watch.reads import Assigned, assigned_in
 from tapegrad.function.watch.things import follow_all
+from tapegrad.function.watch.unchanging import is_plain
 from tapegrad.function.watch.walk import Walk, items
 from tapegrad.record.trampolines import code_of
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from tapegrad.function.content import NAMESPACES, is_active
 from tapegrad.function.watch.conditions import CELL, MISSING, Path
-from tapegrad.function.watch.kinds import SILENT
-from tapegrad.function.watch.order import is_library_function
+from tapegrad.function.watch.own_state import is_library_function
 from tapegrad.function.watch.reads import names_in
 from tapegrad.function.watch.states import slots_of
+from tapegrad.function.watch.unchanging import SILENT
 from tapegrad.libraries import is_library_module, is_library_object
 from tapegrad.record.interception import original_of
 from tapegrad.record.trampolines import code_of

@@ -22,9 +22,9 @@ from tapegrad.function.effects import Effect, effect
 from tapegrad.function.holders import put_at
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import CELL, ITEM, THING, Path
-from tapegrad.function.watch.kinds import own_attributes
 from tapegrad.function.watch.reads import names_in
 from tapegrad.function.watch.states import slots_of
+from tapegrad.function.watch.unchanging import own_attributes
 from tapegrad.libraries import is_library_module, is_library_object
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray

@@ -18,10 +18,10 @@ from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
 from tapegrad.function.vectors import AnyVector, Vector
+from tapegrad.record.active_sweeps import ActiveSweep
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in
 from tapegrad.record.nesting import innermost
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.sweeping import ActiveSweep
 from tapegrad.replay.programs import floats
 
 T = TypeVar("T")

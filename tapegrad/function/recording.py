@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import NumbaError
 
-from tapegrad.compiled.explanation import explained, is_about_active_numbers, place_of
-from tapegrad.compiled.rewriting import taking_active
 from tapegrad.errors import TapegradError
 from tapegrad.function.arguments import Fixed
 from tapegrad.function.effects import Effect
@@ -28,6 +26,8 @@ from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.numba.explanation import explained, is_about_active_numbers, place_of
+from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording

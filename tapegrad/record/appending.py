@@ -17,7 +17,7 @@ from tapegrad.layout import CONSTANTS, COUNT_WORD, RECORDS
 from tapegrad.memory import Columns, columns, counts, pointer
 from tapegrad.ops import CODE
 from tapegrad.record.kinds import ActiveValue
-from tapegrad.record.native import make_active
+from tapegrad.record.numba_operations import make_active
 from tapegrad.rules import evaluate_float
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]

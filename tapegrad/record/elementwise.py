@@ -25,7 +25,7 @@ from tapegrad.record.appending import (
     room_for,
 )
 from tapegrad.record.kinds import ACTIVE, active
-from tapegrad.record.native import as_active
+from tapegrad.record.numba_operations import as_active
 from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]

@@ -19,7 +19,7 @@ from tapegrad.layout import CONSTANTS, COUNT_WORD, RECORDS
 from tapegrad.memory import columns, counts, data, pointer, records
 from tapegrad.ops import CODE, OPS
 from tapegrad.record.appending import leave, value_of
-from tapegrad.record.native import make_active
+from tapegrad.record.numba_operations import make_active
 from tapegrad.record.templates import BOUNDS, LINES, MOST_LINES, NONE, RESULTS, W, X, Y, Z
 
 MOST_RECORDS = MOST_LINES + 2

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.record import creation, lists, mathematics, results
+from tapegrad.record import creation, lists, mathematics, stored_results
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
 
@@ -52,7 +52,7 @@ def _add_switches(replacements: Mapping[Any, Any]) -> None:
 _add_switches(creation.REPLACEMENTS)
 _add_switches(mathematics.REPLACEMENTS)
 _add_switches(lists.REPLACEMENTS)
-_add_switches(results.REPLACEMENTS)
+_add_switches(stored_results.REPLACEMENTS)
 
 
 @functools.cache

@@ -69,7 +69,7 @@ class _NumberType(types.Type):  # type: ignore[misc]  # numba is untyped
     """
 
     def __init__(self, name: str) -> None:
-        self._stamp = source_stamp("tapegrad.record", "tapegrad.compiled")
+        self._stamp = source_stamp("tapegrad.record", "tapegrad.embed")
         super().__init__(name=name)
 
     @property

@@ -17,7 +17,7 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record import creation
 from tapegrad.record.array import tapes_in
 from tapegrad.record.functions import RULES
-from tapegrad.record.results import holds_actives, storable
+from tapegrad.record.stored_results import holds_actives, storable
 
 _OF_SEQUENCES = {
     np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block,

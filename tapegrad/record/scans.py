@@ -15,7 +15,7 @@ from numba import int64, types
 
 from tapegrad.jit import Kernel
 from tapegrad.record.kinds import ACTIVE, active
-from tapegrad.record.native import evaluate
+from tapegrad.record.numba_operations import evaluate
 from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]

@@ -16,11 +16,11 @@ import timing
 from workloads import lj, ode
 
 import tapegrad as tg
-from tapegrad.compiled import embedding, pool
-from tapegrad.compiled.rewriting import twin
+from tapegrad.embed import forms, pool
 from tapegrad.function.recorded import RecordedFunction
 from tapegrad.function.recording import record
 from tapegrad.record.kinds import active
+from tapegrad.record.numba.rewriting import twin
 
 RUNS = 15
 COMPILATIONS = 5
@@ -52,9 +52,9 @@ def recording() -> list[str]:
 
 def recorder(compiled: Any) -> Any:
     """A compiled function that records another one on a tape from the pool."""
-    embedding.provide(second_order=True)
+    forms.provide(second_order=True)
     inner, finish = twin(compiled, active), pool.finish.external
-    new_tape, inputs = embedding._new_tape, embedding._recorded_inputs
+    new_tape, inputs = forms._new_tape, forms._recorded_inputs
 
     @numba.njit
     def run(x: Any) -> None:

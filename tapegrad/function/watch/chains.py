@@ -28,7 +28,6 @@ from tapegrad.function.watch.conditions import (
     Watch,
 )  # fmt: skip
 from tapegrad.function.watch.draws import is_unpredictable
-from tapegrad.function.watch.kinds import functions_of, is_plain, runs_code
 from tapegrad.function.watch.reads import (
     BLIND,
     CLOSURE,
@@ -39,6 +38,7 @@ from tapegrad.function.watch.reads import (
     stores,
 )
 from tapegrad.function.watch.tapped import attributes_for, first_arguments, is_tap
+from tapegrad.function.watch.unchanging import functions_of, is_plain, runs_code
 from tapegrad.function.watch.walk import Key, Walk, items
 from tapegrad.libraries import is_library_module, is_library_name, is_library_object
 from tapegrad.record.trampolines import code_of

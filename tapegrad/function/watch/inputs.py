@@ -14,10 +14,10 @@ from tapegrad.function.watch.conditions import (
     State,
     Watch,
 )
-from tapegrad.function.watch.kinds import plain_attribute
-from tapegrad.function.watch.order import Order, Place, TooMuchCodeError
+from tapegrad.function.watch.own_state import Order, Place, TooMuchCodeError
 from tapegrad.function.watch.reads import CLOSURE, GLOBAL, SELF
 from tapegrad.function.watch.states import slots_of
+from tapegrad.function.watch.unchanging import plain_attribute
 from tapegrad.function.watch.walk import ATTRIBUTE, Key, Walk
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from tapegrad.function.content import Unknown, children, freeze, is_active, is_data, limit
 from tapegrad.function.watch.draws import GENERATORS, state_of_generator
-from tapegrad.function.watch.kinds import is_fixed, wrapped_by
+from tapegrad.function.watch.unchanging import is_fixed, wrapped_by
 from tapegrad.libraries import is_library_object, module_of
 
 _MOST = 100_000

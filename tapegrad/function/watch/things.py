@@ -24,8 +24,7 @@ from tapegrad.function.watch.conditions import (
     Watch,
 )  # fmt: skip
 from tapegrad.function.watch.draws import GENERATORS
-from tapegrad.function.watch.kinds import functions_of, is_fixed, is_plain, wrapped_by
-from tapegrad.function.watch.order import is_library_function
+from tapegrad.function.watch.own_state import is_library_function
 from tapegrad.function.watch.reads import (
     BLIND,
     CHANGING,
@@ -36,6 +35,7 @@ from tapegrad.function.watch.reads import (
     stores,
 )
 from tapegrad.function.watch.states import hides_state, slots_of
+from tapegrad.function.watch.unchanging import functions_of, is_fixed, is_plain, wrapped_by
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
     is_library_module,

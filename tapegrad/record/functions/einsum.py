@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.array import as_active_data, wrap
+from tapegrad.record.functions.dot import matmul
 from tapegrad.record.functions.operands import array_on, tape_of
-from tapegrad.record.functions.products import matmul
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import rule, store
 

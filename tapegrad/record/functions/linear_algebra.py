@@ -12,8 +12,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
 from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.functions.dot import matmul
 from tapegrad.record.functions.operands import array_on, axes_of, kept_shape, lanes, tape_of
-from tapegrad.record.functions.products import matmul
 from tapegrad.record.functions.reductions import chain, maximum, minimum, total
 from tapegrad.record.functions.registry import rule, store
 from tapegrad.record.kinds import Array

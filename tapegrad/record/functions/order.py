@@ -24,7 +24,7 @@ from tapegrad.ops import CODE
 from tapegrad.record.active import run_reading
 from tapegrad.record.functions.operands import Data
 from tapegrad.record.kinds import ActiveValue, Array, active
-from tapegrad.record.native import as_active, read
+from tapegrad.record.numba_operations import as_active, read
 from tapegrad.record.open_tape import OpenTape
 
 Indices = npt.NDArray[np.intp]

@@ -10,8 +10,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE
 from tapegrad.record import scans
 from tapegrad.record.array import as_active_data, wrap
+from tapegrad.record.functions.dot import matmul
 from tapegrad.record.functions.operands import array_on, is_active, tape_of, truth
-from tapegrad.record.functions.products import matmul
 from tapegrad.record.functions.reductions import maximum, minimum
 from tapegrad.record.functions.registry import RULES, rule
 from tapegrad.record.kinds import ACTIVE

@@ -31,7 +31,7 @@ from tapegrad.numba_protocols import (
     Values,
 )
 from tapegrad.ops import OPS
-from tapegrad.record.functions.products import product_in_numba
+from tapegrad.record.functions.dot import product_in_numba
 from tapegrad.record.kinds import (
     ActiveType,
     Array,
@@ -41,7 +41,7 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.record.native import register
+from tapegrad.record.numba_operations import register
 from tapegrad.record.stand_ins import holds_actives, is_operand, store_elements
 from tapegrad.record.stopping import stop_gradient
 

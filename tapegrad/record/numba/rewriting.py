@@ -15,7 +15,6 @@ import numba
 import numpy as np
 from numba import UnsupportedError, njit
 
-from tapegrad.compiled.kept import KEEPERS, Stores
 from tapegrad.numba_internals import (
     Rewrite,
     definition,
@@ -38,6 +37,7 @@ from tapegrad.numba_protocols import (
 from tapegrad.record import stand_ins
 from tapegrad.record.interception import original_of
 from tapegrad.record.kinds import active, kind_in
+from tapegrad.record.numba.kept import KEEPERS, Stores
 
 _twins: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 _kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()

@@ -14,7 +14,7 @@ from numba import float64, int32, int64, types
 from numba.extending import register_jitable
 
 from tapegrad import binding
-from tapegrad.compiled import pool
+from tapegrad.embed import pool
 from tapegrad.errors import TapeMemoryError
 from tapegrad.jit import Symbol, jit
 from tapegrad.layout import (
@@ -32,7 +32,7 @@ from tapegrad.numba_protocols import Signature
 from tapegrad.record import templates
 from tapegrad.record.expansion import MOST_RECORDS, reverse
 from tapegrad.record.kinds import active
-from tapegrad.record.native import make_active
+from tapegrad.record.numba_operations import make_active
 from tapegrad.replay.sweeps import tangent
 
 _N, _N_CONSTANTS = COUNT_WORD[RECORDS], COUNT_WORD[CONSTANTS]

@@ -13,18 +13,18 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.extending import typeof_impl
 
-from tapegrad.compiled import operations
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import Symbol
 from tapegrad.numba_protocols import Kind, TypingContext
 from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import active
+from tapegrad.record.numba import loading
 
 
 def _prepare() -> None:
     """Make ready for compiling code with active numbers, or loading it from a cache."""
-    operations.load()
+    loading.load()
     Symbol.provide()
 
 

@@ -18,5 +18,5 @@ _MODULES = ("arrays", "conversion", "scalars", "statements", "tuples")
 def load() -> None:
     """Register every function; before Numba infers the types of code with active numbers."""
     for module in _MODULES:
-        import_module(f"tapegrad.compiled.{module}")
+        import_module(f"tapegrad.record.numba.{module}")
     stand_ins.install()

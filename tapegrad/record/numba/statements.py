@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from tapegrad.compiled.rewriting import constant_of, kind_to_record
 from tapegrad.numba_internals import Rewrite, definition, ir, register_rewrite, set_definition
 from tapegrad.numba_protocols import (
     Block,
@@ -26,7 +25,8 @@ from tapegrad.numba_protocols import (
     Kind,
 )
 from tapegrad.record.kinds import ActiveValue, ExpressionType, kind_in, linearised
-from tapegrad.record.native import as_active
+from tapegrad.record.numba.rewriting import constant_of, kind_to_record
+from tapegrad.record.numba_operations import as_active
 
 _ARITHMETIC = {
     getattr(operator, prefix + name)

@@ -25,8 +25,8 @@ from tapegrad.numba_protocols import BoxContext, Kind, UnboxContext, Value
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, Data, as_data
 from tapegrad.record.kinds import ACTIVE, ActiveType, ExpressionType, active, is_active, kind_in
-from tapegrad.record.native import make as emit_active
 from tapegrad.record.nesting import current, innermost, slot_on
+from tapegrad.record.numba_operations import make as emit_active
 from tapegrad.record.open_tape import OpenTape
 
 # --- what the wrappers of compiled functions call ---------------------------------------------

@@ -28,7 +28,8 @@ from tapegrad.function.watch.flow import (
     assigned,
     steps,
 )
-from tapegrad.function.watch.kinds import (
+from tapegrad.function.watch.reads import attributes_in
+from tapegrad.function.watch.unchanging import (
     functions_of,
     holders_of,
     is_stored_plainly,
@@ -36,7 +37,6 @@ from tapegrad.function.watch.kinds import (
     plain_attribute,
     wrapped_by,
 )
-from tapegrad.function.watch.reads import attributes_in
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk, items
 from tapegrad.libraries import in_library, is_of_this_package
 from tapegrad.record.trampolines import code_of

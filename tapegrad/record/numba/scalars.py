@@ -17,7 +17,6 @@ from numba import types
 from numba.extending import lower_builtin
 
 from tapegrad import rules
-from tapegrad.compiled.sites import place
 from tapegrad.expression import INSTRUCTIONS
 from tapegrad.jit import jit
 from tapegrad.numba_internals import signature, type_calls, unpack_tuple
@@ -44,7 +43,8 @@ from tapegrad.record.kinds import (
     kind_in,
     linearised,
 )
-from tapegrad.record.native import make, number, register, result_of, value_of
+from tapegrad.record.numba.sites import place
+from tapegrad.record.numba_operations import make, number, register, result_of, value_of
 from tapegrad.rows import VALUE_SIGN
 
 _I64 = ir.IntType(64)

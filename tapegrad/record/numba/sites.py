@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tapegrad.libraries import in_library
 from tapegrad.numba_internals import lines_being_lowered
-from tapegrad.record.native import PLACE_UNKNOWN
+from tapegrad.record.numba_operations import PLACE_UNKNOWN
 
 
 def place() -> str:

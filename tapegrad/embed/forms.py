@@ -10,10 +10,8 @@ from llvmlite import ir
 from numba import TypingError, carray, cfunc, float64, int32, int64, intc, njit, types, uint8
 from numba.extending import intrinsic, overload, register_jitable
 
-from tapegrad.compiled import operations, pool
-from tapegrad.compiled.explanation import explaining
-from tapegrad.compiled.rewriting import forms, twin
-from tapegrad.compiled.sweeping import (
+from tapegrad.embed import pool
+from tapegrad.embed.sweeping import (
     clear_linearised,
     clear_recorded,
     lay_out,
@@ -43,7 +41,10 @@ from tapegrad.numba_protocols import (
 )
 from tapegrad.ops import CODE
 from tapegrad.record.kinds import ActiveValue, Array, Operand, active, is_number, linearised
-from tapegrad.record.native import as_active, make_active, make_linearised
+from tapegrad.record.numba import loading
+from tapegrad.record.numba.explanation import explaining
+from tapegrad.record.numba.rewriting import forms, twin
+from tapegrad.record.numba_operations import as_active, make_active, make_linearised
 
 _N, _N_STATEMENTS = COUNT_WORD[RECORDS], COUNT_WORD[STATEMENTS]
 _INPUT = CODE["input"]
@@ -297,7 +298,7 @@ def _form(work: Implementation, function: Function, second_order: bool = False,
             f"{name} is not compiled, so its derivative can't be called from compiled code: "
             "decorate it with numba.njit"
         )
-    operations.load()
+    loading.load()
     provide(second_order)
     # A derivative of first order is swept once, so partials are all that its tape need hold.
     inner = twin(function, active if second_order else linearised)

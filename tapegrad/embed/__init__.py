@@ -1,0 +1,1 @@
+"""Embedded forms: derivatives for the user's own compiled code to call."""
