@@ -171,6 +171,13 @@ def test_machine_code_is_not_of_what_was_closed_over_before():
     assert fast(X)[0] == pytest.approx(2.0 * X @ X, rel=1e-15)
 
 
+def test_machine_code_notices_a_change_before_its_first_call():
+    k = [2.0]
+    fast = tg.value_and_grad(lambda x: np.sum(k[0] * x * x)).compiled(X)
+    k[0] = 5.0
+    assert fast(X)[0] == pytest.approx(5.0 * X @ X, rel=1e-15)
+
+
 def test_machine_code_of_a_function_that_draws_numbers_is_refused():
     random = tg.value_and_grad(lambda x: np.sum(x * np.random.random(3)))
     with (

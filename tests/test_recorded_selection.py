@@ -222,7 +222,6 @@ def test_two_namespaces_that_hold_arrays_can_be_told_apart():
         np.array([1j]),
         {"a": "1"},
         [1.0, None],
-        np.int64(1),
     ],
     ids=repr,
 )

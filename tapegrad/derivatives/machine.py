@@ -68,6 +68,7 @@ class MachineGradient:
         (self._start, self._stop), self._shape = plan.spans[0], plan.shapes[0]
         self._position, self._is_vector = plan.leaves[0], plan.is_vector
         self._plan, self._code = plan, recording.tiers.compile("reverse")
+        _ = self._serve  # what it reads is as it was recorded now, not when it's called first
 
     def _otherwise(self, x: Any) -> Any:
         """Return what the derivative does."""

@@ -20,6 +20,6 @@ from tapegrad.record.functions import (
 )
 from tapegrad.record.functions.registry import RULES, rule, supported
 
-__all__ = ["RULES", "calculus", "choices", "compositions", "dot", "einsum", "linear_algebra", "making",
-           "moves", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
+__all__ = ["RULES", "calculus", "choices", "compositions", "dot", "einsum", "linear_algebra",
+           "making", "moves", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
            "sorting", "statistics", "supported", "tables", "ufunc_methods"]  # fmt: skip
