@@ -43,7 +43,7 @@ LIBRARIES = NUMERICAL | TOOLS
 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 _INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]([^/\\.]+)")
-_PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parent)
 
 
 @functools.cache
@@ -51,8 +51,8 @@ def in_library(file: str) -> bool:
     """Whether a source file is the standard library's, a named library's, or this package's."""
     installed = _INSTALLED.findall(file)
     if installed:
-        return installed[-1] in LIBRARIES or file.startswith(_PACKAGE)
-    return file.startswith((*_STANDARD, _PACKAGE, "<frozen"))
+        return installed[-1] in LIBRARIES or file.startswith(PACKAGE)
+    return file.startswith((*_STANDARD, PACKAGE, "<frozen"))
 
 
 def is_library_name(module: str) -> bool:

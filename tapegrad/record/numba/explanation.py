@@ -8,13 +8,12 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from numba import NumbaError
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.libraries import in_library
+from tapegrad.libraries import PACKAGE, in_library
 
 logger = logging.getLogger("tapegrad")
 
@@ -25,7 +24,6 @@ _PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
 _DEFINITION = re.compile(r"\s*def (\w+)")
 _CALL = re.compile(r">>> (?P<call>(?!_)\w.*active.*)")
 _OWN_REASON = re.compile(r"TypingError: (?P<reason>[^\n]+)\n\s*raised from \S*tapegrad")
-_PACKAGE = str(Path(__file__).parent.parent)
 _CALL_FAILED = re.compile(r"No matching definition|can't unbox heterogeneous list")
 _REMEDIES = (
     (r"No matching definition", "a function compiled for declared types can't be given active "
@@ -137,7 +135,7 @@ def _user_line(text: str) -> tuple[str, int] | None:
     readable = [
         place
         for place in places
-        if not place[0].startswith(_PACKAGE) and linecache.getline(*place).strip()
+        if not place[0].startswith(PACKAGE) and linecache.getline(*place).strip()
     ]
     users = [place for place in readable if not in_library(place[0])]
     return next(iter(users or readable), None)

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from numba import UnsupportedError, njit
 
+from tapegrad.libraries import PACKAGE
 from tapegrad.numba_internals import (
     Rewrite,
     definition,
@@ -89,7 +90,7 @@ def _stand_in(thing: Any, kind: Kind) -> Function | None:
         return None
 
 
-_INTERNAL = (str(Path(numba.__file__ or "").parent), str(Path(__file__).parent.parent))
+_INTERNAL = (str(Path(numba.__file__ or "").parent), PACKAGE)
 
 
 forms: weakref.WeakSet[Any] = weakref.WeakSet()
