@@ -146,7 +146,7 @@ def test_what_the_form_refuses_is_recorded_on_with_the_warning(monkeypatch):
     def refused(function):
         raise TypeError("no such form")
 
-    monkeypatch.setattr(tg.function.afresh.embedding, "value_and_gradient", refused)
+    monkeypatch.setattr(tg.function.afresh.forms, "value_and_gradient", refused)
     derivative = tg.value_and_grad(compiled)
     check(derivative, 8, MANY_RECORDINGS)
     derivative.wait()
