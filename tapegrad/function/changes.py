@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, without_numbers
 from tapegrad.function.environment import Environment
 from tapegrad.function.holders import (
+    MOST_SEARCHED,
+    PLAIN,
     SEQUENCES,
     Cell,
     Class,
@@ -39,8 +39,6 @@ from tapegrad.function.watch.reads import ANY_ITEM, Assigned, variable
 from tapegrad.function.watch.walk import items as items_in
 from tapegrad.record.interception import original_of
 
-_MOST = 100_000  # things searched
-_PLAIN = frozenset([float, int, bool, str, bytes, type(None), np.float64])
 _GROWING = frozenset(["append", "appendleft", "extend", "extendleft"])
 _REORDERING = frozenset(["clear", "appendleft", "extendleft", "insert"])
 
@@ -81,9 +79,9 @@ class Before:
         self._ways: dict[int, tuple[Path, Any, Any]] = {}
         waiting = list(roots)
         self._roots = set(map(id, waiting))
-        while waiting and len(self._known) < _MOST:
+        while waiting and len(self._known) < MOST_SEARCHED:
             thing = waiting.pop()
-            if type(thing) in _PLAIN or id(thing) in self._known:
+            if type(thing) in PLAIN or id(thing) in self._known:
                 continue
             self._known[id(thing)] = thing
             if not is_searched(thing):
@@ -104,7 +102,7 @@ class Before:
         """Return what is in places that may hold more, having noted how it's reached."""
         found = []
         for key, value in contents.items():
-            if type(value) not in _PLAIN:
+            if type(value) not in PLAIN:
                 value = original_of(value)
                 found.append(value)
                 if id(value) not in self._known and id(value) not in self._roots:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from numba import TypingError, objmode, types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 from tapegrad.function.effects import tap
 from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record.active import make
 from tapegrad.record.array import ActiveArray
-from tapegrad.record.kinds import ACTIVE, Array, Structure, active, is_active, kind_in
+from tapegrad.record.kinds import ACTIVE, ActiveValue, Array, Structure, active, is_active, kind_in
 from tapegrad.record.nesting import current, is_recording
 from tapegrad.record.numba.rewriting import original_dispatcher
 from tapegrad.record.numba_operations import as_active
@@ -27,6 +27,24 @@ _tapped: dict[int, Any] = {}
 """Compiled functions that are tapped in compiled code, by identity; they are kept."""
 
 
+def _plain(x: Structure) -> Structure:
+    """Return a value with plain numbers in place of active ones; for compiled code."""
+
+
+def _slots(x: Structure) -> Structure:
+    """Return the slots of active numbers, where they are in a value; for compiled code."""
+
+
+@register_jitable
+def _value_of(x: ActiveValue) -> float:
+    return as_active(x).value
+
+
+@register_jitable
+def _slot_of(x: ActiveValue) -> int:
+    return as_active(x).slot
+
+
 def _each(function: str, n: int) -> Any:
     """Return a function for compiled code that applies another to each item of a tuple."""
     items = "".join(f"{function}(x[{k}])," for k in range(n))
@@ -34,50 +52,31 @@ def _each(function: str, n: int) -> Any:
     return eval(f"lambda x: ({items})", names)
 
 
-def _plain(x: Structure) -> Structure:
-    """Return a value with plain numbers in place of active ones; for compiled code."""
+def _have_taken(function: Any, of_active: Any, kind: type, otherwise: Implementation) -> None:
+    """Have compiled code take something of the active numbers in a value, else `otherwise`."""
+
+    @overload(function, strict=False)
+    def _(x: Kind) -> Implementation | None:
+        if isinstance(x, types.BaseTuple):
+            return _each(function.__name__, len(x))
+        if is_active(x):
+            return lambda x: of_active(x)
+        if isinstance(x, types.Array) and kind_in(x) is not None:
+
+            def of_array(x: Array) -> Array:
+                out: Array = np.empty(x.shape, kind)
+                for i in range(x.size):
+                    out.flat[i] = of_active(x.flat[i])
+                return out
+
+            return of_array
+        if kind_in(x) is not None:
+            raise TypingError(f"tap takes numbers, arrays and tuples in compiled code, not {x}")
+        return otherwise
 
 
-@overload(_plain, strict=False)
-def _(x: Kind) -> Implementation | None:
-    if isinstance(x, types.BaseTuple):
-        return _each("_plain", len(x))
-    if is_active(x):
-        return lambda x: as_active(x).value
-    if isinstance(x, types.Array) and kind_in(x) is not None:
-
-        def of_array(x: Array) -> Array:
-            out = np.empty(x.shape, np.float64)
-            for i in range(x.size):
-                out.flat[i] = x.flat[i].value
-            return out
-
-        return of_array
-    if kind_in(x) is not None:
-        raise TypingError(f"tap takes numbers, arrays and tuples in compiled code, not {x}")
-    return lambda x: x
-
-
-def _slots(x: Structure) -> Structure:
-    """Return the slots of active numbers, where they are in a value; for compiled code."""
-
-
-@overload(_slots, strict=False)
-def _(x: Kind) -> Implementation | None:
-    if isinstance(x, types.BaseTuple):
-        return _each("_slots", len(x))
-    if is_active(x):
-        return lambda x: as_active(x).slot
-    if isinstance(x, types.Array) and kind_in(x) is not None:
-
-        def of_array(x: Array) -> Array:
-            out = np.empty(x.shape, np.int64)
-            for i in range(x.size):
-                out.flat[i] = x.flat[i].slot
-            return out
-
-        return of_array
-    return lambda x: -1
+_have_taken(_plain, _value_of, np.float64, lambda x: x)
+_have_taken(_slots, _slot_of, np.int64, lambda x: -1)
 
 
 @overload(tap, strict=False)

@@ -24,6 +24,10 @@ from tapegrad.record.interception import original_of
 from tapegrad.record.trampolines import code_of
 
 SEQUENCES = (list, deque)
+PLAIN = frozenset([float, int, bool, str, bytes, type(None), np.float64])
+"""What holds nothing."""
+MOST_SEARCHED = 100_000
+"""Things that a search for places looks at."""
 _SEARCHED = (FunctionType, dict, set, *SEQUENCES, tuple, partial, MethodType, *NAMESPACES)
 
 

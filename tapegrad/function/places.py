@@ -19,7 +19,7 @@ import numpy as np
 
 from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, effect
-from tapegrad.function.holders import put_at
+from tapegrad.function.holders import MOST_SEARCHED, PLAIN, put_at
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import CELL, ITEM, THING, Path
 from tapegrad.function.watch.reads import names_in
@@ -35,8 +35,6 @@ from tapegrad.tree import flatten, map_leaves
 Put = Callable[[Any], None]
 """Puts a thing in a place."""
 
-_MOST = 100_000  # things searched
-_PLAIN = frozenset([float, int, bool, str, bytes, type(None), np.float64])
 _SHRINKING = frozenset(["clear", "pop", "popleft", "remove"])
 _SEQUENCES = (list, deque)
 _TREES = (tuple, dict, *_SEQUENCES)
@@ -81,11 +79,11 @@ def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
             yield _put_nowhere, value
     elif isinstance(thing, dict):
         for key, value in list(thing.items()):
-            if type(value) not in _PLAIN:
+            if type(value) not in PLAIN:
                 yield partial(dict.__setitem__, thing, key), value
     elif isinstance(thing, _SEQUENCES):
         for index, value in enumerate(list(thing)):
-            if type(value) not in _PLAIN:
+            if type(value) not in PLAIN:
                 yield partial(put_at, thing, index), value
     elif isinstance(thing, np.ndarray):
         for index, value in enumerate(thing.flat):
@@ -189,7 +187,7 @@ class Places:
         self._known: dict[int, tuple[Any, int]] = {}  # kept, so that identities stay theirs
         self._shrinks = False
         waiting = list(self._roots)
-        while waiting and len(self._known) < _MOST:
+        while waiting and len(self._known) < MOST_SEARCHED:
             thing = waiting.pop()
             if id(thing) in self._known:
                 continue
@@ -224,7 +222,7 @@ class Places:
         """Yield the places where there are numbers of a tape, and how they were reached."""
         seen: set[int] = set()
         waiting: list[_Waiting] = [_Waiting(root, (), ()) for root in self._roots]
-        while waiting and len(seen) < _MOST:
+        while waiting and len(seen) < MOST_SEARCHED:
             here = waiting.pop()
             thing, links, routes = here
             if id(thing) in seen:
