@@ -56,6 +56,10 @@ class InvalidTapeError(TapegradError, ValueError):
     """A tape breaks one of the invariants that `check` states."""
 
 
+class BlockFailedError(TapegradError, ArithmeticError):
+    """A block, or its derivative, can't be computed at a point."""
+
+
 class UnsupportedBlockError(TapegradError, TypeError):
     """A tape calls a block where elementary operations alone can be evaluated."""
 

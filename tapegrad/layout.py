@@ -22,12 +22,15 @@ GROUPS: tuple[tuple[tuple[str, str], ...], ...] = (
 PYTHON_COLUMNS = GROUPS[:STATEMENTS]
 """What a tape that Python owns has."""
 
-COUNT_WORD: tuple[int, ...] = (0, 6, 9, 22, 25, 28)
+COUNT_WORD: tuple[int, ...] = (0, 6, 9, 22, 30, 33)
 FAILED_WORD = 14
 # Set when the recording has ended: count and address of the inputs' slots, of the outputs.
 INPUTS_WORD, OUTPUTS_WORD = 15, 17
 # Whether compiled code owns the memory; then address and length of its workspace.
 OWNER_WORD = 19
 WORK_WORD = 20
-HEAD_WORDS = 25
-NATIVE_HEAD_WORDS = 32
+# Of a tape that has ended and calls blocks: the number of calls, the address of their table, and
+# of the functions that the sweeps run at a call.
+CALLS_WORD = 25
+HEAD_WORDS = 30
+NATIVE_HEAD_WORDS = 37

@@ -16,9 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.block_calls import head_words
 from tapegrad.blocks import Block
 from tapegrad.growth import Site
-from tapegrad.layout import COUNT_WORD, HEAD_WORDS, INPUTS_WORD, OUTPUTS_WORD, PYTHON_COLUMNS
+from tapegrad.layout import (
+    CALLS_WORD,
+    COUNT_WORD,
+    HEAD_WORDS,
+    INPUTS_WORD,
+    OUTPUTS_WORD,
+    PYTHON_COLUMNS,
+)
 from tapegrad.listing import listing
 from tapegrad.ops import CODE
 
@@ -88,6 +96,11 @@ class Tape:
         for word, name in ((INPUTS_WORD, "inputs"), (OUTPUTS_WORD, "outputs")):
             words[word] = count = len(getattr(self, name))
             words[word + 1] = self._freeze(name, _SLOT, count)
+        if self.blocks:
+            table, found = head_words(self)
+            object.__setattr__(self, "_calls", table)  # kept alive for the head's sake
+            for offset, number in enumerate(found):
+                words[CALLS_WORD + offset] = number
         head.flags.writeable = False
         object.__setattr__(self, "head", head)
         object.__setattr__(self, "address", head.ctypes.data)

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from drawn import Parsed
-from tape_drafts import SOLVE, Block, Draft, calling
+from tape_drafts import SOLVE, Draft, Named, calling
 
 import tapegrad as tg
 from tapegrad.blocks import operands_of
@@ -23,7 +23,7 @@ from tapegrad.roll import rolled
 from tapegrad.tape import Tape
 
 CALL, RESULT = CODE["call"], CODE["result"]
-NORM = Block("norm", 2, 1)
+NORM = Named("norm", 2, 1)
 
 
 def twice():
@@ -146,7 +146,7 @@ def test_check_rejects_a_call_that_breaks_an_invariant(message):
 @pytest.mark.parametrize("sizes", [(0, 1), (2, 0)])
 def test_check_rejects_a_block_of_nothing(sizes):
     tape = twice()
-    blocks = (SOLVE, Block("norm", *sizes))
+    blocks = (SOLVE, Named("norm", *sizes))
     with pytest.raises(InvalidTapeError, match="no operand or no result: slot 6"):
         tg.check(dataclasses.replace(tape, blocks=blocks))
 
@@ -194,7 +194,7 @@ def test_the_listing_has_a_call_with_its_operands_and_its_results():
 )
 def test_many_operands_are_shortened(n, text):
     d = Draft(*np.arange(1.0, 1.0 + n))
-    d.end(*d.call(Block("sum", n, 1), *d.x, values=[1.0]))
+    d.end(*d.call(Named("sum", n, 1), *d.x, values=[1.0]))
     assert f" {text}\n" in str(d.tape)
 
 
@@ -219,7 +219,7 @@ def test_calls_of_a_loop_are_folded_where_blocks_and_operands_are_the_same():
         d.end(slots[-1])
         return Parsed(tg.draw(d.tape, adjoints=False, limit=20)).folds()
 
-    other = Block("other", 2, 1)
+    other = Named("other", 2, 1)
     aperiodic = [k.bit_count() % 2 for k in range(100)]  # no part of it comes three times running
     assert folds([NORM] * 100, [2] * 100) == [["⋯ ×98", "call  result", "2 records each"]]
     assert folds([NORM, other] * 50, [2] * 100)[0][0] == "⋯ ×48"
@@ -231,7 +231,6 @@ def test_calls_of_a_loop_are_folded_where_blocks_and_operands_are_the_same():
 # --- what refuses them -------------------------------------------------------------------------
 
 REFUSERS = {
-    "swept": [float_workspace, recorded_gradient, tg.draw],
     "simplified": [*PASSES, find_sums],
     "rolled into loops": [rolled],
     "": [CompiledTape, lambda tape: CompiledTape(tape, strict=True)],

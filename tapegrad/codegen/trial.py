@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import check_interrupt
 from tapegrad.errors import NotCompilableError
 from tapegrad.record.active_sweeps import recorded_gradient
 from tapegrad.replay.programs import float_workspace, floats, workspace_length
@@ -82,11 +83,14 @@ def _swept(tape: Tape, kind: Literal["pullback", "pushforward"], inputs: Vector,
     """Return the outputs and the products by the sweeps, or None where a guard fails."""
     value, work = float_workspace(tape), np.empty(workspace_length(tape))
     if floats.replay.run(tape.head, inputs, value) >= 0:
+        check_interrupt()
         return None
     outputs = np.empty(len(tape.outputs))
     products = np.empty(len(tape.inputs if kind == "pullback" else tape.outputs))
     floats.results.run(tape.head, value, outputs)
-    getattr(floats, kind).run(tape.head, seeds, value, work, products)
+    if getattr(floats, kind).run(tape.head, seeds, value, work, products):
+        check_interrupt()
+        return None
     return outputs, products
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.blocks import raise_failure
 from tapegrad.drawing.graph import Graph, Vector
 from tapegrad.drawing.names import Names, Numbered, argument_names, result_names
 from tapegrad.errors import GraphvizError, StructureError
@@ -122,7 +123,8 @@ def _adjoints(tape: Tape, seeds: Vector) -> Vector:
     value[n_constants:] = tape.value
     adjoint = np.zeros_like(value)
     out = np.empty(len(tape.inputs))
-    floats.pullback.run(tape.head, seeds, value, adjoint, out)
+    if floats.pullback.run(tape.head, seeds, value, adjoint, out):
+        raise_failure(tape)
     return adjoint[n_constants:]
 
 

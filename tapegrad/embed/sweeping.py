@@ -189,7 +189,9 @@ def _record_gradient(address: int, slot: int, n: int, out: int) -> int:
         pool.reserve(address, RECORDS, MOST_RECORDS)
         pool.reserve(address, CONSTANTS, MOST_RECORDS)
         if head[FAILED_WORD] == 0:
-            position = reverse(copy, address, values, adjoints, place_values, place_slots, position)
+            position = reverse(
+                copy, address, values, adjoints, place_values, place_slots, position, 0
+            )
     slots = pointer(out, int64)
     for i in range(n):
         slots[i] = adjoints[i + 1].slot if i < slot else 0

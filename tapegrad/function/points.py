@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tapegrad.blocks import check_interrupt, raise_failure
 from tapegrad.errors import TapegradError
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.returns import returned_in
@@ -30,16 +31,19 @@ _ONE = np.ones(1)
 
 
 class GuardFailedError(TapegradError, AssertionError):
-    """A recording isn't valid at a point: a guard finds another value there.
+    """A recording isn't valid at a point: a guard finds another value there, or a block fails.
 
     Attributes
     ----------
     guard : int
+        Of a call that fails it's counted on after the guards.
     found : float
     """
 
     def __init__(self, recording: Recording, guard: int, found: float) -> None:
-        super().__init__(f"the guard at {recording.site(guard)} fails where it was recorded")
+        is_guard = guard < len(recording.tape.guard_slot)
+        what = f"the guard at {recording.site(guard)}" if is_guard else "the call of a block"
+        super().__init__(f"{what} fails where it was recorded")
         self.guard, self.found = guard, found
 
 
@@ -72,6 +76,7 @@ class Point:
             self._workspace = workspace = self.recording.take_workspace()
             guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
             if guard >= 0:
+                check_interrupt()
                 found = self.recording.value_read(guard, workspace.value)
                 raise GuardFailedError(self.recording, guard, found)
             self._is_valid = True
@@ -181,6 +186,7 @@ class Point:
         if is_well:
             self._is_valid, self._outputs = True, outputs
             return out
+        check_interrupt()
         self.recording.tiers.hand_over()
         self.replayed()  # a guard may have failed
         return None
@@ -193,9 +199,12 @@ class Point:
         here, out = self.replayed(), np.empty(length)
         # Another thread may be sweeping a point that is kept.
         workspace = self.recording.take_workspace() if self._is_kept else here
-        sweep(self.recording.tape.head, vector, here.value, workspace.swept, out)
+        tape = self.recording.tape
+        status = sweep(tape.head, vector, here.value, workspace.swept, out)
         if self._is_kept:
             self.recording.give_back(workspace)
+        if status:
+            raise_failure(tape)
         return out
 
     def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:

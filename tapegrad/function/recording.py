@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType, TracebackType
@@ -127,12 +128,16 @@ class Recording:
         self._workspaces.append(workspace)
 
     def value_read(self, guard: int, value: Vector) -> float:
-        """Return what a guard finds in a workspace of values."""
+        """Return what a guard finds in a workspace of values; NaN for a call that failed."""
+        if guard >= len(self.tape.guard_slot):
+            return math.nan
         slot = self.tape.guard_slot[guard]
         return float(value[len(self.tape.constants) + slot])
 
     def site(self, guard: int) -> str:
-        """Return the user's file and line of a guard."""
+        """Return the user's file and line of a guard; of a call that failed there is none."""
+        if guard >= len(self.tape.guard_slot):
+            return "a block that fails"
         file, line = self.tape.sites[self.tape.guard_site[guard]]
         return f"{file}:{line}"
 

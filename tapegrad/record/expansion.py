@@ -115,14 +115,14 @@ def _sum(s, value, i, address, tape, slot, constant):
 
 
 @jit_inline
-def forward(head, address, numbers, position):
-    """Record the values from `position` on, the inputs' set, up to the tape's length."""
-    n, op, a, b = records(head)
+def forward(head, address, numbers, position, end):
+    """Record the values from `position` to `end`, the inputs' set."""
+    _, op, a, b = records(head)
     tape = columns(address)
     slot, constant = counts(address)
     last_slot, last_constant = _limits(address)
     is_unary = data(_IS_UNARY)
-    for i in range(position, n):
+    for i in range(position, end):
         code = int64(op[i])
         if code == _INPUT:
             continue
@@ -144,7 +144,7 @@ def forward(head, address, numbers, position):
             numbers[i] = make_active(value, slot, address)
             slot += 1
     leave(address, slot, constant)
-    return n
+    return end
 
 
 @jit_inline
@@ -155,14 +155,14 @@ def _operands(values, slots, x, y, z):
 
 
 @jit_inline
-def reverse(head, address, numbers, adjoints, values, slots, position):
-    """Record what the adjoints from slot `position` down give their operands' until slot 0."""
+def reverse(head, address, numbers, adjoints, values, slots, position, end):
+    """Record what the adjoints from slot `position` down to one after `end` give the operands'."""
     _, op, a, b = records(head)
     tape = columns(address)
     slot, constant = counts(address)
     last_slot, last_constant = _limits(address)
     bounds, results = data(BOUNDS), data(RESULTS)
-    for i in range(position, 0, -1):
+    for i in range(position, end, -1):
         w = adjoints[i]
         if w.slot == 0 and w.value == 0.0:
             continue
@@ -185,19 +185,19 @@ def reverse(head, address, numbers, adjoints, values, slots, position):
                     adjoints[operand], values[place], slots[place], address, tape, slot, constant
                 )
     leave(address, slot, constant)
-    return 0
+    return end
 
 
 @jit_inline
-def tangent(head, address, numbers, tangents, values, slots, position):
-    """Record the tangents from `position` on, the inputs' set, up to the tape's length."""
-    n, op, a, b = records(head)
+def tangent(head, address, numbers, tangents, values, slots, position, end):
+    """Record the tangents from `position` to `end`, the inputs' set."""
+    _, op, a, b = records(head)
     tape = columns(address)
     slot, constant = counts(address)
     last_slot, last_constant = _limits(address)
     bounds, results = data(BOUNDS), data(RESULTS)
     zero = make_active(0.0, 0, 0)
-    for i in range(position, n):
+    for i in range(position, end):
         code = int64(op[i])
         if code == _INPUT:
             continue
@@ -224,4 +224,4 @@ def tangent(head, address, numbers, tangents, values, slots, position):
                     tangents[i], values[place], slots[place], address, tape, slot, constant
                 )
     leave(address, slot, constant)
-    return n
+    return end

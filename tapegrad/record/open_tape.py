@@ -79,6 +79,7 @@ class OpenTape(Columns):
         self.sites: list[Site] = []
         self.blocks: list[Block] = []
         self._n_operands = 0
+        self._block_index: dict[Block, int] = {}
         self._site_index: dict[tuple[int, int], int] = {}
         self._site_code: list[CodeType] = []
         self._input_slots = array("i")
@@ -240,9 +241,8 @@ class OpenTape(Columns):
                 f"the block `{block.name}` has {block.n_operands} operands and {block.n_results} "
                 f"results, not {len(operands)} and {len(values)}"
             )
-        index = next((k for k, known in enumerate(self.blocks) if known is block), None)
-        if index is None:
-            index = len(self.blocks)
+        index = self._block_index.setdefault(block, len(self.blocks))
+        if index == len(self.blocks):
             self.blocks.append(block)
         slot = self.append(CALL, index, self._n_operands, 0.0)
         self.new_operands.frombytes(np.ascontiguousarray(operands, np.int32).tobytes())

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int64, types
 
-from tapegrad.blocks import refuse_blocks
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import CONSTANTS, COUNT_WORD
 from tapegrad.memory import data, slots
@@ -46,7 +45,10 @@ def results(head_array, value, out):
 
 @jit
 def pullback(head_array, seeds, value, adjoint, out):
-    """Write the adjoints of the inputs to `out`, those of the outputs being `seeds`."""
+    """Write the adjoints of the inputs to `out`, those of the outputs being `seeds`.
+
+    Return 0 if all went well.
+    """
     head = data(head_array)
     values, adjoints = slots(head, value), slots(head, adjoint)
     n, operand = outputs_of(head)
@@ -59,30 +61,35 @@ def pullback(head_array, seeds, value, adjoint, out):
     for k in range(n):
         if operand[k] > 0:
             adjoints[operand[k]] += seeds[k]
-    reverse(head, values, adjoints, last)
+    status = reverse(head, values, adjoints, last)
     n, slot = inputs_of(head)
     for k in range(n):
         out[k] = adjoints[slot[k]] if slot[k] <= last else 0.0
+    return status
 
 
 @jit
 def pushforward(head_array, directions, value, tangents, out):
-    """Write the tangents of the outputs to `out`, those of the inputs being `directions`."""
+    """Write the tangents of the outputs to `out`, those of the inputs being `directions`.
+
+    Return 0 if all went well.
+    """
     head = data(head_array)
     values, moved = slots(head, value), slots(head, tangents)
     moved[0] = 0.0
     n, slot = inputs_of(head)
     for k in range(n):
         moved[slot[k]] = directions[k]
-    tangent(head, values, moved)
+    status = tangent(head, values, moved)
     n, operand = outputs_of(head)
     for k in range(n):
         out[k] = moved[operand[k]] if operand[k] > 0 else 0.0
+    return status
 
 
 _HEAD = int64[::1]
 _VECTOR = float64[::1]
-_SWEPT = types.void(_HEAD, *[_VECTOR] * 4)
+_SWEPT = int64(_HEAD, *[_VECTOR] * 4)
 
 
 class Programs:
@@ -100,7 +107,6 @@ floats = Programs()
 
 def workspace_length(tape: Tape) -> int:
     """Return the number of entries a workspace array needs."""
-    refuse_blocks(tape, "swept")
     return len(tape.constants) + len(tape)
 
 
