@@ -15,7 +15,6 @@ from tapegrad.codegen.compiled_tape import CompiledTape
 from tapegrad.errors import InvalidTapeError, StructureError, UnsupportedBlockError
 from tapegrad.ops import CODE
 from tapegrad.passes import PASSES, find_sums
-from tapegrad.record.active_sweeps import recorded_gradient
 from tapegrad.record.dependence import DIFFERENTIABLE, DISCRETE, STOPPED, marks_of
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace
