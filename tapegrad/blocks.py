@@ -201,6 +201,16 @@ class Block:
         return f"<{type(self).__name__} {self.name}: {self.operand_shapes} -> {self.result_shapes}>"
 
 
+def addresses_of(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the addresses of blocks' functions and contexts, by what programs call them."""
+    suffixes: dict[Kind, str] = {kind: "" if kind == "value" else f".{kind}" for kind in KINDS}
+    return {
+        name + suffix: block.address_of(kind)
+        for block, name in zip(blocks, names, strict=True)
+        for kind, suffix in suffixes.items()
+    }
+
+
 # --- calls from compiled code ---------------------------------------------------------------------
 
 _numbers = itertools.count(1)
@@ -293,14 +303,3 @@ def operands_of(tape: Tape, slot: int) -> npt.NDArray[np.int32]:
     """Return the operands of a call."""
     start = tape.b[slot]
     return tape.call_operands[start : start + tape.blocks[tape.a[slot]].n_operands]
-
-
-def refuse_blocks(tape: Tape, what: str) -> None:
-    """Raise if a tape calls blocks, whose values and derivatives its records don't tell."""
-    if tape.blocks and len(calls := calls_of(tape)):
-        slot = int(calls[0])
-        raise UnsupportedBlockError(
-            f"a tape that calls a block can't be {what}: `{tape.blocks[tape.a[slot]].name}` in "
-            f"slot {slot} is no elementary operation; record what it computes, operation by "
-            "operation"
-        )

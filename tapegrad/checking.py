@@ -93,8 +93,6 @@ def _rules_of_calls(tape: Tape, calls: npt.NDArray[np.int64]) -> Iterator[tuple[
     yield "a call's operand does not precede it", at(owner[operands >= owner])
     yield "a call's operand is the passive slot", at(owner[operands == 0])
     yield "a call's operand is beyond the pool", at(owner[operands < -len(tape.constants)])
-    highest = np.maximum.reduceat(operands, starts) if len(calls) else calls
-    yield "a call has no active operand", at(calls[highest <= 0])
     yield "a call holds a value", at(calls[tape.value[calls] != 0.0])
     of_call = np.repeat(calls, n_results)
     offsets = np.arange(len(of_call)) - np.repeat(np.cumsum(n_results) - n_results, n_results)

@@ -305,6 +305,7 @@ _row("passive", "x", ufuncs="")
 _row("input",   "x", ufuncs="")
 _row("call",    "x", ufuncs="")
 _row("result",  "x", ufuncs="")
+_row("argument", "x", ufuncs="")
 # fmt: on
 
 OPS: tuple[Op, ...] = tuple(_rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 
 import numpy as np
-from numba import carray, cfunc, float64, types
+from numba import carray, cfunc, float64, int64, types
 from program_drafts import at, index, loop, program, put, row, step, total
 
 from tapegrad.program.ir import Call, Constant, Guard, Region, Span, statements
@@ -129,7 +129,7 @@ BLOCKS = {
 }  # fmt: skip
 
 _POINTERS = ctypes.POINTER(ctypes.POINTER(ctypes.c_double))
-_CALLBACK = ctypes.CFUNCTYPE(None, _POINTERS, _POINTERS)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int64, _POINTERS, _POINTERS, ctypes.c_void_p)
 
 
 class Callbacks:
@@ -142,12 +142,12 @@ class Callbacks:
             if isinstance(call, Call) and call.block not in self._kept:
                 self._kept[call.block] = _CALLBACK(self._called(call))
         self.address = {
-            name: ctypes.cast(callback, ctypes.c_void_p).value
+            name: (ctypes.cast(callback, ctypes.c_void_p).value, 0)
             for name, callback in self._kept.items()
         }
 
     def _called(self, call):
-        def called(reads, writes):
+        def called(reads, writes, context):
             arrays = (
                 [np.ctypeslib.as_array(pointers[k], (span.size,)) for k, span in enumerate(spans)]
                 for spans, pointers in ((call.reads, reads), (call.writes, writes))
@@ -156,25 +156,27 @@ class Callbacks:
                 BLOCKS[call.block](*arrays)
             except Exception as error:  # ctypes would only print it
                 self.failed.append(error)
+            return 0
 
         return called
 
 
-_BLOCK = types.void(*[types.CPointer(types.CPointer(float64))] * 2)
+_BLOCK = int64(*[types.CPointer(types.CPointer(float64))] * 2, types.CPointer(int64))
 
 
 def in_numba():
     """A solve by two equations and its pullback, compiled by Numba."""
 
     @cfunc(_BLOCK)
-    def two(reads, writes):
+    def two(reads, writes, context):
         a, b, z = carray(reads[0], 4), carray(reads[1], 2), carray(writes[0], 2)
         d = a[0] * a[3] - a[1] * a[2]
         z[0] = (a[3] * b[0] - a[1] * b[1]) / d
         z[1] = (a[0] * b[1] - a[2] * b[0]) / d
+        return 0
 
     @cfunc(_BLOCK)
-    def two_pullback(reads, writes):
+    def two_pullback(reads, writes, context):
         a, z, z_bar = carray(reads[0], 4), carray(reads[2], 2), carray(reads[3], 2)
         a_bar, b_bar = carray(writes[0], 4), carray(writes[1], 2)
         d = a[0] * a[3] - a[1] * a[2]
@@ -186,6 +188,7 @@ def in_numba():
         a_bar[1] -= u * z[1]
         a_bar[2] -= v * z[0]
         a_bar[3] -= v * z[1]
+        return 0
 
     return {"solve": two, "solve.pullback": two_pullback}
 

@@ -11,14 +11,11 @@ from tape_drafts import SOLVE, Draft, Named, calling
 
 import tapegrad as tg
 from tapegrad.blocks import operands_of
-from tapegrad.codegen.compiled_tape import CompiledTape
-from tapegrad.errors import InvalidTapeError, StructureError, UnsupportedBlockError
+from tapegrad.errors import InvalidTapeError, StructureError
 from tapegrad.ops import CODE
-from tapegrad.passes import PASSES, find_sums
 from tapegrad.record.dependence import DIFFERENTIABLE, DISCRETE, STOPPED, marks_of
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.replay.programs import float_workspace
-from tapegrad.roll import rolled
 from tapegrad.tape import Tape
 
 CALL, RESULT = CODE["call"], CODE["result"]
@@ -119,7 +116,6 @@ CORRUPTIONS = {
     "call's operand does not precede": put("call_operands", 7, 10**9),
     "call's operand is the passive slot": put("call_operands", 0, 0),
     "call's operand is beyond the pool": put("call_operands", 1, -3),
-    "no active operand: slot 6": put("call_operands", slice(3, 5), -1),
     "a call holds a value": put("value", 3, 1.0),
     "not followed by its results: slot 3": put("a", 5, 6),
     "call is not followed by its results": put("op", 7, CODE["positive"]),
@@ -227,23 +223,7 @@ def test_calls_of_a_loop_are_folded_where_blocks_and_operands_are_the_same():
     assert folds([SOLVE] * 100, [1 + k for k in aperiodic])[0][0] == "⋯"
 
 
-# --- what refuses them -------------------------------------------------------------------------
-
-REFUSERS = {
-    "simplified": [*PASSES, find_sums],
-    "rolled into loops": [rolled],
-    "": [CompiledTape, lambda tape: CompiledTape(tape, strict=True)],
-}
-
-
-@pytest.mark.parametrize("what", REFUSERS)
-def test_what_can_not_evaluate_a_block_refuses_it_by_name(what):
-    for refuser in REFUSERS[what]:
-        with pytest.raises(UnsupportedBlockError, match=f"{what}: `solve` in slot 3"):
-            refuser(calling())
-
-
-def test_a_table_without_a_call_is_no_reason_to_refuse():
+def test_a_table_without_a_call_is_swept():
     tape = calling()
     columns = {name: column[:3] if name in ("op", "a", "b", "value") else column
                for name, column in tape.columns().items()}  # fmt: skip

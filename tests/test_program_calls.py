@@ -105,7 +105,7 @@ def test_second_derivatives_go_through_calls(name):
 def test_blocks_are_functions_that_numba_compiled_and_threads_share_them():
     function, x, _ = point("triangle")
     blocks = in_numba()
-    code = Code(gradient_of(triangle()), {name: f.address for name, f in blocks.items()})
+    code = Code(gradient_of(triangle()), {name: (f.address, 0) for name, f in blocks.items()})
 
     def computed(scale):
         products = np.empty(5)

@@ -12,21 +12,25 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import addresses_of
 from tapegrad.codegen.calling import run_gradient, run_program
 from tapegrad.codegen.emit import NAME, Emitter
 from tapegrad.codegen.engine import MachineCode
-from tapegrad.codegen.trial import DIFFERS, check
+from tapegrad.codegen.trial import DIFFERS, MOST_RECORDED, check
 from tapegrad.errors import NotCompilableError
 from tapegrad.passes import apply_identities, drop_dead, merge_common, simplified
 from tapegrad.program.alarm import alarmed
 from tapegrad.program.gathering import gathered
-from tapegrad.program.ir import Program
+from tapegrad.program.ir import Counter, Element, Index, Loop, Program, Region, Store, statements
 from tapegrad.program.reverse import reverse
 from tapegrad.program.storage import stored
 from tapegrad.program.tangent import tangent, tangent_of
+from tapegrad.record.active_sweeps import recorded_gradient
 from tapegrad.roll import loops_of, program_of
-from tapegrad.roll.nest import Loop
+from tapegrad.roll.nest import Loop as Nest
 from tapegrad.roll.recognition import expansion, recognition
+from tapegrad.roll.spreading import spread
+from tapegrad.roll.writing import block_names
 from tapegrad.tape import Tape
 
 Vector = npt.NDArray[np.float64]
@@ -52,7 +56,7 @@ FIRST, LEAST_REPEATS = 8192, 0.02
 passes to be run: they take a tenth of the time that finding loops takes."""
 
 
-def best_program(tape: Tape) -> tuple[Tape, Loop | None, Program | None]:
+def best_program(tape: Tape) -> tuple[Tape, Nest | None, Program | None]:
     """Return a tape or what the passes make of it, whichever is the better program; and its loops.
 
     Within an iteration LLVM merges as well. Merged across iterations, records may break what
@@ -88,8 +92,9 @@ def _repeats(tape: Tape) -> bool:
     return n - distinct > LEAST_REPEATS * n
 
 
-def _rolled(tape: Tape, is_strict: bool = False) -> tuple[Loop | None, Program | None]:
+def _rolled(tape: Tape, is_strict: bool = False) -> tuple[Nest | None, Program | None]:
     """Return a tape's loops and program, if they are few enough."""
+    tape = spread(tape)
     loops = loops_of(tape, written_out=True)
     if loops is None or loops.n_leaves > MOST_RECORDS:
         return loops, None
@@ -117,6 +122,25 @@ def product_of(program: Program, has_zero_rule: bool = False) -> Program:
     return replace(found, regions=tuple(regions))
 
 
+def product_of_gradient(program: Program, has_zero_rule: bool = False) -> Program:
+    """Return the same of a program whose results are one result and its gradient."""
+    found = tangent(program, has_zero_rule)
+    results = program.of_role("output")[0]
+    moved, n = tangent_of(results.name), results.size - 1
+    regions = [replace(r, role="memory") if r.role == "output" else r for r in found.regions]
+    outputs = {"value": (results.name, 0, 1), "gradient": (results.name, 1, n),
+               "product": (moved, 1, n)}  # fmt: skip
+    copies, number = [], max((s.number for s in statements(found.body) if isinstance(s, Loop)),
+                             default=0)  # fmt: skip
+    for name, (source, first, count) in outputs.items():
+        number += 1
+        regions.append(Region(name, count, "output"))
+        place = Index(terms=((Counter(number, "step"), 1),))
+        copy = Store(Element(name, place), Element(source, place.plus(first)))
+        copies.append(Loop(number, Index(count), (copy,)))
+    return replace(found, regions=tuple(regions), body=(*found.body, *copies))
+
+
 class Code:
     """Machine code of a program, the arrays it reads, and memory for calls.
 
@@ -124,8 +148,10 @@ class Code:
     ----------
     program : Program
         One whose memory is laid out.
-    blocks : mapping of str to int, optional
-        The addresses of the blocks that it calls, which must live as long as this.
+    blocks : mapping of str to (int, int), optional
+        The addresses of the blocks that it calls, as an `Emitter` takes them.
+    kept : object, optional
+        What must live as long as this for the addresses to hold.
 
     Attributes
     ----------
@@ -141,9 +167,10 @@ class Code:
         What writing and compiling it took.
     """
 
-    def __init__(self, program: Program, blocks: Mapping[str, int] | None = None) -> None:
+    def __init__(self, program: Program, blocks: Mapping[str, tuple[int, int]] | None = None,
+                 kept: object = None) -> None:  # fmt: skip
         begin = time.perf_counter()
-        self.program = program
+        self.program, self._kept = program, kept
         emitter = Emitter(alarmed(program), blocks)
         self._arrays = emitter.arrays
         self._memories: list[Vector] = []
@@ -254,13 +281,26 @@ class CompiledTape:
     @functools.cached_property
     def product(self) -> Code:
         """Value, gradient and products of the Hessian with directions, of one output."""
-        return self._tried("pullback", functools.partial(product_of, self.program))
+        if not self._tape.blocks:
+            return self._tried("pullback", functools.partial(product_of, self.program))
+        # Second derivatives of blocks are made of the operations of their recorded first ones.
+        if len(self._tape) > MOST_RECORDED:
+            raise NotCompilableError(
+                f"the gradient of {len(self._tape):,} records that call blocks would have to be "
+                f"recorded, which is done for {MOST_RECORDED:,} at most. The sweeps go on."
+            )
+        gradient = CompiledTape(recorded_gradient(self._tape, with_value=True), self.strict)
+        write = functools.partial(product_of_gradient, gradient.program)
+        return self._tried("pullback", write, gradient.compiled)
 
-    def _tried(self, sweep: Literal["pullback", "pushforward"],
-               write: Callable[..., Program]) -> Code:  # fmt: skip
-        code = Code(write())
+    def _tried(self, sweep: Literal["pullback", "pushforward"], write: Callable[..., Program],
+               tape: Tape | None = None) -> Code:  # fmt: skip
+        """Return the code of a program once it has been tried; `tape` is what the program is of."""
+        tape = self.compiled if tape is None else tape
+        blocks = addresses_of(tape.blocks, block_names(tape))
+        code = Code(write(), blocks, tape)
         if not check(self._tape, code, sweep, self.strict):
-            code = Code(write(has_zero_rule=True))
+            code = Code(write(has_zero_rule=True), blocks, tape)
             if not check(self._tape, code, sweep, self.strict):
                 raise NotCompilableError(DIFFERS)
         return code

@@ -116,15 +116,16 @@ class Places:
 
 
 class Emitter:
-    """Writes `status = f(inputs, seeds, memory, outputs, products)`, which is 0 if all guards hold.
+    """Writes `status = f(inputs, seeds, memory, outputs, products)`: 0 if all guards and calls do.
 
     Parameters
     ----------
     program : Program
         One whose memory is laid out.
-    blocks : mapping of str to int, optional
-        The address of each block that it calls, `void f(double **reads, double **writes)`, which
-        adds to what it writes if the call does. It may not throw.
+    blocks : mapping of str to (int, int), optional
+        The addresses of each block that it calls and of the block's context: `int64 f(double
+        **reads, double **writes, int64 *context)` adds to what it writes if the call does, and
+        returns 0 if all is well. It may not throw.
     numbers : Doubles, optional
         How numbers are held.
 
@@ -141,7 +142,7 @@ class Emitter:
         If a block has no address.
     """
 
-    def __init__(self, program: Program, blocks: Mapping[str, int] | None = None,
+    def __init__(self, program: Program, blocks: Mapping[str, tuple[int, int]] | None = None,
                  numbers: Doubles | None = None) -> None:  # fmt: skip
         self._program, self._numbers = program, numbers or Doubles()
         self._blocks = blocks or {}
@@ -252,9 +253,7 @@ class Emitter:
                 self._numbers.store(self.b, total, cell)
             case Guard(value=value, wanted=wanted):
                 sides = self._value(value, known), self._value(wanted, known)
-                differs = self._numbers.differ(self.b, *sides)
-                failed = self.b.or_(self.b.load(self._failed), self.b.zext(differs, I64))
-                self.b.store(failed, self._failed)
+                self._failed_if(self._numbers.differ(self.b, *sides))
             case Call():
                 self._call(statement)
             case Loop():
@@ -266,10 +265,17 @@ class Emitter:
                 f"the program calls the block {call.block!r}, and machine code calls blocks by "
                 "address, which this one has none of. Give it a compiled form; the sweeps go on."
             )
+        address, context = map(whole, self._blocks[call.block])
         arguments = [self._spans(spans) for spans in (call.reads, call.writes)]
-        kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
-        function = self.b.inttoptr(whole(self._blocks[call.block]), kind.as_pointer())
-        self.b.call(function, arguments, attrs=("nounwind",))
+        arguments.append(context.inttoptr(I64.as_pointer()))
+        kind = ir.FunctionType(I64, [a.type for a in arguments])
+        function = self.b.inttoptr(address, kind.as_pointer())
+        status = self.b.call(function, arguments, attrs=("nounwind",))
+        self._failed_if(self.b.icmp_signed("!=", status, whole(0)))
+
+    def _failed_if(self, condition: Any) -> None:
+        failed = self.b.or_(self.b.load(self._failed), self.b.zext(condition, I64))
+        self.b.store(failed, self._failed)
 
     def _spans(self, spans: tuple[Span, ...]) -> Any:
         """Emit an array of pointers to where spans begin."""

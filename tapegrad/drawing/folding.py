@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import CALL
 from tapegrad.roll import loops_of
 from tapegrad.roll.nest import Leaf, Loop
 from tapegrad.tape import Tape
@@ -56,12 +57,12 @@ def fold(tape: Tape, inputs: Integers, starts: list[int]) -> Folded:
         others = np.setdiff1d(np.arange(1, len(tape)), inputs)
         items += [(slot, slot + 1) for slot in others.tolist()]
     else:
-        items += _Iterations(runs).items(nest, 0)
+        items += _Iterations(tape, runs).items(nest, 0)
     return Folded(sorted(items), runs)
 
 
 def _row(slots: list[int], runs: dict[Item, Run]) -> list[Item]:
-    """Return an argument's inputs as items: one, if they follow each other."""
+    """Return an argument's inputs or a call's results as items: one, if they are in a row."""
     single = [(slot, slot + 1) for slot in slots]
     if len(slots) < LEAST_RECORDS or slots[-1] - slots[0] != len(slots) - 1:
         return single
@@ -73,8 +74,8 @@ def _row(slots: list[int], runs: dict[Item, Run]) -> list[Item]:
 class _Iterations:
     """Makes items of a nest's iterations, and runs of the loops that run in them."""
 
-    def __init__(self, runs: dict[Item, Run]) -> None:
-        self._runs = runs
+    def __init__(self, tape: Tape, runs: dict[Item, Run]) -> None:
+        self._tape, self._runs = tape, runs
 
     def items(self, loop: Loop, iteration: int) -> list[Item]:
         """Return the items of an iteration of a loop, of all that there are."""
@@ -83,6 +84,9 @@ class _Iterations:
             if isinstance(node, Leaf):
                 slot = int(node.slots[iteration])
                 found.append((slot, slot + 1))
+                if node.op == CALL:
+                    n = self._tape.blocks[self._tape.a[slot]].n_results
+                    found += _row(list(range(slot + 1, slot + 1 + n)), self._runs)
             else:
                 found += self._run(node, iteration)
         return found

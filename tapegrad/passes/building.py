@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64, int32, types, uint8
 
+from tapegrad.blocks import CALL, calls_of, operands_of
 from tapegrad.ops import CODE
 from tapegrad.tape import Tape
 
@@ -56,9 +57,23 @@ def rebuilt(tape: Tape, records: Records, count: int, constants: npt.NDArray[np.
         return tape
     columns = {
         **{name: column[:count] for name, column in records._asdict().items()},
+        "call_operands": _of_calls(tape, records, count, target),
         "constants": constants,
         "guard_slot": slots[~is_constant],
         "guard_value": tape.guard_value[~is_constant],
         "guard_site": tape.guard_site[~is_constant],
     }
-    return Tape.from_columns(columns, target[start + tape.outputs], tape.sites)
+    return Tape.from_columns(columns, target[start + tape.outputs], tape.sites, tape.blocks)
+
+
+def _of_calls(tape: Tape, records: Records, count: int, target: Operands) -> Operands:
+    """Return the operands of the calls that there are still, and note in them where each begins."""
+    calls = np.flatnonzero(records.op[:count] == CALL)
+    if not len(calls):
+        return np.empty(0, np.int32)
+    old = calls_of(tape)
+    old = old[target[len(tape.constants) + old] > 0]
+    runs = [operands_of(tape, slot) for slot in old.tolist()]
+    lengths = [len(run) for run in runs]
+    records.b[calls] = np.cumsum(lengths) - lengths
+    return target[len(tape.constants) + np.concatenate(runs)]

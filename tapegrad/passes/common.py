@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import int32, int64, types, uint64
 
-from tapegrad.blocks import refuse_blocks
+from tapegrad.blocks import CALL, RESULT
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
 from tapegrad.ops import CODE
@@ -33,12 +33,13 @@ def merge_common(tape: Tape) -> Tape:
     Constants are compared by their bits. Operations that don't mind the order of their
     operands, down to the sign of a zero, are looked up in one order.
 
+    Calls of blocks stay, each of them.
+
     Preserves values to the bit, but for a NaN's sign and payload; derivatives up to rounding where
     they are finite, since an adjoint that was two is summed in another order; the order of
     inputs, outputs and guards. Records stay as they were written, and so does the pool. Two
     `stop`s of one operand are one `stop`.
     """
-    refuse_blocks(tape, "simplified")
     records = room(tape)
     n_constants, n = len(tape.constants), len(tape)
     canonical = np.append(~first_equal(tape.constants)[::-1], np.int32(0))
@@ -61,7 +62,11 @@ def _merge_common(address, op, a, b, value, target, canonical, commutes, keys, p
     m = 1
     for i in range(1, n):
         code = old_op[i]
-        if code != INPUT:
+        if code == CALL:  # its operands are written by `rebuilt`
+            a[m], b[m] = old_a[i], 0
+        elif code == RESULT:
+            a[m], b[m] = new[old_a[i]], 0
+        elif code != INPUT:
             x, y = new[old_a[i]], new[old_b[i]]
             p = x if x >= 0 else same[min(x, int32(0))]
             q = y if y >= 0 else same[min(y, int32(0))]

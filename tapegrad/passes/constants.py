@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types, uint64
 
-from tapegrad.blocks import refuse_blocks
+from tapegrad.blocks import CALL
 from tapegrad.jit import Kernel, jit_inline
 from tapegrad.passes.building import INTEGERS, Operands, Records, rebuilt
 from tapegrad.tape import Tape
@@ -21,7 +21,6 @@ def share_constants(tape: Tape) -> Tape:
     Preserves values and derivatives to the bit; every record, in order; the order in which
     constants first occur.
     """
-    refuse_blocks(tape, "simplified")
     first = first_equal(tape.constants)
     is_first = first == np.arange(len(first))
     # The operand of each constant: where its first equal is among the first ones.
@@ -29,7 +28,10 @@ def share_constants(tape: Tape) -> Tape:
     slots = np.arange(len(tape), dtype=np.int32)
     target = np.concatenate([operands[::-1].astype(np.int32), slots])
     start = len(first)
-    records = Records(tape.op, target[start + tape.a], target[start + tape.b], tape.value)
+    is_call = tape.op == CALL
+    a, b = (np.where(is_call, x, target[start + np.where(is_call, 0, x)]).astype(np.int32)
+            for x in (tape.a, tape.b))  # fmt: skip
+    records = Records(tape.op, a, b, tape.value)
     return rebuilt(tape, records, len(tape), tape.constants[is_first], target)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import int64, types
 
 from tapegrad import generated
-from tapegrad.blocks import refuse_blocks
+from tapegrad.blocks import CALL
 from tapegrad.jit import Kernel
 from tapegrad.memory import columns, counts, data, shift
 from tapegrad.ops import CODE
@@ -90,7 +90,6 @@ def apply_identities(tape: Tape) -> Tape:
     since a record less is an adjoint that isn't summed apart; the order of inputs, outputs and
     guards.
     """
-    refuse_blocks(tape, "simplified")
     records = room(tape)
     n_constants, n = len(tape.constants), len(tape)
     pool = np.empty(n_constants + n)
@@ -111,6 +110,11 @@ def _apply_identities(address, op, a, b, value, pool, target):
         code = int64(old_op[i])
         if code == INPUT:
             new[i] = m
+        if code == CALL:  # its operands are written by `rebuilt`
+            new_op[m], new_a[m], new_b[m], value[m] = code, old_a[i], 0, old_value[i]
+            new[i] = m
+            m += 1
+            continue
         x, y = int64(new[old_a[i]]), int64(new[old_b[i]])
         kind, literal = OPERATION, 0.0
         if x < 0 and y <= 0:

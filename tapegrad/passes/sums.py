@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import int32, int64, types
 
-from tapegrad.blocks import refuse_blocks
+from tapegrad.blocks import CALL
 from tapegrad.jit import Kernel, jit
 from tapegrad.layout import OUTPUTS_WORD
-from tapegrad.memory import columns, counts, data, guards, pointer
+from tapegrad.memory import call_operands, columns, counts, data, guards, pointer
 from tapegrad.ops import CODE
 from tapegrad.passes.building import INTEGERS, Operands
 from tapegrad.tape import Tape
@@ -58,22 +58,21 @@ def find_sums(tape: Tape) -> Sums:
     One loop counts readers, one links, one writes the chains down; a chain of a single addition
     is left out.
     """
-    refuse_blocks(tape, "simplified")
     n = len(tape)
     readers, before, length = (np.zeros(n, np.int32) for _ in range(3))
-    chains, additions = _link.run(tape.address, readers, before, length)
+    chains, additions = _link.run(tape.address, readers, before, length, len(tape.call_operands))
     start, first = np.empty(chains, np.int32), np.zeros(chains + 1, np.int32)
     record, term = np.empty(additions, np.int32), np.empty(additions, np.int32)
     _write.run(tape.address, before, length, start, first, record, term)
     return Sums(start, first, record, term)
 
 
-def _link_additions(address, readers, before, length):
+def _link_additions(address, readers, before, length, n_operands):
     """Set the addition before each in its chain, and each last one's length, others' to 0."""
     n, _ = counts(address)
     op, a, b, _, _ = columns(address)
     count = data(readers)
-    _count_readers(address, count)
+    _count_readers(address, count, n_operands)
     chains = additions = 0
     for i in range(1, n):
         if op[i] == ADD:
@@ -93,14 +92,17 @@ def _link_additions(address, readers, before, length):
 
 
 @jit
-def _count_readers(address, count):
+def _count_readers(address, count, n_operands):
     """Count the operands, guards and outputs that read each slot."""
     n, _ = counts(address)
     op, a, b, _, _ = columns(address)
     for i in range(1, n):
-        if op[i] != INPUT:
+        if op[i] != INPUT and op[i] != CALL:
             count[max(a[i], 0)] += 1
             count[max(b[i], 0)] += 1
+    (operand,) = call_operands(address)
+    for k in range(n_operands):
+        count[max(operand[k], 0)] += 1
     head = pointer(address, int64)
     n_outputs, output = head[OUTPUTS_WORD], pointer(head[OUTPUTS_WORD + 1], int32)
     for k in range(n_outputs):
@@ -130,5 +132,7 @@ def _write_chains(address, before, length, start, first, record, term):
                 slot = previous
 
 
-_link = Kernel(_link_additions, types.UniTuple(int64, 2)(int64, INTEGERS, INTEGERS, INTEGERS))
+_link = Kernel(
+    _link_additions, types.UniTuple(int64, 2)(int64, INTEGERS, INTEGERS, INTEGERS, int64)
+)
 _write = Kernel(_write_chains, types.void(int64, *[INTEGERS] * 6))

@@ -225,13 +225,19 @@ def _first_of_each(places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return found
 
 
-def recorded_gradient(tape: Tape) -> Tape:
-    """Return a tape whose outputs are the gradient of the sum of a finished tape's outputs."""
+def recorded_gradient(tape: Tape, with_value: bool = False) -> Tape:
+    """Return a tape whose outputs are the gradient of the sum of a finished tape's outputs.
+
+    With the value, the finished tape's outputs come first.
+    """
     outer = OpenTape()
     inputs = np.zeros(len(tape.inputs), ACTIVE)
     inputs["value"] = tape.value[tape.inputs]
     inputs["slot"], inputs["tape"] = outer.input_block(inputs["value"].copy()), outer.address
     seeds = np.zeros(len(tape.outputs), ACTIVE)
     seeds["value"] = 1.0
-    gradient = with_constants(outer, ActiveSweep(tape, outer, inputs).pullback(seeds))
-    return outer.end(gradient["slot"].astype(np.int32))
+    sweep = ActiveSweep(tape, outer, inputs)
+    outputs = sweep.pullback(seeds)
+    if with_value:
+        outputs = np.concatenate([sweep.results(), outputs])
+    return outer.end(with_constants(outer, outputs)["slot"].astype(np.int32))

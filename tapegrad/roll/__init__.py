@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tapegrad.blocks import refuse_blocks
 from tapegrad.program.ir import Program
 from tapegrad.program.text import text
 from tapegrad.roll.classification import classified
 from tapegrad.roll.nest import Loop, recognised
 from tapegrad.roll.shaping import absorb, unroll
 from tapegrad.roll.splitting import Ranks, split
+from tapegrad.roll.spreading import spread
 from tapegrad.roll.writing import written
 from tapegrad.tape import Tape
 
@@ -63,13 +63,13 @@ def program_of(tape: Tape, root: Loop, is_strict: bool = False) -> Program:
     Parameters
     ----------
     tape : Tape
+        One that `spread` returned.
     root : Loop
         What `loops_of` found.
     is_strict : bool, optional
         Whether derivatives are to have the bits of the sweeps: then a value has all its readers
         in its variable or all in memory, so that its adjoint is summed in the order of the records.
     """
-    refuse_blocks(tape, "rolled into loops")
     ranks = Ranks(tape, root)
     return written(tape, classified(tape, root, ranks, is_strict), ranks, is_strict)
 
@@ -108,8 +108,9 @@ def rolled(tape: Tape) -> Rolled:
         v1 = v1 + v0
     return v1
     """
-    root = loops_of(tape)
     n_records = len(tape) - 1 - len(tape.inputs)
+    tape = spread(tape)
+    root = loops_of(tape)
     if root is None:
         return Rolled(None, n_records, n_records)
     return Rolled(program_of(tape, root), n_records, root.n_leaves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import CALL
 from tapegrad.roll.classified import (
     INPUTS,
     Address,
@@ -22,6 +23,7 @@ from tapegrad.roll.classified import (
 )
 from tapegrad.roll.nest import Indices, Leaf, Loop, operands
 from tapegrad.roll.splitting import Ranks
+from tapegrad.roll.spreading import ARGUMENT, arguments_of
 from tapegrad.tape import Tape
 
 MOST_OUTPUTS = 16
@@ -53,6 +55,7 @@ class _Classification:
         self.result = Classified([], [], [], [], [])
         self._position: list[tuple[int, ...]] = []
         self._reads: dict[int, list[tuple[Indices, npt.NDArray[np.int32]]]] = {}
+        self._arguments = arguments_of(tape)
         self._guard_order = np.argsort(tape.guard_slot, kind="stable")
         self._add_block(root, None, ())
         self._iteration_of = [self._runs(block) for block in self.result.blocks]
@@ -63,6 +66,8 @@ class _Classification:
             for sources in operands(tape, record.leaf):
                 record.operands.append(self._operand(record, sources))
             record.guards = self._guards(record)
+            if record.leaf.op == ARGUMENT:
+                record.place = self._place(record)
         for start in self.result.starts:
             start.operand = self._start(start)
         self.result.n_outputs = len(tape.outputs)
@@ -119,6 +124,20 @@ class _Classification:
         found = self._variable(record.leaf.slots, sources, record.block, position)
         return self._memory(sources, record.block) if found is None else found
 
+    def _is_call(self, maker: int) -> bool:
+        return self.ranks.leaves[maker].op == CALL
+
+    def _place(self, record: Record) -> Memory:
+        """Return where an argument is put, among those of the calls that it's for."""
+        slots = record.leaf.slots
+        calls = self._arguments.call[slots]
+        makers, n_read = self.ranks.maker[calls], np.array(self.ranks.n_read)
+        places = self.ranks.rank[calls] * n_read[makers] + self._arguments.place[slots]
+        if np.all(makers == makers[0]):
+            return Memory(int(makers[0]), self._address(places, record.block))
+        starts = np.array(self.ranks.arguments_before)
+        return Memory(None, self._address(starts[makers] + places, record.block))
+
     def _number(self, record: Record) -> int:
         return int(self.ranks.maker[record.leaf.slots[0]])
 
@@ -156,7 +175,7 @@ class _Classification:
         if sources[-1] <= 0:
             return None
         maker = int(self.ranks.maker[sources[-1]])
-        if maker < 0 or maker in self._in_memory:
+        if maker < 0 or maker in self._in_memory or self._is_call(maker):
             return None
         mine = self._position[maker]
         depth = 0
@@ -370,7 +389,11 @@ class _Classification:
             return Constant(float(self.tape.constants[~source]) if source else 0.0)
         maker, rank = int(self.ranks.maker[source]), int(self.ranks.rank[source])
         at_end, sources = np.array([len(self.tape)]), np.array([source], np.int32)
-        is_last = maker != INPUTS and rank == len(self.result.records[maker].leaf.slots) - 1
+        is_last = (
+            maker != INPUTS
+            and not self._is_call(maker)
+            and rank == len(self.result.records[maker].leaf.slots) - 1
+        )
         if is_last and self._holds(maker, at_end, sources):
             return Latest(maker)
         return Memory(maker, Address(rank, None, 0, {}))

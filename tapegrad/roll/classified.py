@@ -104,12 +104,15 @@ class Record:
     operands : list of Operand
     guards : list of Constant or Data
         What it must be equal to.
+    place : Memory or None
+        Of an argument, where it's put: among those of a call, or of any.
     """
 
     leaf: Leaf
     block: int
     operands: list[Operand] = field(default_factory=list)
     guards: list[Operand] = field(default_factory=list)
+    place: Memory | None = None
 
 
 @dataclass(frozen=True)

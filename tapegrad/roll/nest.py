@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import calls_of, operands_of
+from tapegrad.blocks import RESULT, calls_of, operands_of
 from tapegrad.ops import CODE, OPS
 from tapegrad.roll.recognition import expansion, recognition
+from tapegrad.roll.spreading import ARGUMENT, arguments_of
 from tapegrad.tape import Tape
 
 Indices = npt.NDArray[np.int64]
@@ -26,7 +27,8 @@ MOST_NODES = 20_000
 _DEPTH = 256
 FAR = 5
 _LONGEST_BODY = 1 << 16
-_ARITY = np.array([op.arity for op in OPS])
+_READ = np.array([op.arity for op in OPS])
+_READ[ARGUMENT] = 1
 
 
 @dataclass(eq=False)
@@ -41,11 +43,18 @@ class Leaf:
         The slots it made, ascending.
     n_guards : int
         How many guards there are of each.
+    part : int
+        Of calls and their arguments, which block or which of its operands it is.
     """
 
     op: int
     slots: Indices
     n_guards: int = 0
+    part: int = 0
+
+    def is_like(self, other: Leaf) -> bool:
+        """Whether it does the same as another one."""
+        return self.op == other.op and self.part == other.part
 
 
 @dataclass(eq=False)
@@ -96,7 +105,7 @@ Node = Leaf | Loop
 
 def recognised(tape: Tape) -> Loop | None:
     """Return a tape's records as nested loops, or None if it's no program of loops."""
-    slots = np.flatnonzero(tape.op != CODE["input"])[1:]
+    slots = np.flatnonzero((tape.op != CODE["input"]) & (tape.op != RESULT))[1:]
     n = len(slots)
     if not n:
         return Loop([], np.ones(1, np.int64), np.zeros(1, np.int64))
@@ -109,6 +118,7 @@ def recognised(tape: Tape) -> Loop | None:
         return np.empty(shape, np.uint64)
 
     n_guards = np.bincount(tape.guard_slot, minlength=len(tape))
+    part = arguments_of(tape).part
     loop, prefix = indices(capacity), words(capacity + 1)
     prefix[0] = 0
     first = indices(capacity)
@@ -117,7 +127,7 @@ def recognised(tape: Tape) -> Loop | None:
     log_body, log_length = indices(most_loops), indices(most_loops)
     log_shape, bodies = words(most_loops, 2), indices(3 * n + 4)
     n_stack, n_loops, n_bodies = recognition.run(
-        _shapes(tape, slots, n_guards), words(capacity), first, loop, prefix,
+        _shapes(tape, slots, n_guards, part), words(capacity), first, loop, prefix,
         words(min(capacity, _LONGEST_BODY)), indices(capacity), indices(capacity), buckets,
         np.full((capacity, 4), -1), log_start, log_shape, log_count, log_body, log_length, bodies,
     )  # fmt: skip
@@ -141,7 +151,8 @@ def recognised(tape: Tape) -> Loop | None:
         made = int(bodies[at])
         if made >= 0:
             own = slots[members[at]]
-            return Leaf(int(tape.op[own[0]]), own, int(n_guards[own[0]]))
+            first = own[0]
+            return Leaf(int(tape.op[first]), own, int(n_guards[first]), int(part[first]))
         run = runs[of_loop[at]]
         start, length = int(log_body[~made]), int(log_length[~made])
         return Loop([node(k) for k in range(start, start + length)], run[:, 1], slots[run[:, 2]])
@@ -150,18 +161,17 @@ def recognised(tape: Tape) -> Loop | None:
     return Loop(body, np.ones(1, np.int64), slots[:1])
 
 
-def _shapes(tape: Tape, slots: Indices, n_guards: Indices) -> npt.NDArray[np.uint64]:
+def _shapes(tape: Tape, slots: Indices, n_guards: Indices, part: Indices) -> npt.NDArray[np.uint64]:
     """Return what records must have in common to be the same in two iterations, as hashes.
 
     Operation, number of guards, and of each operand whether it's a constant, one of the records
     just before, or further away. What is near tells apart runs of the same operations that mean
     different things, as in `s += a * b` and `t += s * s`.
     """
-    word = n_guards[slots] * 256 + tape.op[slots]
+    word = (part[slots] << 20) + n_guards[slots] * 256 + tape.op[slots]
     columns = np.stack([tape.a, tape.b]).astype(np.int64)
     for slot in calls_of(tape).tolist():  # of the many, those made last tell iterations apart
         latest = np.sort(operands_of(tape, slot))[-2:]
-        word[np.searchsorted(slots, slot)] += 512 * (1 + int(tape.a[slot]))
         columns[:, slot] = 0
         columns[: len(latest), slot] = latest
     for column in columns:
@@ -187,4 +197,4 @@ def _groups(keys: Indices) -> dict[int, Indices]:
 
 def operands(tape: Tape, leaf: Leaf) -> list[npt.NDArray[np.int32]]:
     """Return a leaf's operands, an array each: one entry for each of its records."""
-    return [column[leaf.slots] for column in (tape.a, tape.b)[: _ARITY[leaf.op]]]
+    return [column[leaf.slots] for column in (tape.a, tape.b)[: _READ[leaf.op]]]

@@ -7,7 +7,7 @@ never the order of the records, so the nest runs the same records in the same or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,12 +73,12 @@ def _turn(tape: Tape, body: list[Node], k: int, loop: Loop) -> tuple[int, Loop]:
         node, last = body[first - 1], turned[-1]
         if not isinstance(node, Leaf) or not isinstance(last, Leaf):
             break
-        if node.op != last.op or not _fits(tape, node, last, int(last.slots[-1])):
+        if not node.is_like(last) or not _fits(tape, node, last, int(last.slots[-1])):
             break
         rest = np.delete(last.slots, ends)
         merged = np.sort(np.concatenate([node.slots, rest]), kind="stable")
-        tail.insert(0, Leaf(last.op, last.slots[ends], last.n_guards))
-        turned = [Leaf(last.op, merged, last.n_guards), *turned[:-1]]
+        tail.insert(0, replace(last, slots=last.slots[ends]))
+        turned = [replace(last, slots=merged), *turned[:-1]]
         first -= 1
     after = [*tail, *body[k + 1 :]]
     if not tail or _match(tape, after, turned, backward=False) is None:
@@ -194,7 +194,7 @@ def _ends_of_runs(node: Node) -> Indices:
 
 def _is_alike(one: Node, other: Node) -> bool:
     if isinstance(one, Leaf) or isinstance(other, Leaf):
-        return isinstance(one, Leaf) and isinstance(other, Leaf) and one.op == other.op
+        return isinstance(one, Leaf) and isinstance(other, Leaf) and one.is_like(other)
     return len(one.body) == len(other.body) and all(map(_is_alike, one.body, other.body))
 
 
@@ -288,9 +288,7 @@ def unroll(loop: Loop) -> None:
         is_small = len(leaves) == len(node.body) and count * len(leaves) <= MOST_UNROLLED
         if is_small and len(node.counts) > 1 and np.all(node.counts == count):
             body += [
-                Leaf(leaf.op, leaf.slots[k::count], leaf.n_guards)
-                for k in range(count)
-                for leaf in leaves
+                replace(leaf, slots=leaf.slots[k::count]) for k in range(count) for leaf in leaves
             ]
         else:
             body.append(node)

@@ -8,10 +8,12 @@ loop began again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate, compress
 
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.blocks import CALL
 from tapegrad.roll.nest import Indices, Leaf, Loop, operands
 from tapegrad.tape import Tape
 
@@ -20,9 +22,16 @@ LEAST_ITERATIONS = 3
 
 
 class Ranks:
-    """Which leaf made each slot, by number, and as which of its records.
+    """Which leaf made each slot, by number, and as which of its numbers.
 
-    Inputs are made by leaf -1.
+    Inputs are made by leaf -1, results by their calls; of a call itself the rank is which it is.
+
+    Attributes
+    ----------
+    n_made : list of int
+        How many numbers each leaf made.
+    n_read : list of int
+        How many arguments each of its calls has.
     """
 
     def __init__(self, tape: Tape, root: Loop) -> None:
@@ -31,9 +40,24 @@ class Ranks:
         self.rank = np.zeros(len(tape), np.int64)
         self.maker[tape.inputs] = -1
         self.rank[tape.inputs] = np.arange(len(tape.inputs))
+        self.n_made: list[int] = []
+        self.n_read: list[int] = []
         for k, leaf in enumerate(self.leaves):
-            self.maker[leaf.slots] = k
-            self.rank[leaf.slots] = np.arange(len(leaf.slots))
+            made, n_read = leaf.slots, 0
+            self.maker[made], self.rank[made] = k, np.arange(len(made))
+            if leaf.op == CALL:  # its results, in order
+                block = tape.blocks[tape.a[made[0]]]
+                n_read = sum(compress(block.operand_sizes, block.is_active))
+                made = (made[:, np.newaxis] + np.arange(1, block.n_results + 1)).reshape(-1)
+                self.maker[made], self.rank[made] = k, np.arange(len(made))
+            self.n_made.append(len(made))
+            self.n_read.append(n_read)
+
+    @property
+    def arguments_before(self) -> list[int]:
+        """How many arguments there are of calls of the leaves before each, and of all."""
+        pairs = zip(self.n_read, self.leaves, strict=True)
+        return list(accumulate((n * len(leaf.slots) for n, leaf in pairs), initial=0))
 
 
 def split(tape: Tape, loop: Loop, ranks: Ranks | None = None) -> None:

@@ -7,14 +7,17 @@ inputs, copied, and the constants among those operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, compress
 
 import numpy as np
 
+from tapegrad.blocks import CALL
 from tapegrad.ops import OPS
 from tapegrad.program.ir import (
     Apply,
     Body,
+    Call,
     Compute,
     Counter,
     Element,
@@ -24,6 +27,7 @@ from tapegrad.program.ir import (
     Program,
     Region,
     Rounding,
+    Span,
     Statement,
     Store,
     Table,
@@ -42,7 +46,7 @@ from tapegrad.roll.classified import (
     Memory,
     Operand,
 )
-from tapegrad.roll.nest import Indices
+from tapegrad.roll.nest import Indices, Leaf
 from tapegrad.roll.splitting import Ranks
 from tapegrad.tape import Tape
 
@@ -59,6 +63,17 @@ def variable(leaf: int) -> Variable:
     return Variable(f"v{leaf}")
 
 
+def block_names(tape: Tape) -> list[str]:
+    """Return what a tape's blocks are called in programs: each by a name of its own."""
+    counts: dict[str, int] = {}
+    for block in tape.blocks:
+        counts[block.name] = counts.get(block.name, 0) + 1
+    return [
+        block.name if counts[block.name] == 1 else f"{block.name}#{k}"
+        for k, block in enumerate(tape.blocks)
+    ]
+
+
 class _Writer:
     def __init__(self, tape: Tape, classified: Classified, ranks: Ranks, is_strict: bool) -> None:
         self._tape, self._of, self._ranks = tape, classified, ranks
@@ -69,6 +84,7 @@ class _Writer:
         for start in classified.starts:
             if start.operand is not None:
                 self._starts.setdefault(start.top, []).append((start.leaf, start.operand))
+        self._names = block_names(tape)
         self._find_memory()
 
     def program(self) -> Program:
@@ -85,7 +101,10 @@ class _Writer:
     # --- memory -----------------------------------------------------------------------------------
 
     def _find_memory(self) -> None:
-        """Lay out the regions: `any` and its parts, if there are such operands, then the rest."""
+        """Lay out the regions: `any` and its parts, if there are such operands, then the rest.
+
+        What calls read and write is in regions of their own.
+        """
         every = [o for o in self._of.operands() if isinstance(o, Memory)]
         addressed = {o.maker for o in every if o.maker is not None and o.maker != INPUTS}
         mixed = [np.empty(0, np.int64)]
@@ -103,16 +122,28 @@ class _Writer:
         self._memory = {
             f"v{k}": Region(f"v{k}", self._n_made(k)) for k in sorted(addressed - makers)
         }
-        size = sum(length for _, length in parts)
+        self._lay_out("any", parts)
+        calls = [k for k, record in enumerate(self._of.records) if record.leaf.op == CALL]
+        for k in calls:
+            self._memory.setdefault(f"v{k}", Region(f"v{k}", self._n_made(k)))
+        sizes = [(f"a{k}", self._ranks.n_read[k] * len(self._of.records[k].leaf.slots))
+                 for k in calls if self._ranks.n_read[k]]  # fmt: skip
+        if any(r.place is not None and r.place.maker is None for r in self._of.records):
+            self._lay_out("arguments", sizes)
+        else:
+            self._memory |= {name: Region(name, size) for name, size in sizes}
+
+    def _lay_out(self, name: str, parts: list[tuple[str, int]]) -> None:
+        """Make a region of others, if there are any."""
         if parts:
-            self._memory["any"] = Region("any", size)
+            self._memory[name] = Region(name, sum(length for _, length in parts))
         offset = 0
-        for name, length in parts:
-            self._memory[name] = Region(name, length, within="any", offset=offset)
+        for part, length in parts:
+            self._memory[part] = Region(part, length, within=name, offset=offset)
             offset += length
 
     def _n_made(self, leaf: int) -> int:
-        return len(self._of.records[leaf].leaf.slots)
+        return self._ranks.n_made[leaf]
 
     def _first(self) -> Iterator[Statement]:
         """Yield what puts constants and inputs where a table may say they are."""
@@ -182,7 +213,7 @@ class _Writer:
         """Return where in `any` operands are."""
         start = np.zeros(len(self._ranks.leaves) + 1, np.int64)  # the last is that of INPUTS, -1
         for name, region in self._memory.items():
-            if region.within and name != "constants":
+            if region.within == "any" and name != "constants":
                 start[INPUTS if name == "inputs" else int(name[1:])] = region.offset
         slots = np.maximum(sources, 0)
         found: Indices = start[self._ranks.maker[slots]] + self._ranks.rank[slots]
@@ -231,7 +262,16 @@ class _Writer:
 
     def _record(self, number: int, block: int) -> Iterator[Statement]:
         record = self._of.records[number]
+        if record.leaf.op == CALL:
+            yield self._call(number, block)
+            return
         operands = tuple(self._value(operand, block) for operand in record.operands)
+        if record.place is not None:
+            maker = record.place.maker
+            region = "arguments" if maker is None else f"a{maker}"
+            place = Element(region, self._index(record.place.address, block))
+            yield Store(place, operands[0])
+            return
         op = OPS[record.leaf.op].name
         # What adds to what it made last is a sum, whose terms may be taken in another order.
         is_sum = op == "add" and variable(number) in [
@@ -247,6 +287,40 @@ class _Writer:
             yield Store(Element(f"v{number}", index), variable(number))
         for guard in record.guards:
             yield Guard(variable(number), self._value(guard, block))
+
+    def _call(self, number: int, loop: int) -> Call:
+        """Return a call: its arguments and results are where they are in memory, constants tables.
+
+        Each call has its own memory, one after another's.
+        """
+        leaf = self._of.records[number].leaf
+        block = self._tape.blocks[self._tape.a[leaf.slots[0]]]
+
+        def spans(region: str, sizes: Sequence[int], step: int) -> Iterator[Span]:
+            terms = ((Counter(loop, "total"), step),) if loop and step else ()
+            starts = accumulate(sizes, initial=0)
+            yield from (Span(region, Index(start, terms), size)
+                        for start, size in zip(starts, sizes, strict=False))  # fmt: skip
+
+        active = tuple(compress(block.operand_sizes, block.is_active))
+        arguments = spans(f"a{number}", active, self._ranks.n_read[number])
+        reads = tuple(
+            next(arguments) if is_active else self._constant(leaf, loop, k)
+            for k, is_active in enumerate(block.is_active)
+        )
+        writes = tuple(spans(f"v{number}", block.result_sizes, block.n_results))
+        return Call(self._names[self._tape.a[leaf.slots[0]]], reads, writes)
+
+    def _constant(self, leaf: Leaf, loop: int, k: int) -> Span:
+        """Return where a table has what is constant among the operands of calls."""
+        block = self._tape.blocks[self._tape.a[leaf.slots[0]]]
+        size, first = block.operand_sizes[k], sum(block.operand_sizes[:k])
+        places = self._tape.b[leaf.slots][:, np.newaxis] + (first + np.arange(size))
+        values = self._tape.constants[~self._tape.call_operands[places]]
+        if np.array_equal(values[:1].repeat(len(values), 0).view(np.int64), values.view(np.int64)):
+            return Span(self._numbers(np.ascontiguousarray(values[0])), Index(), size)
+        index = Index(terms=((Counter(loop, "total"), size),))
+        return Span(self._numbers(values.reshape(-1)), index, size)
 
     def _results(self) -> Body:
         table = self._of.output_table
