@@ -300,7 +300,7 @@ _row("step",  "1.0 if x > y else 0.5 * (x == y)", "0", "0", ufuncs="",
      kinks=_tie(1.0, 0.0, 0.0))
 _row("stop",  "x", "0", ufuncs="")
 
-# --- not computed: slot 0 and the inputs, which stand for themselves; blocks ----------------
+# --- not computed: slot 0 and the inputs, which stand for themselves; blocks, arguments -----
 _row("passive", "x", ufuncs="")
 _row("input",   "x", ufuncs="")
 _row("call",    "x", ufuncs="")

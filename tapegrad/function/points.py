@@ -41,7 +41,7 @@ class GuardFailedError(TapegradError, AssertionError):
     """
 
     def __init__(self, recording: Recording, guard: int, found: float) -> None:
-        is_guard = guard < len(recording.tape.guard_slot)
+        is_guard = recording.is_guard(guard)
         what = f"the guard at {recording.site(guard)}" if is_guard else "the call of a block"
         super().__init__(f"{what} fails where it was recorded")
         self.guard, self.found = guard, found

@@ -103,9 +103,13 @@ class Recording:
         """Return the name of a place that it changes and that isn't as it has to be for that."""
         return None if self.left is None else self.left.moved()
 
+    def is_guard(self, number: int) -> bool:
+        """Whether a number is a guard's, and not that of a call, which are counted on from them."""
+        return number < len(self.tape.guard_slot)
+
     def is_value(self, guard: int) -> bool:
         """Whether a guard is of a plain value or a text."""
-        return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
+        return self.is_guard(guard) and bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
 
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
@@ -129,14 +133,14 @@ class Recording:
 
     def value_read(self, guard: int, value: Vector) -> float:
         """Return what a guard finds in a workspace of values; NaN for a call that failed."""
-        if guard >= len(self.tape.guard_slot):
+        if not self.is_guard(guard):
             return math.nan
         slot = self.tape.guard_slot[guard]
         return float(value[len(self.tape.constants) + slot])
 
     def site(self, guard: int) -> str:
         """Return the user's file and line of a guard; of a call that failed there is none."""
-        if guard >= len(self.tape.guard_slot):
+        if not self.is_guard(guard):
             return "a block that fails"
         file, line = self.tape.sites[self.tape.guard_site[guard]]
         return f"{file}:{line}"

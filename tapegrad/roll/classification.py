@@ -389,11 +389,8 @@ class _Classification:
             return Constant(float(self.tape.constants[~source]) if source else 0.0)
         maker, rank = int(self.ranks.maker[source]), int(self.ranks.rank[source])
         at_end, sources = np.array([len(self.tape)]), np.array([source], np.int32)
-        is_last = (
-            maker != INPUTS
-            and not self._is_call(maker)
-            and rank == len(self.result.records[maker].leaf.slots) - 1
-        )
+        is_variable = maker != INPUTS and not self._is_call(maker)
+        is_last = is_variable and rank == self.ranks.n_made[maker] - 1
         if is_last and self._holds(maker, at_end, sources):
             return Latest(maker)
         return Memory(maker, Address(rank, None, 0, {}))

@@ -7,12 +7,12 @@ records of a loop.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import RESULT, calls_of
+from tapegrad.blocks import RESULT, Block, calls_of, operands_of
 from tapegrad.ops import CODE
 from tapegrad.tape import Tape
 
@@ -66,10 +66,10 @@ def spread(tape: Tape) -> Tape:
     )  # fmt: skip
 
 
-def _is_moved(block: object) -> npt.NDArray[np.bool_]:
+def _is_moved(block: Block) -> npt.NDArray[np.bool_]:
     """Return, of each number that a block reads, whether it's differentiated by."""
-    sizes, is_active = block.operand_sizes, block.is_active  # type: ignore[attr-defined]
-    return np.repeat(np.array(is_active, np.bool_), np.array(sizes, np.int64))
+    sizes = np.array(block.operand_sizes, np.int64)
+    return np.repeat(np.array(block.is_active, np.bool_), sizes)
 
 
 class _Moved:
@@ -85,7 +85,7 @@ class _Moved:
         self.a[places] = np.where(is_call, tape.a, self.operands(np.where(is_call, 0, tape.a)))
         self.b[places] = np.where(is_call, tape.b, self.operands(np.where(is_call, 0, tape.b)))
 
-    def operands(self, old: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    def operands(self, old: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
         """Return operands of the tape as they are called here."""
         return np.where(old > 0, self._new[np.maximum(old, 0)], old).astype(np.int32)
 
@@ -125,11 +125,10 @@ def arguments_of(tape: Tape) -> Arguments:
         parts.append(np.repeat(first + np.arange(len(block.operand_sizes)), block.operand_sizes))
         first += len(block.operand_sizes) + 1
     for slot in calls_of(tape).tolist():
-        block, start = int(tape.a[slot]), int(tape.b[slot])
-        read = tape.call_operands[start : start + tape.blocks[block].n_operands]
+        number, read = int(tape.a[slot]), operands_of(tape, slot)
         is_argument = (read > 0) & (tape.op[np.maximum(read, 0)] == ARGUMENT)
         own = read[is_argument]
         found.call[own], found.place[own] = slot, np.arange(len(own))
-        found.part[own] = parts[block][is_argument]
-        found.part[slot] = firsts[block]
+        found.part[own] = parts[number][is_argument]
+        found.part[slot] = firsts[number]
     return found
