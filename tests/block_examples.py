@@ -6,6 +6,7 @@ import numpy as np
 
 from tapegrad.blocks import Block
 from tapegrad.record.active import guard_all
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 
 
@@ -84,7 +85,7 @@ class Polar(Equal):
 
 def polar(x):
     r, t, none = call(lambda is_active: Polar(len(x), is_active), [x])
-    if hasattr(none, "data") and np.any(none.data["slot"] > 0):  # an active number
+    if type(none) is ActiveArray:
         guard_all(none.tape, none.data["slot"].reshape(-1), none.data["value"].reshape(-1))
     return r, t
 
