@@ -1,6 +1,7 @@
 """Blocks in recordings: values and derivatives by every executor, of every order."""
 
 import pickle
+import re
 import sys
 import threading
 import traceback
@@ -140,6 +141,44 @@ def test_a_call_in_a_loop_is_one_statement_of_it():
     assert called[-1].startswith("    v")
     # What is constant is read from a table.
     assert "(c" in called[-1]
+
+
+def large(x):
+    """Blocks of so many numbers that copies of them are loops, read from where they are."""
+    a = np.outer(x[:30], x[30:60]) + 30.0 * np.eye(30)
+    y = solve(a, x[:30])
+    for _ in range(3):
+        y = solve(np.outer(y, y) + 3.0 * np.eye(30), np.tanh(y) + x[30:60])
+    return solve(np.diag(y + 2.0), y)
+
+
+def test_operands_that_lie_in_memory_as_a_block_wants_them_are_not_copied():
+    def two(x):
+        y = solve(np.outer(x[:30], x[30:60]) + 30.0 * np.eye(30), x[:30])
+        return solve(np.eye(30) * 3.0, np.tanh(y)).sum()
+
+    lines = str(rolled(tape_of(two, np.linspace(0.1, 0.9, 60)))).splitlines()
+    first, second = (line.partition(" = ")[2] for line in lines if "solve" in line)
+    assert re.fullmatch(r"solve#0\(v\d+\[0:900\], x\[0:30\]\)", first)
+    assert re.fullmatch(r"solve#1\(c\d+\[0:900\], v\d+\[0:30\]\)", second)
+    assert not any(line.strip().startswith("a") for line in lines)
+
+
+@pytest.mark.parametrize("options", [{}, {"strict": True}], ids=str)
+def test_large_blocks_have_the_derivatives_that_differences_find(options):
+    x = np.linspace(0.1, 0.9, 60)
+    seeds = np.linspace(-1.0, 1.0, 30)
+    machine = tg.value_and_grad(lambda x: large(x) @ seeds, compile="now", **options)
+    swept = tg.value_and_grad(lambda x: large(x) @ seeds, compile="never")
+    for _ in range(3):
+        (value, found), (_, expected) = machine(x), swept(x)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        assert value == swept(x)[0]
+    direction = np.cos(np.arange(60.0))
+    with np.errstate(all="ignore"):
+        change = [(large(x + h * direction) - large(x - h * direction)) @ seeds / (2 * h)
+                  for h in (1e-3, 5e-4)]  # fmt: skip
+    assert found @ direction == pytest.approx((4 * change[1] - change[0]) / 3, rel=1e-8)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

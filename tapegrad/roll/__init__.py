@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tapegrad.program.forwarding import forwarded
 from tapegrad.program.ir import Program
 from tapegrad.program.text import text
 from tapegrad.roll.classification import classified
@@ -71,7 +72,7 @@ def program_of(tape: Tape, root: Loop, is_strict: bool = False) -> Program:
         in its variable or all in memory, so that its adjoint is summed in the order of the records.
     """
     ranks = Ranks(tape, root)
-    return written(tape, classified(tape, root, ranks, is_strict), ranks, is_strict)
+    return forwarded(written(tape, classified(tape, root, ranks, is_strict), ranks, is_strict))
 
 
 def rolled(tape: Tape) -> Rolled:
