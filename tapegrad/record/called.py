@@ -35,7 +35,7 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
         tapes = list(tapes_in(*operands))
         if not tapes:
             made = block if isinstance(block, Block) else block((True,) * len(operands))
-            return list(made.evaluated([np.asarray(x, np.float64) for x in operands]))
+            return list(made.evaluated([np.asarray(x, np.float64, order="C") for x in operands]))
         tape = innermost(tapes)
     data = [as_data(tape, operand) for operand in operands]
     is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
@@ -53,7 +53,7 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
 
 
 def _values(data: Data) -> npt.NDArray[np.float64]:
-    return np.ascontiguousarray(data["value"] if is_active_data(data) else data)
+    return np.asarray(data["value"] if is_active_data(data) else data, order="C")
 
 
 def _slots(tape: OpenTape, data: Data) -> npt.NDArray[np.int32]:

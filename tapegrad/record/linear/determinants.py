@@ -9,12 +9,14 @@ import numpy as np
 
 from tapegrad.blocks import Shapes
 from tapegrad.record.functions.registry import rule
+from tapegrad.record.linear.forms import DET, SLOGDET
 from tapegrad.record.linear.shaped import (
     ShapedBlock,
     applied,
     diagonal,
     on_diagonal,
     square,
+    stack_size,
     transposed,
 )
 
@@ -38,10 +40,18 @@ class Determinant(ShapedBlock):
     """Determinants of matrices, and what those were factored into."""
 
     title = "det"
+    forms = DET
+    functions = ("dgetrf",)
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         (a,) = operand_shapes
         return a[:-2], a, a[:-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many matrices there are, of what order."""
+        (a,) = self.operand_shapes
+        return stack_size(a), a[-1]
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         _, factors, pivots = self.result_shapes
@@ -131,10 +141,18 @@ class LogDeterminant(ShapedBlock):
     """Signs and logarithms of determinants, and what their matrices were factored into."""
 
     title = "slogdet"
+    forms = SLOGDET
+    functions = ("dgetrf", "dgetrs")
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         (a,) = operand_shapes
         return a[:-2], a[:-2], a, a[:-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many matrices there are, of what order."""
+        (a,) = self.operand_shapes
+        return stack_size(a), a[-1]
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         *_, factors, pivots = self.result_shapes

@@ -25,7 +25,9 @@ ROUNDING = 8 * np.finfo(np.float64).eps
 
 def _divisors(w: Any, first: float) -> tuple[Any, Any]:
     """Return the divisors, and which of them vanish."""
-    divisors = w[..., np.newaxis, :] + first * w[..., np.newaxis] if first else w[..., np.newaxis, :]
+    divisors = (
+        w[..., np.newaxis, :] + first * w[..., np.newaxis] if first else w[..., np.newaxis, :]
+    )
     size = np.max(np.abs(w), axis=-1, initial=0.0)[..., np.newaxis, np.newaxis]
     return divisors, np.abs(divisors) <= ROUNDING * w.shape[-1] * size
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from tapegrad.blocks import Shapes
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.linear.shaped import ShapedBlock, applied, lower, mirrored, transposed
+from tapegrad.record.linear.forms import CHOLESKY
+from tapegrad.record.linear.shaped import (
+    ShapedBlock,
+    applied,
+    lower,
+    mirrored,
+    stack_size,
+    transposed,
+)
 from tapegrad.record.linear.systems import triangular
 
 
@@ -17,9 +25,17 @@ class Cholesky(ShapedBlock):
     """Lower triangular factors of symmetric matrices (Murray, arXiv:1602.07527)."""
 
     title = "cholesky"
+    forms = CHOLESKY
+    functions = ("dpotrf", "dtrsm", "dgemm")
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         return operand_shapes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many matrices there are, of what order."""
+        (a,) = self.operand_shapes
+        return stack_size(a), a[-1]
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         return [np.linalg.cholesky(operands[0])]

@@ -8,17 +8,22 @@ and records nothing, and their adjoints add up where they belong.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tapegrad.blocks import Block, Shapes
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.blocks import Block, Kind, Shape, Shapes
+from tapegrad.errors import BlockFailedError, UnsupportedFunctionError
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 from tapegrad.record.functions.operands import array_on, tape_of
+from tapegrad.record.linear import lapack
+from tapegrad.record.linear.forms import Forms
+from tapegrad.record.linear.kernels import LARGEST_LOOPED
 
 
 class ShapedBlock(Block):
@@ -33,6 +38,9 @@ class ShapedBlock(Block):
     """
 
     title: ClassVar[str]
+    forms: ClassVar[Forms] = {}
+    functions: ClassVar[tuple[str, ...]] = ()
+    """What its forms call for large matrices: the addresses end their context."""
 
     def __init__(self, operand_shapes: Shapes, is_active: tuple[bool, ...], *options: Any) -> None:
         self.options = options
@@ -41,6 +49,45 @@ class ShapedBlock(Block):
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         """Return the shapes of the results."""
         raise NotImplementedError
+
+    # --- compiled forms ---------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """What its forms are told of its shapes and options."""
+        return ()
+
+    @functools.cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Where BLAS's and LAPACK's functions are; zeros where no matrix is large."""
+        if self.operand_shapes[0][-1] <= LARGEST_LOOPED:
+            return (0,) * len(self.functions)
+        return tuple(map(lapack.address_of, self.functions))
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """How large the matrices are, and where functions are."""
+        return (*self.sizes, *self.addresses)
+
+    def compiled(self, kind: Kind) -> int:
+        """Return the address of a compiled form; 0 for large matrices without SciPy."""
+        if kind not in self.forms:
+            return 0
+        is_small = self.operand_shapes[0][-1] <= LARGEST_LOOPED
+        return self.forms[kind].address() if is_small or all(self.addresses) else 0
+
+    def evaluated(self, operands: Sequence[Any]) -> list[Any]:
+        """Return the results, or raise NumPy's own error where there are none."""
+        try:
+            return super().evaluated(operands)
+        except BlockFailedError:
+            self.value(operands)
+            raise np.linalg.LinAlgError("Singular matrix") from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("addresses", None)
+        return state
 
     @property
     def _key(self) -> tuple[Any, ...]:
@@ -107,6 +154,11 @@ def guarded(result: Any) -> Any:
 
 
 # --- what formulas are made of --------------------------------------------------------------------
+
+
+def stack_size(shape: Shape) -> int:
+    """Return how many matrices there are in a stack."""
+    return math.prod(shape[:-2])
 
 
 def transposed(x: Any) -> Any:

@@ -129,7 +129,9 @@ def _of_symmetric(a: Any) -> Any:
 
 
 @rule(np.linalg.svd)
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
     """Record the singular value decomposition."""
     if hermitian:
         found = _of_symmetric(a)

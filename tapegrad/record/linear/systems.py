@@ -11,17 +11,34 @@ from tapegrad.blocks import Shapes
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.linear.shaped import ShapedBlock, applied, lower, square, total_of, transposed
+from tapegrad.record.linear.forms import SOLVE, TRIANGULAR
+from tapegrad.record.linear.shaped import (
+    ShapedBlock,
+    applied,
+    lower,
+    square,
+    stack_size,
+    total_of,
+    transposed,
+)
 
 
 class Solve(ShapedBlock):
     """Solutions of stacks of systems of equations, and what their matrices were factored into."""
 
     title = "solve"
+    forms = SOLVE
+    functions = ("dgetrf", "dgetrs", "dgemm")
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         a, b = operand_shapes
         return b, a, a[:-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many systems there are, of what order, with how many sides; whether A is active."""
+        b = self.operand_shapes[1]
+        return stack_size(b), *b[-2:], int(self.is_active[0])
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         _, factors, pivots = self.result_shapes
@@ -46,9 +63,17 @@ class TriangularSolve(ShapedBlock):
     """
 
     title = "solve_triangular"
+    forms = TRIANGULAR
+    functions = ("dtrsm", "dgemm")
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         return operand_shapes[1:]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many systems there are, of what order, with how many sides; flags and options."""
+        b = self.operand_shapes[1]
+        return stack_size(b), *b[-2:], int(self.is_active[0]), *map(int, self.options)
 
     def _read(self, a: Any) -> Any:
         is_upper, has_ones = self.options
