@@ -64,7 +64,7 @@ RECORD_FLOORS = [
     ["active_sweeps"],
     ["arithmetic", "plain"],
     ["operators", "stopping"],
-    ["functions"],
+    ["functions", "linear"],
     ["creation", "mathematics"],
     ["stored_results"],
     ["lists"],

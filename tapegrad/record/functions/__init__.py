@@ -19,7 +19,20 @@ from tapegrad.record.functions import (
     ufunc_methods,
 )
 from tapegrad.record.functions.registry import RULES, rule, supported
+from tapegrad.record.linear import (
+    determinants,
+    least_squares,
+    norms,
+    orthogonal,
+    positive,
+    powers,
+    singular,
+    spectra,
+    systems,
+)
 
-__all__ = ["RULES", "calculus", "choices", "compositions", "dot", "einsum", "linear_algebra",
-           "making", "moves", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
-           "sorting", "statistics", "supported", "tables", "ufunc_methods"]  # fmt: skip
+__all__ = ["RULES", "calculus", "choices", "compositions", "determinants", "dot", "einsum",
+           "least_squares", "linear_algebra", "making", "moves", "norms", "orthogonal",
+           "positive", "powers", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
+           "singular", "sorting", "spectra", "statistics", "supported", "systems", "tables",
+           "ufunc_methods"]  # fmt: skip

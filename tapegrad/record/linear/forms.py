@@ -1,0 +1,309 @@
+"""Compiled forms of blocks of linear algebra, for sweeps and machine code.
+
+Each is given pointers and the block's context: how many matrices there are in a stack, their sizes,
+and where LAPACK's functions are. It returns 0 unless a matrix has no factors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numba import float64, int64, types
+
+from tapegrad.blocks import Kind
+from tapegrad.jit import Symbol, jit_inline
+from tapegrad.record.linear import kernels
+from tapegrad.record.linear.kernels import Numbers, copy, fill, is_singular, room
+from tapegrad.record.linear.lapack import shifted
+
+Forms: TypeAlias = dict[Kind, Symbol]
+Pointers: TypeAlias = Any
+"""In compiled code, what is read or written, an array each."""
+
+_SIGNATURE = int64(*[types.CPointer(types.CPointer(float64))] * 2, types.CPointer(int64))
+
+
+def forms(name: str, **functions: Callable[..., Any]) -> dict[Any, Symbol]:
+    """Return compiled forms of a block by their kinds."""
+    return {
+        kind: Symbol(f"tapegrad_{name}_{kind}", function, _SIGNATURE)
+        for kind, function in functions.items()
+    }
+
+
+# --- systems of equations -------------------------------------------------------------------------
+
+
+def _solve_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count = context[2], context[3]
+    array, sides = room(n * count)
+    for s in range(context[1]):
+        columns, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
+        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
+        if kernels.factor(columns, pivots, n, context[5]) != 0:
+            return 1
+        kernels.lay(sides, shifted(reads[1], s * n * count), n, count)
+        kernels.solve(columns, pivots, sides, n, count, 0, context[6])
+        kernels.lay(shifted(writes[0], s * n * count), sides, count, n)
+    return 0 * len(array)
+
+
+def _solve_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count = context[2], context[3]
+    size = n * count
+    array, sides = room(2 * size)
+    moved = shifted(sides, size)
+    for s in range(context[1]):
+        kernels.lay(sides, shifted(reads[5], s * size), n, count)
+        kernels.solve(
+            shifted(reads[3], s * n * n), shifted(reads[4], s * n), sides, n, count, 1, context[6]
+        )
+        kernels.lay(moved, sides, count, n)
+        for k in range(size):
+            writes[1][s * size + k] += moved[k]
+        if context[4] != 0:
+            x, of_a = shifted(reads[2], s * size), shifted(writes[0], s * n * n)
+            kernels.add_product(-1.0, moved, 0, x, 1, of_a, n, n, count, context[7])
+    return 0 * len(array)
+
+
+def _solve_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count = context[2], context[3]
+    size = n * count
+    array, sides = room(2 * size)
+    moved = shifted(sides, size)
+    for s in range(context[1]):
+        copy(moved, shifted(reads[6], s * size), size)
+        if context[4] != 0:
+            of_a, x = shifted(reads[5], s * n * n), shifted(reads[2], s * size)
+            kernels.add_product(-1.0, of_a, 0, x, 0, moved, n, count, n, context[7])
+        kernels.lay(sides, moved, n, count)
+        kernels.solve(
+            shifted(reads[3], s * n * n), shifted(reads[4], s * n), sides, n, count, 0,
+            context[6],
+        )  # fmt: skip
+        kernels.lay(shifted(writes[0], s * size), sides, count, n)
+    fill(writes[1], 0.0, context[1] * n * n)
+    fill(writes[2], 0.0, context[1] * n)
+    return 0 * len(array)
+
+
+SOLVE = forms("solve", value=_solve_value, pullback=_solve_pullback, pushforward=_solve_pushforward)
+
+# --- triangular systems ---------------------------------------------------------------------------
+
+
+@jit_inline
+def _add_triangle(weight: float, whole: Numbers, is_upper: int, has_ones: int, out: Numbers,
+                  n: int) -> None:  # fmt: skip
+    """Add a number times what is read of a triangle."""
+    for i in range(n):
+        for j in range(i, n) if is_upper != 0 else range(i + 1):
+            if i != j or has_ones == 0:
+                out[i * n + j] += weight * whole[i * n + j]
+
+
+def _triangular_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
+    for s in range(context[1]):
+        a, x = shifted(reads[0], s * n * n), shifted(writes[0], s * n * count)
+        if has_ones == 0 and is_singular(a, n):
+            return 1
+        copy(x, shifted(reads[1], s * n * count), n * count)
+        kernels.solve_triangle(a, is_upper, 0, has_ones, x, n, count, context[7])
+    return 0
+
+
+def _triangular_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
+    array, moved = room(n * count + n * n)
+    whole = shifted(moved, n * count)
+    for s in range(context[1]):
+        a, x = shifted(reads[0], s * n * n), shifted(reads[2], s * n * count)
+        copy(moved, shifted(reads[3], s * n * count), n * count)
+        kernels.solve_triangle(a, is_upper, 1, has_ones, moved, n, count, context[7])
+        for k in range(n * count):
+            writes[1][s * n * count + k] += moved[k]
+        if context[4] != 0:
+            fill(whole, 0.0, n * n)
+            kernels.add_product(1.0, moved, 0, x, 1, whole, n, n, count, context[8])
+            _add_triangle(-1.0, whole, is_upper, has_ones, shifted(writes[0], s * n * n), n)
+    return 0 * len(array)
+
+
+def _triangular_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
+    array, read = room(n * n)
+    for s in range(context[1]):
+        a, x = shifted(reads[0], s * n * n), shifted(reads[2], s * n * count)
+        of_x = shifted(writes[0], s * n * count)
+        copy(of_x, shifted(reads[4], s * n * count), n * count)
+        if context[4] != 0:
+            fill(read, 0.0, n * n)
+            _add_triangle(1.0, shifted(reads[3], s * n * n), is_upper, has_ones, read, n)
+            kernels.add_product(-1.0, read, 0, x, 0, of_x, n, count, n, context[8])
+        kernels.solve_triangle(a, is_upper, 0, has_ones, of_x, n, count, context[7])
+    return 0 * len(array)
+
+
+TRIANGULAR = forms(
+    "solve_triangular",
+    value=_triangular_value,
+    pullback=_triangular_pullback,
+    pushforward=_triangular_pushforward,
+)
+
+# --- determinants ---------------------------------------------------------------------------------
+
+
+@jit_inline
+def _sign_of(columns: Numbers, pivots: Numbers, n: int) -> float:
+    sign = 1.0
+    for k in range(n):
+        if pivots[k] != k + 1:
+            sign = -sign
+        if columns[k * n + k] < 0.0:
+            sign = -sign
+    return sign
+
+
+def _det_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    for s in range(context[1]):
+        columns, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
+        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
+        kernels.factor(columns, pivots, n, context[3])
+        product, exponent = _sign_of(columns, pivots, n), 0
+        for k in range(n):  # no factor may leave the range that the product stays in
+            product, more = math.frexp(product * abs(columns[k * n + k]))
+            exponent += more
+        writes[0][s] = math.ldexp(product, exponent)
+    return 0
+
+
+def _slogdet_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    for s in range(context[1]):
+        columns, pivots = shifted(writes[2], s * n * n), shifted(writes[3], s * n)
+        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
+        kernels.factor(columns, pivots, n, context[3])
+        total, sign = 0.0, _sign_of(columns, pivots, n)
+        for k in range(n):
+            size = abs(columns[k * n + k])
+            total += math.log(size) if size != 0.0 else -np.inf
+        if is_singular(columns, n):
+            sign = 0.0
+        writes[0][s], writes[1][s] = total if math.isnan(total) else sign, total
+    return 0
+
+
+@jit_inline
+def _inverse(columns: Numbers, pivots: Numbers, found: Numbers, n: int, getrs: int) -> None:
+    """Store the transposed inverse of a factored matrix; NaN if that's singular."""
+    if is_singular(columns, n):
+        fill(found, np.nan, n * n)
+    else:
+        fill(found, 0.0, n * n)
+        for k in range(n):
+            found[k * n + k] = 1.0
+        kernels.solve(columns, pivots, found, n, n, 0, getrs)
+
+
+def _slogdet_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    array, inverse = room(n * n)
+    for s in range(context[1]):
+        by = reads[6][s]
+        if by != 0.0:
+            _inverse(shifted(reads[3], s * n * n), shifted(reads[4], s * n), inverse, n, context[4])
+            for k in range(n * n):
+                writes[0][s * n * n + k] += by * inverse[k]
+    return 0 * len(array)
+
+
+def _slogdet_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    array, inverse = room(n * n)
+    for s in range(context[1]):
+        _inverse(shifted(reads[3], s * n * n), shifted(reads[4], s * n), inverse, n, context[4])
+        total = 0.0
+        for k in range(n * n):
+            total += reads[5][s * n * n + k] * inverse[k]
+        writes[1][s] = total
+    fill(writes[0], 0.0, context[1])
+    fill(writes[2], 0.0, context[1] * n * n)
+    fill(writes[3], 0.0, context[1] * n)
+    return 0 * len(array)
+
+
+DET = forms("det", value=_det_value)
+SLOGDET = forms(
+    "slogdet", value=_slogdet_value, pullback=_slogdet_pullback, pushforward=_slogdet_pushforward
+)
+
+# --- the Cholesky factor --------------------------------------------------------------------------
+
+
+def _cholesky_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    copy(writes[0], reads[0], context[1] * n * n)
+    for s in range(context[1]):
+        if kernels.factor_symmetric(shifted(writes[0], s * n * n), n, context[3]) != 0:
+            return 1
+    return 0
+
+
+@jit_inline
+def _halve(inner: Numbers, n: int) -> None:
+    """Leave of a matrix its lower triangle, and of the diagonal half."""
+    for i in range(n):
+        inner[i * n + i] *= 0.5
+        for j in range(i + 1, n):
+            inner[i * n + j] = 0.0
+
+
+def _cholesky_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    array, inner = room(2 * n * n)
+    turned = shifted(inner, n * n)
+    for s in range(context[1]):
+        rows, of_a = shifted(reads[1], s * n * n), shifted(writes[0], s * n * n)
+        fill(inner, 0.0, n * n)
+        by = shifted(reads[2], s * n * n)
+        kernels.add_product(1.0, rows, 1, by, 0, inner, n, n, n, context[5])
+        _halve(inner, n)
+        kernels.solve_triangle(rows, 0, 1, 0, inner, n, n, context[4])
+        kernels.lay(turned, inner, n, n)
+        kernels.solve_triangle(rows, 0, 1, 0, turned, n, n, context[4])
+        kernels.lay(inner, turned, n, n)
+        for k in range(n * n):
+            of_a[k] += 0.5 * (inner[k] + turned[k])
+    return 0 * len(array)
+
+
+def _cholesky_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
+    n = context[2]
+    array, inner = room(2 * n * n)
+    turned = shifted(inner, n * n)
+    for s in range(context[1]):
+        rows, found = shifted(reads[1], s * n * n), shifted(writes[0], s * n * n)
+        copy(inner, shifted(reads[2], s * n * n), n * n)
+        kernels.solve_triangle(rows, 0, 0, 0, inner, n, n, context[4])
+        kernels.lay(turned, inner, n, n)
+        kernels.solve_triangle(rows, 0, 0, 0, turned, n, n, context[4])
+        kernels.lay(inner, turned, n, n)
+        _halve(inner, n)
+        fill(found, 0.0, n * n)
+        kernels.add_product(1.0, rows, 0, inner, 0, found, n, n, n, context[5])
+    return 0 * len(array)
+
+
+CHOLESKY = forms(
+    "cholesky",
+    value=_cholesky_value,
+    pullback=_cholesky_pullback,
+    pushforward=_cholesky_pushforward,
+)

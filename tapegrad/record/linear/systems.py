@@ -1,0 +1,139 @@
+"""Systems of linear equations: `solve` and `inv`, and triangular systems for other files' formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tapegrad.blocks import Shapes
+from tapegrad.record.array import ActiveArray
+from tapegrad.record.functions.operands import array_on, tape_of
+from tapegrad.record.functions.registry import rule
+from tapegrad.record.linear.forms import SOLVE, TRIANGULAR
+from tapegrad.record.linear.shaped import (
+    ShapedBlock,
+    applied,
+    lower,
+    square,
+    stack_size,
+    total_of,
+    transposed,
+)
+
+
+class Solve(ShapedBlock):
+    """Solutions of stacks of systems of equations, and what their matrices were factored into."""
+
+    title = "solve"
+    forms = SOLVE
+    functions = ("dgetrf", "dgetrs", "dgemm")
+
+    def shapes_of(self, operand_shapes: Shapes) -> Shapes:
+        a, b = operand_shapes
+        return b, a, a[:-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many systems there are, of what order, with how many sides; whether A is active."""
+        b = self.operand_shapes[1]
+        return stack_size(b), *b[-2:], int(self.is_active[0])
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        _, factors, pivots = self.result_shapes
+        return [np.linalg.solve(*operands), np.zeros(factors), np.zeros(pivots)]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        of_b = np.linalg.solve(transposed(operands[0]), adjoints[0])
+        return [-of_b @ transposed(results[0]) if self.is_active[0] else None, of_b]
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        of_a, of_b = tangents
+        moved = None if of_a is None else -of_a @ results[0]
+        return [np.linalg.solve(operands[0], total_of(of_b, moved)), None, None]
+
+
+class TriangularSolve(ShapedBlock):
+    """Solutions of systems of equations of which only one triangle is read.
+
+    The options are whether that is the upper one, and whether its diagonal is taken as ones.
+    """
+
+    title = "solve_triangular"
+    forms = TRIANGULAR
+    functions = ("dtrsm", "dgemm")
+
+    def shapes_of(self, operand_shapes: Shapes) -> Shapes:
+        return operand_shapes[1:]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many systems there are, of what order, with how many sides; flags and options."""
+        b = self.operand_shapes[1]
+        return stack_size(b), *b[-2:], int(self.is_active[0]), *map(int, self.options)
+
+    def _read(self, a: Any) -> Any:
+        is_upper, has_ones = self.options
+        a = transposed(a) if is_upper else a
+        read = lower(a, 0.0) + np.eye(a.shape[-1]) if has_ones else lower(a)
+        return transposed(read) if is_upper else read
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        a, b = operands
+        return [np.linalg.solve(self._read(a), b)]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        is_upper, has_ones = self.options
+        of_b = triangular(transposed(operands[0]), adjoints[0], not is_upper, has_ones)
+        if not self.is_active[0]:
+            return [None, of_b]
+        return [self._of_read(-of_b @ transposed(results[0])), of_b]
+
+    def _of_read(self, a: Any) -> Any:
+        """Return the part of an adjoint or a tangent that counts."""
+        is_upper, has_ones = self.options
+        weight = 0.0 if has_ones else 1.0
+        return transposed(lower(transposed(a), weight)) if is_upper else lower(a, weight)
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        of_a, of_b = tangents
+        moved = None if of_a is None else -self._of_read(of_a) @ results[0]
+        return [triangular(operands[0], total_of(of_b, moved), *self.options)]
+
+
+def triangular(a: Any, b: Any, is_upper: bool, has_ones: bool = False) -> Any:
+    """Return solutions of triangular systems for stacks of as many right-hand sides."""
+    return applied(TriangularSolve, [a, b], is_upper, has_ones)[0]
+
+
+# --- NumPy's names --------------------------------------------------------------------------------
+
+
+@rule(np.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    tape = tape_of(a, b)
+    a, b = square(array_on(tape, a)), array_on(tape, b)
+    is_vector = b.ndim == 1
+    b = b[:, np.newaxis] if is_vector else b
+    if b.ndim == 0 or b.shape[-2] != a.shape[-1]:
+        raise ValueError(f"solve: shapes {a.shape} and {b.shape} don't fit")
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    x = applied(Solve, [_stacked(a, stack), _stacked(b, stack)])[0]
+    return x[..., 0] if is_vector else x
+
+
+def _stacked(a: Any, stack: tuple[int, ...]) -> Any:
+    if a.shape[:-2] == stack:
+        return a
+    return ActiveArray(a.tape, np.broadcast_to(a.data, stack + a.shape[-2:]))
+
+
+@rule(np.linalg.inv)
+def _inv(a: Any) -> Any:
+    a = square(a)
+    return applied(Solve, [a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)])[0]
