@@ -101,6 +101,7 @@ _add_constant = _find("numba.core.cgutils", "global_constant", "builder_or_modul
 _bytes = _find("numba.core.cgutils", "make_bytearray", "buf")
 _struct_proxy = _find("numba.core.cgutils", "create_struct_proxy", "fe_type")
 _find("numba.core.lowering", "Lower.lower_inst", "self", "inst")
+_find_class("numba.core.lowering", "Lower", protocols.Lowering)
 _find("numba.core.lowering", "Lower._lower_call_ObjModeDispatcher", "self")
 tuple_setitem = _find("numba.cpython.unsafe.tuple", "tuple_setitem")
 
@@ -277,7 +278,10 @@ def lines_being_lowered() -> Iterator[Any]:
     """
     for frame in _callers():
         if frame.f_code.co_name == "lower_inst":
-            yield getattr(frame.f_locals.get("self"), "loc", None)
+            lowering: protocols.Lowering = frame.f_locals["self"]
+            # What Numba makes of operators of arrays is a function of its own, from line 1 on.
+            if not lowering.func_ir.func_id.func_name.startswith("__numba_array_expr"):
+                yield lowering.loc
 
 
 def is_entering_object_mode() -> bool:
