@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from llvmlite import binding as llvm
 
 from tapegrad.errors import TapeMemoryError
-from tapegrad.layout import FAILED_WORD
+from tapegrad.layout import FAILED_WORD, UNPLACED
 
 Site = tuple[str, int]
 """File and line."""
@@ -58,11 +58,12 @@ def _grow(address: int, group: int, extra: int) -> int:
 
 
 _compiled_sites: list[Site] = []
+_UNKNOWN: Site = "compiled code", 0
 
 
 def compiled_site(number: int) -> Site:
     """Return the place of compiled code that a negative number stands for."""
-    return _compiled_sites[-1 - number]
+    return _UNKNOWN if number == UNPLACED else _compiled_sites[-1 - number]
 
 
 def _number_site(place: bytes) -> int:

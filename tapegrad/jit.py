@@ -32,6 +32,7 @@ from tapegrad import numba_internals as internals
 from tapegrad.caching import Entries
 from tapegrad.errors import JitDisabledError
 from tapegrad.notice import notice
+from tapegrad.numba_cache import DiskCache
 from tapegrad.numba_protocols import (
     Builder,
     CFunction,
@@ -161,7 +162,7 @@ def _caching(compiler: Dispatcher | CFunction, function: Callable[..., Any]) -> 
     stamp = source_stamp(function.__module__)
     folder = None
     with contextlib.suppress(RuntimeError):  # no such folder: compile in each process
-        cache = internals.DiskCache(
+        cache = DiskCache(
             function, _temporary_folder, lambda folder, stem: Entries(folder, stem, stamp)
         )
         internals.set_cache(compiler, cache)

@@ -23,6 +23,9 @@ PYTHON_COLUMNS = GROUPS[:STATEMENTS]
 """What a tape that Python owns has."""
 
 COUNT_WORD: tuple[int, ...] = (0, 6, 9, 22, 30, 33)
+UNPLACED = -(2**31)
+"""The site of a guard of which what called the code that left it has yet to say the place."""
+
 FAILED_WORD = 14
 # Set when the recording has ended: count and address of the inputs' slots, of the outputs.
 INPUTS_WORD, OUTPUTS_WORD = 15, 17

@@ -122,6 +122,10 @@ guards = _reading(
     "Return a tape's number of guards, the slots they read and the values they must have.",
     (_N_GUARDS, None), (_GUARD_SLOT, int32), (_GUARD_VALUE, float64),
 )  # fmt: skip
+guard_sites = _reading(
+    "Return a tape's number of guards, and the numbers of the places where they were left.",
+    (_N_GUARDS, None), (_N_GUARDS + 4, int32),
+)  # fmt: skip
 columns = _reading(
     "Return pointers to a tape's operation codes, operands, values and constants; they hold "
     "until it grows.", *_COLUMNS,

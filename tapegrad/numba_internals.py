@@ -8,12 +8,9 @@ middle of a computation. What another version of Numba changed is mended here.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeGuard
 
 import llvmlite
@@ -64,12 +61,14 @@ _config = _find("numba.core", "config")
 _find("numba.core.config", "CACHE_DIR")
 _AppDirs = _find("numba.misc.appdirs", "AppDirs", "appname", "appauthor")
 _NoCache = _find("numba.core.caching", "NullCache")
-_Locator: Any = _find_class("numba.core.caching", "_CacheLocator", protocols.CacheLocator)
-_Cache: Any = _find_class("numba.core.caching", "FunctionCache", protocols.FunctionCache)
+CacheLocator: Any = _find_class("numba.core.caching", "_CacheLocator", protocols.CacheLocator)
+FunctionCache: Any = _find_class("numba.core.caching", "FunctionCache", protocols.FunctionCache)
 _find("numba.core.caching", "FunctionCache._guard_against_spurious_io_errors", "self")
 _find("numba.core.caching", "FunctionCache._load_overload", "self", "sig", "target_context")
-_start_runtime = _find("numba.core.runtime", "rtsys.initialize", "ctx")
-_Content: Any = _find_class("numba.core.caching", "CompileResultCacheImpl", protocols.CacheContent)
+start_runtime = _find("numba.core.runtime", "rtsys.initialize", "ctx")
+CacheContent: Any = _find_class(
+    "numba.core.caching", "CompileResultCacheImpl", protocols.CacheContent
+)
 _Dispatcher = _find_class("numba.core.dispatcher", "Dispatcher", Dispatcher)
 _find("numba.core.compiler", "CompileResult.library")
 _find("numba.core.compiler", "CompileResult.reload_init")
@@ -102,6 +101,7 @@ _add_constant = _find("numba.core.cgutils", "global_constant", "builder_or_modul
 _bytes = _find("numba.core.cgutils", "make_bytearray", "buf")
 _struct_proxy = _find("numba.core.cgutils", "create_struct_proxy", "fe_type")
 _find("numba.core.lowering", "Lower.lower_inst", "self", "inst")
+_find_class("numba.core.lowering", "Lower", protocols.Lowering)
 _find("numba.core.lowering", "Lower._lower_call_ObjModeDispatcher", "self")
 tuple_setitem = _find("numba.cpython.unsafe.tuple", "tuple_setitem")
 
@@ -184,84 +184,7 @@ def user_cache_folder(name: str) -> str:
     return str(_AppDirs(appname=name, appauthor=False).user_cache_dir)
 
 
-class _Place(_Locator):  # type: ignore[misc]  # numba is untyped
-    """A folder to cache a function in."""
-
-    def __init__(self, function: Callable[..., Any], file: str, folder: Path) -> None:
-        self._py_file, self._folder = file, folder
-        self._line = function.__code__.co_firstlineno
-
-    def get_cache_path(self) -> str:
-        return str(self._folder)
-
-    def get_source_stamp(self) -> str:
-        return ""
-
-    def get_disambiguator(self) -> str:
-        return str(self._line)
-
-
-class _Kept(_Content):  # type: ignore[misc]
-    """What is kept of a function, and where."""
-
-    def __init__(self, function: Callable[..., Any], last: Callable[[str], Path | None]) -> None:
-        def place(function: Callable[..., Any], file: str) -> _Place | None:
-            if (folder := last(file)) is not None:
-                found = _Place(function, file, folder)
-                with contextlib.suppress(OSError):
-                    found.ensure_cache_path()
-                    return found
-            return None
-
-        last_place = SimpleNamespace(from_function=place)
-        self._locator_classes = (*_Content._locator_classes, last_place)
-        super().__init__(function)
-
-    def reduce(self, data: Any) -> Any:
-        reduced = super().reduce(data)
-        # What must be there before the code is loaded; Numba forgets it of C functions.
-        data.reload_init[:] = data.library._reload_init
-        return reduced
-
-
-class DiskCache(_Cache):  # type: ignore[misc]
-    """Numba's cache of a function on disk, but for the files, and forgiving of damaged ones.
-
-    Parameters
-    ----------
-    function : callable
-    last : callable
-        Returns a folder for a source file, where Numba's own can't be written.
-    files : callable
-        Returns, for a folder and what names begin with, what loads and saves by a key.
-    """
-
-    def __init__(self, function: Callable[..., Any], last: Callable[[str], Path | None],
-                 files: Callable[[str, str], Any]) -> None:  # fmt: skip
-        self._impl_class = functools.partial(_Kept, last=last)
-        super().__init__(function)
-        self._cache_file = files(self._cache_path, self._impl.filename_base)
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what was kept for a signature, or None."""
-        try:
-            # All that ready code calls of Numba's: its own method would first import whatever
-            # Numba compiles by, and scipy.linalg for it, which takes most of a second.
-            _start_runtime(target_context)
-            with self._guard_against_spurious_io_errors():
-                return self._load_overload(sig, target_context)
-        except Exception:  # what another version of a package wrote may be read otherwise
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for a signature, if that's possible."""
-        try:
-            super().save_overload(sig, data)
-        except OSError:  # a full or read-only disk costs the next process time, nothing else
-            self.disable()
-
-
-def set_cache(function: Dispatcher | CFunction, cache: DiskCache) -> None:
+def set_cache(function: Dispatcher | CFunction, cache: protocols.FunctionCache) -> None:
     """Have a function's code kept in a cache."""
     function._cache = cache
 
@@ -269,6 +192,11 @@ def set_cache(function: Dispatcher | CFunction, cache: DiskCache) -> None:
 def when_loaded(library: CodeLibrary, action: Callable[[], Any]) -> None:
     """Have something done before code that is in a cache is loaded from there."""
     library._reload_init.add(action)
+
+
+def to_do_before_loading(library: CodeLibrary) -> Any:
+    """Return what is done before code that is in a cache is loaded from there."""
+    return library._reload_init
 
 
 # --- typing ------------------------------------------------------------------------------------
@@ -350,7 +278,10 @@ def lines_being_lowered() -> Iterator[Any]:
     """
     for frame in _callers():
         if frame.f_code.co_name == "lower_inst":
-            yield getattr(frame.f_locals.get("self"), "loc", None)
+            lowering: protocols.Lowering = frame.f_locals["self"]
+            # What Numba makes of operators of arrays is a function of its own, from line 1 on.
+            if not lowering.func_ir.func_id.func_name.startswith("__numba_array_expr"):
+                yield lowering.loc
 
 
 def is_entering_object_mode() -> bool:

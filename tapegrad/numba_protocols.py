@@ -180,7 +180,15 @@ class FunctionIR(Protocol):
     """A function in Numba's intermediate form."""
 
     blocks: dict[int, Block]
+    func_id: Any
     _definitions: dict[str, list[Any]]
+
+
+class Lowering(Protocol):
+    """What emits a function in that form."""
+
+    func_ir: FunctionIR
+    loc: Any
 
 
 class Rewrite(Protocol):

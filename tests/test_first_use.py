@@ -245,7 +245,7 @@ def test_a_folder_that_can_not_be_written_is_named(capsys, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="permissions as Unix has them")
 def test_the_temporary_folder_is_the_last_place_and_must_be_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(internals._Content, "_locator_classes", ())
+    monkeypatch.setattr(internals.CacheContent, "_locator_classes", ())
     kernel = Kernel(doubled, float64(float64))
     assert kernel.run(4.0) == 8.0
     (folder,) = tmp_path.iterdir()

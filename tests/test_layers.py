@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tapegrad"
 # From the lowest floor to the highest. A module may import from its own floor and from lower
 # ones; a package's name stands for all of its modules.
 FLOORS = [
-    ["interfaces", "numba_protocols", "numba_internals"],
+    ["interfaces", "numba_protocols", "numba_internals", "numba_cache"],
     ["errors", "ops", "expression", "tree", "libraries", "layout", "caching", "notice", "progress"],
     ["generated", "jit"],
     ["special", "blocks", "growth", "rows", "instructions", "binding", "columns", "memory"],

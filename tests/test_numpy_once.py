@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -65,11 +66,55 @@ def test_what_is_ordered_has_the_same_derivative_in_both(function):
     np.testing.assert_allclose(out, gradient, rtol=1e-14)
 
 
+def places(tape):
+    """The lines at which guards of a tape were left, in their order, with how many."""
+    lines = [tape.sites[k] for k in tape.guard_site]
+    assert {file for file, _ in lines} == {__file__}
+    return list(Counter(line for _, line in lines).items())
+
+
 def test_guards_of_a_compiled_loop_stand_where_the_program_called_it():
     line = sorts.__code__.co_firstlineno
-    tape = tape_of(sorts, np.array([0.4, -1.0, 2.5]))
-    places = {tape.sites[k] for k in tape.guard_site}
-    assert places == {(__file__, line + 1), (__file__, line + 2), (__file__, line + 3)}
+    for function in (sorts, COMPILED[sorts]):
+        tape = tape_of(function, np.array([0.4, -1.0, 2.5]))
+        assert places(tape) == [(line + 1, 2), (line + 2, 2), (line + 3, 4)]
+
+
+@njit
+def least(x):
+    return x[1] * x[2] if np.argmin(x) == 0 else min((x[1], x[0]))
+
+
+@njit
+def reads(x, n):
+    y = x * 2.0
+    y.sort()
+    total = y[np.searchsorted(y, x[0])] + np.interp(x[0], y, x)
+    for _ in range(n):
+        total += x[x.argmax()] * np.sinc(x[0])
+    higher = np.where(x > 0.5, x, 2.0 * x)
+    both = [x[0], x[1]]
+    both.sort()
+    first = sorted([x[1], x[2], x[0]])[0]
+    total += max([x[0], x[1]]) + min(x[0], x[1])
+    if x[0] * x[1] < 0.0:
+        total *= x[2]
+    return total + higher[0] + both[0] * first + least(x)
+
+
+def test_guards_of_compiled_functions_stand_where_the_user_calls_what_reads():
+    x = np.array([0.4, -1.0, 2.5])
+    line = reads.py_func.__code__.co_firstlineno + 2
+    inner = least.py_func.__code__.co_firstlineno + 2
+    by_offset = {1: 2, 2: 2 + 2, 4: 2 * (2 + 1), 5: 3, 7: 1, 8: 3, 9: 2, 10: 1}
+    expected = [(line + offset, count) for offset, count in by_offset.items()]
+    assert places(tape_of(reads, x, 2)) == [*expected, (inner, 2 + 1)]
+    value, gradient = tg.value_and_grad(reads)(x, 2)
+    assert value == reads.py_func(x, 2)
+    np.testing.assert_allclose(gradient, tg.grad(reads.py_func)(x, 2), rtol=1e-14)
+    out = np.zeros(3)
+    assert tg.value_and_grad(reads).njit(x, 2, out) == value
+    np.testing.assert_allclose(out, gradient, rtol=1e-14)
 
 
 @njit

@@ -246,7 +246,7 @@ def sevenfold(x):
 
 
 def test_a_kernel_works_where_no_directory_is_writable(monkeypatch):
-    monkeypatch.setattr(internals._Content, "_locator_classes", ())
+    monkeypatch.setattr(internals.CacheContent, "_locator_classes", ())
     monkeypatch.setattr(jit, "_temporary_folder", lambda file: None)
     kernel = Kernel(sevenfold, float64(float64))
     assert kernel.run(3.0) == kernel.run(3.0) == 21.0

@@ -14,9 +14,6 @@ from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, without_numbers
 from tapegrad.function.environment import Environment
 from tapegrad.function.holders import (
-    MOST_SEARCHED,
-    PLAIN,
-    SEQUENCES,
     Cell,
     Class,
     Elements,
@@ -25,14 +22,19 @@ from tapegrad.function.holders import (
     Items,
     Sequence,
     Slots,
-    holders_in,
-    is_searched,
-    is_variable,
-    parts_of,
     put_at,
 )
 from tapegrad.function.left import ELSEWHERE, WHOLE, Left, Unknown, activity, step_between
 from tapegrad.function.places import Appended, Route, put_again, where
+from tapegrad.function.reach import (
+    MOST_SEARCHED,
+    PLAIN,
+    SEQUENCES,
+    holders_in,
+    is_searched,
+    is_variable,
+    parts_of,
+)
 from tapegrad.function.recording import Recording
 from tapegrad.function.watch.conditions import CELL, ITEM, MISSING, THING, Path
 from tapegrad.function.watch.reads import ANY_ITEM, Assigned, variable

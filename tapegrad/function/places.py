@@ -19,7 +19,8 @@ import numpy as np
 
 from tapegrad.function.content import is_active
 from tapegrad.function.effects import Effect, effect
-from tapegrad.function.holders import MOST_SEARCHED, PLAIN, put_at
+from tapegrad.function.holders import put_at
+from tapegrad.function.reach import MOST_SEARCHED, PLAIN
 from tapegrad.function.results import LEFT
 from tapegrad.function.watch.conditions import CELL, ITEM, THING, Path
 from tapegrad.function.watch.reads import names_in

@@ -23,6 +23,7 @@ from tapegrad.layout import (
     OWNER_WORD,
     RECORDS,
     STATEMENTS,
+    UNPLACED,
 )
 from tapegrad.numba_internals import alloca_once_value, declare, text, variable
 from tapegrad.numba_protocols import Builder, LLVMType, Module, Value, Values
@@ -217,18 +218,24 @@ def _unary(builder: Builder, tape: _Tape, arguments: Values) -> None:
     _put_record(tape, code, slot, _I64(0), value)
 
 
-def _guard(builder: Builder, tape: _Tape, arguments: Values) -> None:
-    slot, value, site, text = arguments
-    with builder.if_then(builder.icmp_signed("!=", tape.load(OWNER_WORD), _I64(0))):
-        builder.ret_void()  # it's recorded afresh at each point
+def _numbered(builder: Builder, site: Value, text: Value) -> Value:
+    """Return the number of a place, which is asked for if its variable doesn't hold it yet."""
     with builder.if_then(builder.icmp_signed("==", builder.load(site), _I64(0)), likely=False):
         kind = ir.FunctionType(_I64, [_TEXT])
         register = declare(builder.module, kind, "tapegrad_site")
         builder.store(builder.call(register, [text]), site)
+    return builder.load(site)
+
+
+def _guard(builder: Builder, tape: _Tape, arguments: Values) -> None:
+    slot, value, site, text = arguments
+    with builder.if_then(builder.icmp_signed("!=", tape.load(OWNER_WORD), _I64(0))):
+        builder.ret_void()  # it's recorded afresh at each point
+    number = _numbered(builder, site, text)
     index = tape.claim(GUARDS)
     tape.put(_N_GUARDS + 2, _I32, index, builder.trunc(slot, _I32))
     tape.put(_N_GUARDS + 3, _DOUBLE, index, value)
-    tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(builder.load(site), _I32))
+    tape.put(_N_GUARDS + 4, _I32, index, builder.trunc(number, _I32))
     builder.ret_void()
 
 
@@ -275,17 +282,27 @@ def record(builder: Builder, code: Value, value: Value, *operands: Number) -> Nu
     return Number(value, _append_binary.call(builder, arguments), tape)
 
 
-def guard(builder: Builder, x: Number, place: str) -> None:
+def guard(builder: Builder, x: Number, place: str = "") -> None:
     """State on its tape the value a number had at a place of the user's code, if it's active.
 
-    The place's number is asked for when it's first passed, and kept in a variable: code that
-    comes from a cache finds other numbers in each process.
+    Without a place, what called the code has to say it: `site_number` is for that.
     """
-    if x.tape is _NO_TAPE:
-        return
+    if x.tape is not _NO_TAPE:
+        _append_guard.call(builder, [x.tape, x.slot, x.value, *_site(builder, place)])
+
+
+def site_number(builder: Builder, place: str) -> Value:
+    """Return the number of a place of the user's code, as guards hold it."""
+    return _numbered(builder, *_site(builder, place))
+
+
+def _site(builder: Builder, place: str) -> tuple[Value, Value]:
+    """Return the variable that keeps a place's number, and the place as a text.
+
+    The number is asked for when the place is first passed: code that comes from a cache finds
+    other numbers in each process.
+    """
     name = "tapegrad.site." + hashlib.sha256(place.encode()).hexdigest()[:16]
     site = variable(builder.module, _I64, name)
-    site.linkage, site.initializer = "internal", _I64(0)
-    place_text = builder.bitcast(text(builder.module, f"{name}.text", place), _TEXT)
-    arguments = [x.tape, x.slot, x.value, site, place_text]
-    _append_guard.call(builder, arguments)
+    site.linkage, site.initializer = "internal", _I64(0 if place else UNPLACED)
+    return site, builder.bitcast(text(builder.module, f"{name}.text", place), _TEXT)

@@ -51,9 +51,6 @@ from tapegrad.rules import evaluate_float
 
 _INPUT = CODE["input"]
 
-PLACE_UNKNOWN = "compiled code:0"
-"""Where a guard of code stands whose caller isn't known while it's compiled."""
-
 
 def make(
     context: LoweringContext, builder: Builder, value: Value, slot: Value, tape: Value
@@ -138,7 +135,7 @@ def _read(typing_context: TypingContext, code: Kind, x: Kind, y: Kind, value: Ki
         operands = [number(builder, active, x)]
         if sig.args[2] != types.none:
             operands.append(number(builder, active, y))
-        emission.guard(builder, emission.record(builder, code, value, *operands), PLACE_UNKNOWN)
+        emission.guard(builder, emission.record(builder, code, value, *operands))
         return context.get_dummy_value()
 
     return types.void(types.int64, active, y if y == types.none else active, types.float64), codegen

@@ -43,6 +43,9 @@ METHODS: dict[str, Implementation] = {}
 NUMBAS_OWN: set[Function] = set()
 """Functions whose implementation of Numba's moves active numbers as well as others."""
 
+READING: set[Function] = {sorted}
+"""Functions that compare elements and can't say for which line of the user's."""
+
 REWRITTEN: set[Function] = set()
 """The functions in which names mean stand-ins, as they do in the user's."""
 
@@ -75,16 +78,19 @@ def _plain(original: Function, count: int, keywords: tuple[str, ...]) -> Impleme
     given = [*names, *(f"{name}={name}" for name in keywords)]
     call = f"{given.pop(0)}.{original}" if isinstance(original, str) else "original"
     text = f"lambda {', '.join([*names, *keywords])}: {call}({', '.join(given)})"
-    return eval(text, {"original": original})
+    # As the library's own code, in which a method means Numba's: it isn't rewritten again.
+    return eval(compile(text, __file__, "eval"), {"original": original})
 
 
 def stand_in(*originals: Function, method: str = "", only_called: bool = False,
-             of_numbers: bool = False) -> Callable[[Choose], Choose]:  # fmt: skip
+             of_numbers: bool = False,
+             reads: bool = False) -> Callable[[Choose], Choose]:  # fmt: skip
     """Have a function stand for NumPy's, and for an array's method.
 
     The decorated function is given the arguments' Numba types and returns an implementation, as
     for `numba.extending.overload`. It's asked where one is an array of active numbers, or, of a
     function `of_numbers` too, an active number; what else it's called with is left to NumPy's.
+    Of one that `reads` what it's given, the guards stand where it's called.
     """
     original = originals[0] if originals else method
 
@@ -100,6 +106,8 @@ def stand_in(*originals: Function, method: str = "", only_called: bool = False,
         (CALLED if only_called else FUNCTIONS).update(dict.fromkeys(originals, function))
         if method:
             METHODS[method] = function
+        if reads:
+            READING.add(function)
         return function
 
     return register

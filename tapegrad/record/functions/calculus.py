@@ -328,7 +328,7 @@ def _diff_in_numba(a: Kind, n: Kind = 1) -> Implementation | None:
     return implementation
 
 
-@stand_in(np.interp, of_numbers=True)
+@stand_in(np.interp, of_numbers=True, reads=True)
 def _interp_in_numba(x: Kind, xp: Kind, fp: Kind) -> Implementation | None:
     def implementation(x: Operand, xp: Array, fp: Array) -> Any:
         if len(xp) != len(fp) or len(xp) == 0:

@@ -283,7 +283,7 @@ def _fix(x: Any, out: Any = None) -> Any:
 # --- in compiled code -------------------------------------------------------------------------
 
 
-@stand_in(np.where, of_numbers=True)
+@stand_in(np.where, of_numbers=True, reads=True)
 def _where_in_numba(
     condition: Kind, x: Kind | None = None, y: Kind | None = None
 ) -> Implementation | None:

@@ -323,7 +323,7 @@ def _ptp_of_all(a: Kind) -> Implementation | None:
     return lambda a: chain(np.maximum, a, np.nan) - chain(np.minimum, a, np.nan)
 
 
-@stand_in(np.nansum)
+@stand_in(np.nansum, reads=True)
 def _nansum(a: Kind) -> Implementation | None:
     def implementation(a: Array) -> Any:
         out = cleared(1, a)

@@ -41,7 +41,7 @@ def rule(*functions: Callable[..., Any], method: str = "",
     def register(recorder: F) -> F:
         RULES.update(dict.fromkeys(functions, recorder))
         if is_compiled:
-            stand_ins.stand_in(*functions, of_numbers=True)(stand_ins.itself(recorder))
+            stand_ins.stand_in(*functions, of_numbers=True, reads=True)(stand_ins.itself(recorder))
         if method:
             setattr(ActiveArray, method, recorder)
             if hasattr(np.float64, method) and not method.startswith("__"):

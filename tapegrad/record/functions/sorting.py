@@ -256,7 +256,7 @@ def _best_in_numba(is_greatest: bool, message: str) -> Choose:
 
 for _name, _find, _is_greatest in (("argmax", np.argmax, True), ("argmin", np.argmin, False)):
     _message = f"attempt to get {_name} of an empty sequence"
-    stand_in(_find, method=_name)(_best_in_numba(_is_greatest, _message))
+    stand_in(_find, method=_name, reads=True)(_best_in_numba(_is_greatest, _message))
 
 
 @jit
@@ -269,7 +269,7 @@ def stated_order(x: Array, find: Implementation) -> Indices:
     return order
 
 
-@stand_in(np.argsort, method="argsort")
+@stand_in(np.argsort, method="argsort", reads=True)
 def _argsort_in_numba(a: Kind, kind: Kind = "quicksort") -> Implementation | None:
     name = getattr(kind, "literal_value", kind)
     if name not in ("quicksort", "mergesort"):
@@ -289,12 +289,12 @@ def _sort_lanes(a: Array) -> Array:
     return a
 
 
-@stand_in(np.sort)
+@stand_in(np.sort, reads=True)
 def _sort_in_numba(a: Kind) -> Implementation | None:
     return lambda a: _sort_lanes(a.copy())
 
 
-@stand_in(method="sort")
+@stand_in(method="sort", reads=True)
 def _sort_itself_in_numba(a: Kind) -> Implementation | None:
     def implementation(a: Array) -> None:
         _sort_lanes(a)
@@ -327,7 +327,7 @@ def stated_place(x: Array, number: ActiveValue, is_right: bool) -> int:
     return place
 
 
-@stand_in(np.searchsorted, of_numbers=True)
+@stand_in(np.searchsorted, of_numbers=True, reads=True)
 def _searchsorted_in_numba(
     a: Kind, v: Kind, side: Kind = "left", sorter: Kind | None = None
 ) -> Implementation | None:

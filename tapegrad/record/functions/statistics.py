@@ -271,7 +271,7 @@ def _std_in_numba(a: Kind) -> Implementation | None:
     return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
 
 
-@stand_in(np.median)
+@stand_in(np.median, reads=True)
 def _median_in_numba(a: Kind) -> Implementation | None:
     def implementation(a: Array) -> Any:
         out, x = cleared(1, a), a.copy().reshape(a.size)

@@ -7,6 +7,7 @@ and a helper it calls is one in which it does too, whatever its own arguments ar
 from __future__ import annotations
 
 import weakref
+from collections.abc import Hashable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -39,6 +40,7 @@ from tapegrad.record import stand_ins
 from tapegrad.record.interception import original_of
 from tapegrad.record.kinds import active, kind_in
 from tapegrad.record.numba.kept import KEEPERS, Stores
+from tapegrad.record.numba.sites import guards_before, place_guards
 
 _twins: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 _kind_of_twin: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
@@ -271,6 +273,58 @@ class ActiveNames(Rewrite):  # type: ignore[misc]
             ir.Assign(ir.Global(function.__name__, function, call.loc), name, call.loc),
             _assign(instruction, ir.Expr.call(name, arguments, call.kws, call.loc)),
         ]
+
+
+@register_rewrite("before-inference")
+class ReadingCalls(Rewrite):  # type: ignore[misc]
+    """Gives the guards that a call leaves, of what stands for a function that reads, its place."""
+
+    def __init__(self, state: CompilerState) -> None:
+        self._is_guarded = kind_to_record(state) is active
+        self._done: dict[int, Instruction] = {}
+
+    def match(self, func_ir: FunctionIR, block: Block, typemap: Any, calltypes: Any) -> bool:
+        """Find the assignments that call them."""
+        self._ir, self._block = func_ir, block
+        assigned = block.find_insts(ir.Assign) if self._is_guarded else ()
+        self._found = {id(x): x.value for x in assigned if self._reads(x.value)}
+        return bool(self._found)
+
+    def _reads(self, value: Instruction) -> bool:
+        if not isinstance(value, ir.Expr) or value.op != "call" or id(value) in self._done:
+            return False
+        function = constant_of(self._ir, value.func)
+        if function is min or function is max:
+            return len(value.args) == 1
+        return isinstance(function, Hashable) and function in stand_ins.READING
+
+    def apply(self) -> Block:
+        """Return the block in which guards are counted before the calls, and placed after them."""
+        block = self._block.copy()
+        block.clear()
+        for instruction in self._block.body:
+            call = self._found.get(id(instruction))
+            if call is None:
+                block.append(instruction)
+                continue
+            self._done[id(call)] = call
+            things = [*call.args, *(value for _, value in call.kws)]
+            before = self._call(guards_before, things, instruction)
+            after = self._call(place_guards, [before[-1].target], instruction)
+            for new in (*before, instruction, *after):
+                block.append(new)
+        return block
+
+    def _call(self, function: Function, arguments: list[Instruction],
+              near: Instruction) -> list[Instruction]:  # fmt: skip
+        """Return instructions that call a function."""
+        name, scope, place = f"${function.__name__}.{id(near)}", near.target.scope, near.loc
+        callee, result = ir.Var(scope, name, place), ir.Var(scope, f"{name}.result", place)
+        values = {callee: ir.Global(function.__name__, function, place),
+                  result: ir.Expr.call(callee, arguments, (), place)}  # fmt: skip
+        for variable, value in values.items():
+            set_definition(self._ir, variable.name, value)
+        return [ir.Assign(value, variable, place) for variable, value in values.items()]
 
 
 def _is_list(value: Instruction) -> bool:
