@@ -178,6 +178,20 @@ def choosing(x, solve=solve, polar=polar):
 FUNCTIONS = {f.__name__: f for f in (straight, loop, triangle, half_passive, aliased, choosing)}
 
 
+def eliminated(a, b):
+    """A solution by elementary operations; the pivots are those on the diagonal."""
+    n, rows = len(b), [[a[i, j] for j in range(len(b))] + [b[i]] for i in range(len(b))]
+    for k in range(n):
+        for i in range(k + 1, n):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [x - factor * y for x, y in zip(rows[i], rows[k], strict=True)]
+    x = [0.0] * n
+    for k in reversed(range(n)):
+        later = sum(rows[k][j] * x[j] for j in range(k + 1, n))
+        x[k] = (rows[k][n] - later) / rows[k][k]
+    return np.stack(x)
+
+
 def plain(function):
-    """The same function without blocks: what the library does with NumPy's names."""
-    return lambda x: function(x, solve=np.linalg.solve, polar=plain_polar)
+    """The same function without blocks, of elementary operations only."""
+    return lambda x: function(x, solve=eliminated, polar=plain_polar)

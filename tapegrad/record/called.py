@@ -39,7 +39,7 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
         tape = innermost(tapes)
     data = [as_data(tape, operand) for operand in operands]
     is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
-    made = block if isinstance(block, Block) else block(is_active)
+    made = tape.own(block if isinstance(block, Block) else block(is_active))
     results = made.evaluated([_values(d) for d in data])
     if not any(is_active):
         return list(results)

@@ -224,6 +224,11 @@ class OpenTape(Columns):
         self.n += len(values)
         return slots
 
+    def own(self, block: Block) -> Block:
+        """Return the block that the tape has for an equal one, if it called one."""
+        index = self._block_index.get(block)
+        return block if index is None else self.blocks[index]
+
     def call(self, block: Block, operands: Sequence[int] | npt.NDArray[np.int32],
              values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:  # fmt: skip
         """Append a call of a block and its results, and return the results' slots.

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import RESULT, calls_of, operands_of
+from tapegrad.blocks import RESULT, calls_of
 from tapegrad.ops import CODE, OPS
 from tapegrad.roll.recognition import expansion, recognition
-from tapegrad.roll.spreading import ARGUMENT, arguments_of
+from tapegrad.roll.spreading import ARGUMENT, arguments_of, operands_by_call
 from tapegrad.tape import Tape
 
 Indices = npt.NDArray[np.int64]
@@ -170,10 +170,13 @@ def _shapes(tape: Tape, slots: Indices, n_guards: Indices, part: Indices) -> npt
     """
     word = (part[slots] << 20) + n_guards[slots] * 256 + tape.op[slots]
     columns = np.stack([tape.a, tape.b]).astype(np.int64)
-    for slot in calls_of(tape).tolist():  # of the many, those made last tell iterations apart
-        latest = np.sort(operands_of(tape, slot))[-2:]
-        columns[:, slot] = 0
-        columns[: len(latest), slot] = latest
+    calls = calls_of(tape)
+    if len(calls):  # of the many operands those made last tell iterations apart
+        operands, of_call, starts = operands_by_call(tape, calls)
+        in_order = operands[np.lexsort((operands, of_call))]
+        last = np.append(starts[1:], len(operands)) - 1
+        columns[0, calls] = in_order[np.maximum(last - 1, starts)]
+        columns[1, calls] = in_order[last]
     for column in columns:
         word = word * (FAR + 1) + nearness(slots, column[slots])
     hashed = (word.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)

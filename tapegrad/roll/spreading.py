@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import RESULT, Block, calls_of, operands_of
+from tapegrad.blocks import RESULT, Block, calls_of
 from tapegrad.ops import CODE
 from tapegrad.tape import Tape
 
@@ -28,17 +28,15 @@ def spread(tape: Tape) -> Tape:
         return tape
     n = len(tape)
     block = tape.a[calls]
-    sizes = np.array([(b.n_operands, b.n_results) for b in tape.blocks], np.int64)[block]
-    moves = np.concatenate([_is_moved(b) for b in tape.blocks])
-    starts = np.cumsum([0, *(b.n_operands for b in tape.blocks)])
-    of_call = np.repeat(np.arange(len(calls)), sizes[:, 0])
-    within = np.arange(len(of_call)) - np.repeat(np.cumsum(sizes[:, 0]) - sizes[:, 0], sizes[:, 0])
-    is_moved = moves[starts[block[of_call]] + within]
+    n_results = np.array([b.n_results for b in tape.blocks], np.int64)[block]
+    moves = [_is_moved(b) for b in tape.blocks]
+    is_moved = np.concatenate([moves[k] for k in block])
+    of_call = operands_by_call(tape, calls).call
     n_moved = np.bincount(of_call[is_moved], minlength=len(calls))
     guarded = np.unique(tape.guard_slot[tape.op[tape.guard_slot] == RESULT]).astype(np.int64)
     call_of_guarded = np.searchsorted(calls, tape.a[guarded])
     n_guarded = np.bincount(call_of_guarded, minlength=len(calls))
-    ends = calls + 1 + sizes[:, 1]
+    ends = calls + 1 + n_results
     before = np.zeros(n + 1, np.int64)
     before[calls] += n_moved
     np.add.at(before, ends, n_guarded)
@@ -117,18 +115,46 @@ class Arguments(NamedTuple):
 def arguments_of(tape: Tape) -> Arguments:
     """Return what the arguments of a tape that `spread` made are for."""
     found = Arguments(*(np.zeros(len(tape), np.int64) for _ in range(3)))
-    first = 1
-    parts: list[Integers] = []
-    firsts: list[int] = []
-    for block in tape.blocks:
-        firsts.append(first)
-        parts.append(np.repeat(first + np.arange(len(block.operand_sizes)), block.operand_sizes))
-        first += len(block.operand_sizes) + 1
-    for slot in calls_of(tape).tolist():
-        number, read = int(tape.a[slot]), operands_of(tape, slot)
-        is_argument = (read > 0) & (tape.op[np.maximum(read, 0)] == ARGUMENT)
-        own = read[is_argument]
-        found.call[own], found.place[own] = slot, np.arange(len(own))
-        found.part[own] = parts[number][is_argument]
-        found.part[slot] = firsts[number]
+    calls = calls_of(tape)
+    if not len(calls):
+        return found
+    # A number for each block, and after it one for each array that it reads.
+    n_arrays = np.array([len(block.operand_sizes) for block in tape.blocks])
+    first = 1 + np.cumsum(n_arrays + 1) - (n_arrays + 1)
+    parts = [
+        np.repeat(first[k] + 1 + np.arange(n_arrays[k]), block.operand_sizes)
+        for k, block in enumerate(tape.blocks)
+    ]
+    found.part[calls] = first[tape.a[calls]]
+    runs = operands_by_call(tape, calls)
+    is_argument = tape.op[np.maximum(runs.operands, 0)] == ARGUMENT
+    own = runs.operands[is_argument]
+    n_before = np.cumsum(is_argument) - is_argument
+    found.call[own] = calls[runs.call[is_argument]]
+    found.place[own] = (n_before - n_before[runs.starts[runs.call]])[is_argument]
+    found.part[own] = np.concatenate([parts[k] for k in tape.a[calls]])[is_argument]
     return found
+
+
+class Runs(NamedTuple):
+    """The operands of calls, one call's after another's.
+
+    Attributes
+    ----------
+    operands : ndarray
+    call : ndarray
+        Which of the calls each belongs to.
+    starts : ndarray
+        Where those of each call begin.
+    """
+
+    operands: Integers
+    call: Integers
+    starts: Integers
+
+
+def operands_by_call(tape: Tape, calls: Integers) -> Runs:
+    """Return the operands of a tape's calls, all of them."""
+    sizes = np.array([block.n_operands for block in tape.blocks], np.int64)[tape.a[calls]]
+    of_call = np.repeat(np.arange(len(calls)), sizes)
+    return Runs(tape.call_operands.astype(np.int64), of_call, np.cumsum(sizes) - sizes)
