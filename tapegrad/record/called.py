@@ -53,7 +53,8 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
 
 
 def _values(data: Data) -> npt.NDArray[np.float64]:
-    return np.asarray(data["value"] if is_active_data(data) else data, order="C")
+    values = data["value"] if is_active_data(data) else data
+    return np.array(values, order="C")  # a number stays an array of no axes
 
 
 def _slots(tape: OpenTape, data: Data) -> npt.NDArray[np.int32]:

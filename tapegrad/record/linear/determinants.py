@@ -120,7 +120,8 @@ def _by_singular_values(a: Any) -> Any:
 
 def _second(a: Any, by: Any) -> Any:
     """Return the second derivative of a determinant in a direction: of elements in a basis of
-    singular vectors, the products of the singular values of all rows and columns but two."""
+    singular vectors, the products of the singular values of all rows and columns but two.
+    """
     left, s, right, sign = _decomposed(a)
     by = transposed(left) @ by @ transposed(right)
     is_own = np.eye(s.shape[-1], dtype=bool)

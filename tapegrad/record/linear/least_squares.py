@@ -1,4 +1,4 @@
-"""Pseudo-inverses and least squares, differentiated where their rank stays (Golub, Pereyra 1973)."""
+"""Pseudo-inverses and least squares, where the rank stays (Golub, Pereyra 1973)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems of linear equations: `solve` and `inv`, and triangular systems for other files' formulas."""
+"""Systems of linear equations: `solve`, `inv`, and triangular ones for other formulas."""
 
 from __future__ import annotations
 
