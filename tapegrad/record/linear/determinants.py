@@ -119,8 +119,10 @@ def _by_singular_values(a: Any) -> Any:
 
 
 def _second(a: Any, by: Any) -> Any:
-    """Return the second derivative of a determinant in a direction: of elements in a basis of
-    singular vectors, the products of the singular values of all rows and columns but two.
+    """Return the second derivative of a determinant in a direction.
+
+    In a basis of singular vectors its elements are products of the singular values of all rows and
+    columns but two.
     """
     left, s, right, sign = _decomposed(a)
     by = transposed(left) @ by @ transposed(right)
@@ -213,10 +215,8 @@ def _written_out(a: Any, columns: list[int]) -> Any:
     found = None
     for k, column in enumerate(columns):
         term = a[..., row, column] * _written_out(a, columns[:k] + columns[k + 1 :])
-        if found is None:
-            found = term
-        else:
-            found = found - term if k % 2 else found + term
+        signed = -term if k % 2 else term
+        found = signed if found is None else found + signed
     return found
 
 
