@@ -38,7 +38,7 @@ def matmul(a: Any, b: Any) -> Any:
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)} don't fit")
     stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    if products.is_large(stack, *x.shape[-2:], y.shape[-1]):
+    if products.is_large(x, y, stack):
         result = products.product(tape, x, y, stack)
     else:
         result = _recorded(tape, x, y, stack)

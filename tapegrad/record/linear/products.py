@@ -21,8 +21,12 @@ from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]
 
-LEAST_MULTIPLICATIONS = 2048
-"""From so many on a product is a block: its sweeps take a third of the time of the records'."""
+LEAST_MULTIPLICATIONS, LEAST_USES = 2048, 4
+"""So many multiplications, and so many for each number that is read or made, are worth a block.
+
+With fewer the numbers' way to BLAS and back takes longer than the multiplications in a loop of
+machine code: of a product with a vector three times as long, however large the matrix is.
+"""
 
 
 class Product(ShapedBlock):
@@ -74,9 +78,12 @@ def _moved(by: Any, x: Any) -> Any:
         return np.sum(np.where(by[..., np.newaxis] == 0.0, 0.0, terms), axis=-2)
 
 
-def is_large(stack: Shape, m: int, length: int, n: int) -> bool:
-    """Whether products of so many matrices, of such sizes, are worth a block."""
-    return math.prod(stack) * m * length * n >= LEAST_MULTIPLICATIONS
+def is_large(a: Data, b: Data, stack: Shape) -> bool:
+    """Whether the products of two stacks of matrices are worth a block."""
+    m, length, n = *a.shape[-2:], b.shape[-1]
+    results = math.prod(stack) * m * n
+    least = max(LEAST_MULTIPLICATIONS, LEAST_USES * (a.size + b.size + results))
+    return results * length >= least
 
 
 def product(tape: OpenTape, a: Data, b: Data, stack: Shape) -> Data:
