@@ -112,10 +112,16 @@ def _decomposed(a: Any) -> Any:
     return left, s, right, _each(np.linalg.det(left) * np.linalg.det(right))
 
 
+def _products(x: Any) -> Any:
+    """Return products of rows none of whose factors leave the range that a product stays in."""
+    mantissas, exponents = np.frexp(x)
+    return np.ldexp(np.prod(mantissas, axis=-1), np.sum(exponents, axis=-1))
+
+
 def _by_singular_values(a: Any) -> Any:
     left, s, right, sign = _decomposed(a)
     others = np.where(np.eye(s.shape[-1], dtype=bool), 1.0, s[..., np.newaxis, :])
-    return sign * ((left * np.prod(others, axis=-1)[..., np.newaxis, :]) @ right)
+    return sign * ((left * _products(others)[..., np.newaxis, :]) @ right)
 
 
 def _second(a: Any, by: Any) -> Any:
@@ -128,7 +134,7 @@ def _second(a: Any, by: Any) -> Any:
     by = transposed(left) @ by @ transposed(right)
     is_own = np.eye(s.shape[-1], dtype=bool)
     is_left_out = is_own[:, np.newaxis] | is_own[np.newaxis]
-    rest = np.prod(np.where(is_left_out, 1.0, s[..., np.newaxis, np.newaxis, :]), axis=-1)
+    rest = _products(np.where(is_left_out, 1.0, s[..., np.newaxis, np.newaxis, :]))
     rest = np.where(is_own, 0.0, rest)
     moved = on_diagonal((rest @ diagonal(by)[..., np.newaxis])[..., 0]) - rest * transposed(by)
     return sign * (left @ moved @ right)
