@@ -139,8 +139,8 @@ def test_a_recording_is_replayed_with_other_pivots_signs_and_orders():
         u, s, _ = L.svd(a)
         q, r = L.qr(a)
         x = L.solve(a, np.arange(4.0))
-        return (np.sum(np.sin(w) * v[0] ** 2) + np.sum(s * u[1] ** 2) + L.det(a) + np.sum(q**2 @ r**2)
-                + np.sum(x * x))  # fmt: skip
+        found = np.sum(np.sin(w) * v[0] ** 2) + np.sum(s * u[1] ** 2) + np.sum(q**2 @ r**2)
+        return found + L.det(a) + np.sum(x * x)
 
     gradient = tg.value_and_grad(loss)
     for a in (A4, A4[::-1].copy(), -A4 + np.eye(4), A4.T @ np.diag([1.0, -5.0, 2.0, 0.1])):

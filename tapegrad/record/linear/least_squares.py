@@ -101,7 +101,8 @@ class LeastSquares(ShapedBlock):
         return (n, k), (k,), (), (min(m, n),)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        x, squares, rank, s = np.linalg.lstsq(*operands, rcond=self.options[0])
+        a, b = operands
+        x, squares, rank, s = np.linalg.lstsq(a, b, rcond=self.options[0])
         squares = squares if squares.size else np.zeros(self.result_shapes[1])
         return [x, squares, rank, s]
 
@@ -114,7 +115,7 @@ class LeastSquares(ShapedBlock):
     @property
     def _has_squares(self) -> bool:
         m, n = self.operand_shapes[0]
-        return m > n == self.options[1]
+        return bool(m > n == self.options[1])
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip

@@ -82,6 +82,7 @@ class ShapedBlock(Block):
 
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results, or raise NumPy's own error where there are none."""
+        operands = [np.asarray(operand, np.float64, order="C") for operand in operands]
         try:
             return super().evaluated(operands)
         except BlockFailedError:
