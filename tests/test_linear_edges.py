@@ -240,6 +240,21 @@ def test_cutoffs_count_where_they_are_given():
     assert value == pytest.approx(1.0 + 111.0)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (3, 3)])
+def test_cutoffs_that_leave_out_what_is_not_zero_are_differentiated_as_they_are(shape):
+    left, _, right = L.svd(RNG.normal(size=shape), full_matrices=False)
+    a = left @ np.diag([2.0, 1.0, 0.3]) @ right
+    b = RNG.normal(size=(shape[0], 2))
+    check_grads(lambda a: L.pinv(a, 0.4), (a,), order=2)
+    check_grads(lambda a: L.pinv(np.stack([a, a * 2.0]), [0.4, 0.1]), (a,), order=1)
+    check_grads(lambda a, b: L.lstsq(a, b, rcond=0.4)[::3], (a, b), order=2)
+    gradient = tg.grad(lambda a: np.sum(L.pinv(a, 0.4) ** 3))
+    for third in (0.3, 0.9, 0.0, 0.3):
+        point = left @ np.diag([2.0, 1.0, third]) @ right
+        fresh = tg.grad(lambda a: np.sum(L.pinv(a, 0.4) ** 3))(point)
+        np.testing.assert_allclose(gradient(point), fresh, rtol=1e-9, atol=1e-12)
+
+
 # --- empty -------------------------------------------------------------------------------------
 
 

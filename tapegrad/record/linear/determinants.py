@@ -80,11 +80,10 @@ class Cofactors(ShapedBlock):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         (a,) = operands
-        with np.errstate(all="ignore"):
-            inverse = _inverse_or_nan(a)
-            found = _each(np.linalg.det(a)) * transposed(inverse)
-            condition = _size(a) * _size(inverse)
-            is_bad = ~(condition < _CONDITION) | ~np.all(np.isfinite(found), (-2, -1))
+        inverse = _inverse_or_nan(a)
+        found = _each(np.linalg.det(a)) * transposed(inverse)
+        condition = _size(a) * _size(inverse)
+        is_bad = ~(condition < _CONDITION) | ~np.all(np.isfinite(found), (-2, -1))
         if np.any(is_bad) and np.all(np.isfinite(a)):
             found = np.where(_each(is_bad), _by_singular_values(a), found)
         return [found]

@@ -54,7 +54,7 @@ def address_of(name: str) -> int:
     return get_pointer(capsule, signature) if re.search(rb"\bint \*", signature) else 0
 
 
-@extending.intrinsic  # type: ignore[untyped-decorator]
+@extending.intrinsic
 def shifted(typing_context: TypingContext, pointer: Kind, offset: Kind) -> Intrinsic:
     """Return a pointer so many elements further on."""
 
@@ -64,7 +64,7 @@ def shifted(typing_context: TypingContext, pointer: Kind, offset: Kind) -> Intri
     return pointer(pointer, types.int64), codegen
 
 
-@extending.intrinsic  # type: ignore[untyped-decorator]
+@extending.intrinsic
 def address(typing_context: TypingContext, pointer: Kind) -> Intrinsic:
     """Return where a pointer points."""
 

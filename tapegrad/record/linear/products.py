@@ -73,9 +73,8 @@ def _moved(by: Any, x: Any) -> Any:
     """Return the product of adjoints or tangents and numbers, zeros of the first being nothing."""
     if any(isinstance(operand, ActiveArray) for operand in (by, x)) or np.all(np.isfinite(x)):
         return by @ x
-    with np.errstate(all="ignore"):
-        terms = by[..., np.newaxis] * x[..., np.newaxis, :, :]
-        return np.sum(np.where(by[..., np.newaxis] == 0.0, 0.0, terms), axis=-2)
+    terms = by[..., np.newaxis] * x[..., np.newaxis, :, :]
+    return np.sum(np.where(by[..., np.newaxis] == 0.0, 0.0, terms), axis=-2)
 
 
 def is_large(a: Data, b: Data, stack: Shape) -> bool:

@@ -83,11 +83,17 @@ class ShapedBlock(Block):
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results, or raise NumPy's own error where there are none."""
         operands = [np.asarray(operand, np.float64, order="C") for operand in operands]
-        try:
-            return super().evaluated(operands)
-        except BlockFailedError:
-            self.value(operands)
-            raise np.linalg.LinAlgError("Singular matrix") from None
+        with np.errstate(all="ignore"):
+            try:
+                return super().evaluated(operands)
+            except BlockFailedError:
+                self.value(operands)
+                raise np.linalg.LinAlgError("Singular matrix") from None
+
+    def respond(self, kind: Kind, reads: int, writes: int) -> None:
+        """Run a function of it; infinities and NaN come out without a warning."""
+        with np.errstate(all="ignore"):
+            super().respond(kind, reads, writes)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
