@@ -56,6 +56,13 @@ _FORMS = ((_FIRST, lambda function: lambda x, y: function(x)),
 CALLS = {f"numpy.{name}": [form(_named(name))] for names, form in _FORMS for name in names.split()
          if hasattr(np, name) or hasattr(np.linalg, name[7:])}  # fmt: skip
 
+
+def _definite(x, y):
+    """A positive definite matrix."""
+    both = x + 0.5 * y
+    return np.matmul(both, np.swapaxes(both, -1, -2)) + np.eye(np.shape(x)[-2])
+
+
 _FURTHER = {
     "all": [lambda x, y: np.all(x > y, axis=-1)],
     "any": [lambda x, y: np.any(x > y, axis=0)],
@@ -144,6 +151,25 @@ _FURTHER = {
         np.matmul(x, np.swapaxes(y, -1, -2)) + 3.0 * np.eye(np.shape(x)[-2]))],
     "linalg.solve": [lambda x, y: np.linalg.solve(
         np.matmul(x, np.swapaxes(y, -1, -2)) + 3.0 * np.eye(np.shape(x)[-2]), y)],
+    "linalg.cholesky": [lambda x, y: np.linalg.cholesky(_definite(x, y)),
+                        lambda x, y: np.linalg.cholesky(_definite(x, y), upper=True)],
+    "linalg.cond": [lambda x, y: np.linalg.cond(_definite(x, y)),
+                    lambda x, y: np.linalg.cond(_definite(x, y), 1)],
+    "linalg.eig": [lambda x, y: np.linalg.eig(np.matmul(
+        _definite(x, y), np.diag(1.0 + np.arange(np.shape(x)[-2]))))],
+    "linalg.eigvals": [lambda x, y: np.linalg.eigvals(np.matmul(
+        _definite(x, y), np.diag(1.0 + np.arange(np.shape(x)[-2]))))],
+    "linalg.eigh": [lambda x, y: np.linalg.eigh(_definite(x, y)),
+                    lambda x, y: np.linalg.eigh(_definite(x, y), "U")],
+    "linalg.eigvalsh": [lambda x, y: np.linalg.eigvalsh(_definite(x, y))],
+    "linalg.lstsq": [lambda x, y: np.linalg.lstsq(x, y)[0], lambda x, y: np.linalg.lstsq(x.T, x.T)],
+    "linalg.pinv": [lambda x, y: np.linalg.pinv(x), lambda x, y: np.linalg.pinv(y, rtol=0.1)],
+    "linalg.qr": [lambda x, y: np.linalg.qr(x), lambda x, y: np.linalg.qr(y, "r"),
+                  lambda x, y: np.linalg.qr(y, "complete")[1]],
+    "linalg.svd": [lambda x, y: np.linalg.svd(x, full_matrices=False),
+                   lambda x, y: np.linalg.svd(y)[1], lambda x, y: np.linalg.svd(
+                       _definite(x, y), hermitian=True)[1]],
+    "linalg.svdvals": [lambda x, y: np.linalg.svdvals(x)],
     "linspace": [lambda x, y: np.linspace(x, y, 4), lambda x, y: np.linspace(x, y, 1)],
     "logspace": [lambda x, y: np.logspace(x, y, 3)],
     "matmul": [lambda x, y: x @ np.swapaxes(y, -1, -2), lambda x, y: np.swapaxes(x, -1, -2) @ y,

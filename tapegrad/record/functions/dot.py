@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 from numpy.lib.array_utils import normalize_axis_index
 
@@ -17,7 +18,11 @@ from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE, Array
+from tapegrad.record.linear import products
+from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
+
+Data = npt.NDArray[Any]
 
 
 @rule(np.matmul)
@@ -33,14 +38,23 @@ def matmul(a: Any, b: Any) -> Any:
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)} don't fit")
     stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    if products.is_large(x, y, stack):
+        result = products.product(tape, x, y, stack)
+    else:
+        result = _recorded(tape, x, y, stack)
+    result = result[..., 0, :] if vector_x else result
+    return wrap(tape, result[..., 0] if vector_y else result)
+
+
+def _recorded(tape: OpenTape, x: Data, y: Data, stack: tuple[int, ...]) -> Data:
+    """Record products operation by operation."""
     result = np.zeros((*stack, x.shape[-2], y.shape[-1]), ACTIVE)
     if x.shape[-1]:
         x = np.broadcast_to(x, stack + x.shape[-2:])
         y = np.broadcast_to(y, stack + y.shape[-2:])
         for index in np.ndindex(*stack):
             result[index] = elementwise.matmul(tape, x[index], y[index])
-    result = result[..., 0, :] if vector_x else result
-    return wrap(tape, result[..., 0] if vector_y else result)
+    return result
 
 
 rule(method="__matmul__")(lambda self, other: matmul(self, other))

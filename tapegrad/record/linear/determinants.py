@@ -80,11 +80,10 @@ class Cofactors(ShapedBlock):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         (a,) = operands
-        with np.errstate(all="ignore"):
-            inverse = _inverse_or_nan(a)
-            found = _each(np.linalg.det(a)) * transposed(inverse)
-            condition = _size(a) * _size(inverse)
-            is_bad = ~(condition < _CONDITION) | ~np.all(np.isfinite(found), (-2, -1))
+        inverse = _inverse_or_nan(a)
+        found = _each(np.linalg.det(a)) * transposed(inverse)
+        condition = _size(a) * _size(inverse)
+        is_bad = ~(condition < _CONDITION) | ~np.all(np.isfinite(found), (-2, -1))
         if np.any(is_bad) and np.all(np.isfinite(a)):
             found = np.where(_each(is_bad), _by_singular_values(a), found)
         return [found]
@@ -112,20 +111,29 @@ def _decomposed(a: Any) -> Any:
     return left, s, right, _each(np.linalg.det(left) * np.linalg.det(right))
 
 
+def _products(x: Any) -> Any:
+    """Return products of rows none of whose factors leave the range that a product stays in."""
+    mantissas, exponents = np.frexp(x)
+    return np.ldexp(np.prod(mantissas, axis=-1), np.sum(exponents, axis=-1))
+
+
 def _by_singular_values(a: Any) -> Any:
     left, s, right, sign = _decomposed(a)
     others = np.where(np.eye(s.shape[-1], dtype=bool), 1.0, s[..., np.newaxis, :])
-    return sign * ((left * np.prod(others, axis=-1)[..., np.newaxis, :]) @ right)
+    return sign * ((left * _products(others)[..., np.newaxis, :]) @ right)
 
 
 def _second(a: Any, by: Any) -> Any:
-    """Return the second derivative of a determinant in a direction: of elements in a basis of
-    singular vectors, the products of the singular values of all rows and columns but two."""
+    """Return the second derivative of a determinant in a direction.
+
+    In a basis of singular vectors its elements are products of the singular values of all rows and
+    columns but two.
+    """
     left, s, right, sign = _decomposed(a)
     by = transposed(left) @ by @ transposed(right)
     is_own = np.eye(s.shape[-1], dtype=bool)
     is_left_out = is_own[:, np.newaxis] | is_own[np.newaxis]
-    rest = np.prod(np.where(is_left_out, 1.0, s[..., np.newaxis, np.newaxis, :]), axis=-1)
+    rest = _products(np.where(is_left_out, 1.0, s[..., np.newaxis, np.newaxis, :]))
     rest = np.where(is_own, 0.0, rest)
     moved = on_diagonal((rest @ diagonal(by)[..., np.newaxis])[..., 0]) - rest * transposed(by)
     return sign * (left @ moved @ right)
@@ -212,10 +220,8 @@ def _written_out(a: Any, columns: list[int]) -> Any:
     found = None
     for k, column in enumerate(columns):
         term = a[..., row, column] * _written_out(a, columns[:k] + columns[k + 1 :])
-        if found is None:
-            found = term
-        else:
-            found = found - term if k % 2 else found + term
+        signed = -term if k % 2 else term
+        found = signed if found is None else found + signed
     return found
 
 

@@ -15,6 +15,7 @@ from numba import float64, int64, types
 
 from tapegrad.blocks import Kind
 from tapegrad.jit import Symbol, jit_inline
+from tapegrad.memory import pointer
 from tapegrad.record.linear import kernels
 from tapegrad.record.linear.kernels import Numbers, copy, fill, is_singular, room
 from tapegrad.record.linear.lapack import shifted
@@ -92,6 +93,42 @@ def _solve_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
 
 
 SOLVE = forms("solve", value=_solve_value, pullback=_solve_pullback, pushforward=_solve_pushforward)
+
+
+@jit_inline
+def _solve_known(sides: Numbers, to: Numbers, context: Any, is_transposed: int, adds: int) -> int:
+    """Set or increase numbers by the solutions for factors that the context knows."""
+    n, count = context[2], context[3]
+    array, rows = room(n * count)
+    columns, pivots = pointer(context[4], float64), pointer(context[5], float64)
+    for s in range(context[1]):
+        kernels.lay(rows, shifted(sides, s * n * count), n, count)
+        kernels.solve(
+            shifted(columns, s * n * n), shifted(pivots, s * n), rows, n, count, is_transposed,
+            context[6],
+        )  # fmt: skip
+        for i in range(n):
+            for j in range(count):
+                place = (s * n + i) * count + j
+                to[place] = rows[j * n + i] + (to[place] if adds != 0 else 0.0)
+    return 0 * len(array)
+
+
+def _known_value(reads: Pointers, writes: Pointers, context: Any) -> int:
+    return _solve_known(reads[0], writes[0], context, 0, 0)
+
+
+def _known_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
+    return _solve_known(reads[2], writes[0], context, 1, 1)
+
+
+def _known_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
+    return _solve_known(reads[2], writes[0], context, 0, 0)
+
+
+SOLVE_KNOWN = forms(
+    "solve_known", value=_known_value, pullback=_known_pullback, pushforward=_known_pushforward
+)
 
 # --- triangular systems ---------------------------------------------------------------------------
 

@@ -53,8 +53,7 @@ class Quotients(ShapedBlock):
         w, m = operands
         (first,) = self.options
         divisors, vanishes = _divisors(w, first)
-        with np.errstate(all="ignore"):
-            found: npt.NDArray[np.float64] = m / divisors
+        found: npt.NDArray[np.float64] = m / divisors
         found = np.where(vanishes, np.where(m == 0.0, 0.0, np.nan), found)
         return [np.where(np.eye(w.shape[-1], dtype=bool), 0.0, found) if first else found]
 

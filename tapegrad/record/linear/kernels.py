@@ -145,7 +145,7 @@ solve = _kernel(_solve, *[_NUMBERS] * 3, int64, int64, int64, int64)
 def _add_product(weight: float, a: Numbers, turn_a: int, b: Numbers, turn_b: int, out: Numbers,
                  m: int, n: int, length: int, gemm: int) -> int:  # fmt: skip
     """Add a number times the product, m times n, of two matrices, transposed before or not."""
-    if gemm != 0 and m * n * length > LARGEST_LOOPED**3:
+    if gemm != 0 and min(m, n, length) > 1 and m * n * length > LARGEST_LOOPED**3:
         # By columns it's the transposed product of the transposed matrices, in the other order.
         run(
             gemm,

@@ -54,7 +54,7 @@ def address_of(name: str) -> int:
     return get_pointer(capsule, signature) if re.search(rb"\bint \*", signature) else 0
 
 
-@extending.intrinsic  # type: ignore[untyped-decorator]
+@extending.intrinsic
 def shifted(typing_context: TypingContext, pointer: Kind, offset: Kind) -> Intrinsic:
     """Return a pointer so many elements further on."""
 
@@ -62,6 +62,16 @@ def shifted(typing_context: TypingContext, pointer: Kind, offset: Kind) -> Intri
         return builder.gep(args[0], [args[1]])
 
     return pointer(pointer, types.int64), codegen
+
+
+@extending.intrinsic
+def address(typing_context: TypingContext, pointer: Kind) -> Intrinsic:
+    """Return where a pointer points."""
+
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return types.int64(pointer), codegen
 
 
 def _caller(doc: str, has_status: bool) -> Any:

@@ -1,4 +1,8 @@
-"""Pseudo-inverses and least squares, differentiated where their rank stays (Golub, Pereyra 1973)."""
+"""Pseudo-inverses and least squares, where the rank stays (Golub, Pereyra 1973).
+
+A cutoff that leaves out singular values which aren't zero, to rounding, makes another function:
+that's written with the singular values and vectors that are kept.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tapegrad.blocks import Shapes
-from tapegrad.record.functions.operands import array_on, tape_of
+from tapegrad.record.functions.operands import array_on, tape_of, truth
 from tapegrad.record.functions.registry import rule
+from tapegrad.record.linear.gaps import ROUNDING
 from tapegrad.record.linear.shaped import (
     ShapedBlock,
     applied,
@@ -25,7 +30,21 @@ from tapegrad.record.linear.shaped import (
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def _inverted(a: Any, cutoff: Any, rank: Any, is_symmetric: bool) -> tuple[Any, Any]:
+def _is_cut(s: Any, rank: Any, order: int) -> Any:
+    """Whether more singular values than a rank aren't zero."""
+    largest = np.max(s, axis=-1, keepdims=True, initial=0.0)
+    return np.sum(s > ROUNDING * order * largest, axis=-1) > rank
+
+
+def _kept(a: Any, cutoffs: Any, is_symmetric: bool = False) -> Any:
+    """Return pseudo-inverses made of what singular values are kept, which is read."""
+    left, s, right = np.linalg.svd(a, full_matrices=False, hermitian=is_symmetric)
+    is_kept = truth(s > cutoffs[..., np.newaxis] * s[..., :1])
+    inverse = np.where(is_kept, 1.0 / s, 0.0)
+    return transposed(right) @ (inverse[..., np.newaxis] * transposed(left))
+
+
+def _inverted(a: Any, cutoff: Any, rank: Any, is_symmetric: bool) -> tuple[Any, Any, Any]:
     """Return pseudo-inverses and ranks; a rank that's given is kept, and the cutoff not asked."""
     left, s, right = np.linalg.svd(a, full_matrices=False, hermitian=is_symmetric)
     if rank is None:
@@ -35,11 +54,12 @@ def _inverted(a: Any, cutoff: Any, rank: Any, is_symmetric: bool) -> tuple[Any, 
         is_kept = np.arange(s.shape[-1]) < np.reshape(rank, (*s.shape[:-1], 1))
     inverse = np.divide(1.0, s, where=is_kept, out=np.zeros_like(s))
     found = transposed(right) @ (inverse[..., np.newaxis] * transposed(left))
-    return found, np.sum(is_kept, axis=-1)
+    rank = np.sum(is_kept, axis=-1)
+    return found, rank, _is_cut(s, rank, max(a.shape[-2:]))
 
 
 class PseudoInverse(ShapedBlock):
-    """Pseudo-inverses of matrices, and their ranks.
+    """Pseudo-inverses of matrices, their ranks, and whether a cutoff leaves more out than zeros.
 
     The options are the cutoffs, relative to the largest singular values, or None; ranks to keep, or
     None; and whether the matrices are symmetric.
@@ -49,7 +69,7 @@ class PseudoInverse(ShapedBlock):
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         *stack, m, n = operand_shapes[0]
-        return (*stack, n, m), tuple(stack)
+        return (*stack, n, m), tuple(stack), tuple(stack)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         cutoffs, ranks, is_symmetric = self.options
@@ -80,7 +100,7 @@ class PseudoInverse(ShapedBlock):
             found = found + p @ columns @ (by - (by @ operands[0]) @ p)
         if _misses(n, self.options[1]):
             found = found + (by - p @ (operands[0] @ by)) @ columns @ p
-        return [found, None]
+        return [found, None, None]
 
 
 def _misses(n: int, ranks: Any) -> bool:
@@ -91,6 +111,8 @@ def _misses(n: int, ranks: Any) -> bool:
 class LeastSquares(ShapedBlock):
     """Least-squares solutions, sums of squared residuals, the rank, and the singular values.
 
+    The last result is whether the cutoff leaves out singular values that aren't zero.
+
     The options are the cutoff and the rank that the derivative takes it to have.
     """
 
@@ -98,12 +120,13 @@ class LeastSquares(ShapedBlock):
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         (m, n), (_, k) = operand_shapes
-        return (n, k), (k,), (), (min(m, n),)
+        return (n, k), (k,), (), (min(m, n),), ()
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        x, squares, rank, s = np.linalg.lstsq(*operands, rcond=self.options[0])
+        a, b = operands
+        x, squares, rank, s = np.linalg.lstsq(a, b, rcond=self.options[0])
         squares = squares if squares.size else np.zeros(self.result_shapes[1])
-        return [x, squares, rank, s]
+        return [x, squares, rank, s, _is_cut(s, rank, max(a.shape))]
 
     def _inverse(self, a: Any) -> Any:
         return applied(PseudoInverse, [a], None, (self.options[1],), False)[0]
@@ -114,12 +137,12 @@ class LeastSquares(ShapedBlock):
     @property
     def _has_squares(self) -> bool:
         m, n = self.operand_shapes[0]
-        return m > n == self.options[1]
+        return bool(m > n == self.options[1])
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         (a, _), x = operands, results[0]
-        of_x, of_squares, _, of_s = adjoints
+        of_x, of_squares, _, of_s, _ = adjoints
         p, residual = self._inverse(a), self._residual(operands, results)
         of_b, of_a = None, None
         if not is_absent(of_x):
@@ -152,7 +175,7 @@ class LeastSquares(ShapedBlock):
             left, _, right = np.linalg.svd(a, full_matrices=False)
             of_s = np.sum(left * (of_a @ transposed(right)), axis=0)
         of_squares = 2.0 * np.sum(residual * moved, axis=0) if self._has_squares else None
-        return [of_x, of_squares, None, of_s]
+        return [of_x, of_squares, None, of_s, None]
 
 
 # --- NumPy's names --------------------------------------------------------------------------------
@@ -169,9 +192,13 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np.
     if rcond is None:
         is_precise = rtol is None
         rcond = max(m, n) * _EPS if is_precise else 1e-15 if rtol is np._NoValue else rtol
-    cutoffs = np.broadcast_to(np.asarray(rcond, float), stack).ravel().tolist()
-    found, rank = applied(PseudoInverse, [a], tuple(cutoffs), None, bool(hermitian))
+    cutoffs = np.broadcast_to(np.asarray(rcond, float), stack)
+    if np.any(_inverted(a.primal, cutoffs, None, bool(hermitian))[2]):
+        return _kept(a, cutoffs, bool(hermitian))
+    given = tuple(cutoffs.ravel().tolist())
+    found, rank, is_cut = applied(PseudoInverse, [a], given, None, bool(hermitian))
     guarded(rank)
+    guarded(is_cut)
     return found
 
 
@@ -190,8 +217,13 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
         raise np.linalg.LinAlgError("Incompatible dimensions")
     m, n = a.shape
     cutoff = _EPS * max(m, n) if rcond is None else float(rcond)
-    rank = int(np.linalg.lstsq(a.primal, b.primal, rcond=cutoff)[2])
-    x, squares, found, s = applied(LeastSquares, [a, b], cutoff, rank)
-    guarded(found)
-    squares = squares if m > n == rank else np.zeros(0)
+    _, _, rank, s = np.linalg.lstsq(a.primal, b.primal, rcond=cutoff)
+    rank = int(rank)
+    if _is_cut(s, rank, max(m, n)):
+        x, squares, s = _kept(a, np.array(cutoff)) @ b, np.zeros(0), np.linalg.svdvals(a)
+    else:
+        x, squares, found, s, is_cut = applied(LeastSquares, [a, b], cutoff, rank)
+        guarded(found)
+        guarded(is_cut)
+        squares = squares if m > n == rank else np.zeros(0)
     return (x[:, 0] if is_vector else x), squares, rank, s

@@ -57,10 +57,15 @@ class ShapedBlock(Block):
         """What its forms are told of its shapes and options."""
         return ()
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its forms call no function."""
+        return self.operand_shapes[0][-1] <= LARGEST_LOOPED
+
     @functools.cached_property
     def addresses(self) -> tuple[int, ...]:
-        """Where BLAS's and LAPACK's functions are; zeros where no matrix is large."""
-        if self.operand_shapes[0][-1] <= LARGEST_LOOPED:
+        """Where BLAS's and LAPACK's functions are; zeros where none is called."""
+        if self.is_small:
             return (0,) * len(self.functions)
         return tuple(map(lapack.address_of, self.functions))
 
@@ -73,16 +78,22 @@ class ShapedBlock(Block):
         """Return the address of a compiled form; 0 for large matrices without SciPy."""
         if kind not in self.forms:
             return 0
-        is_small = self.operand_shapes[0][-1] <= LARGEST_LOOPED
-        return self.forms[kind].address() if is_small or all(self.addresses) else 0
+        return self.forms[kind].address() if self.is_small or all(self.addresses) else 0
 
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results, or raise NumPy's own error where there are none."""
-        try:
-            return super().evaluated(operands)
-        except BlockFailedError:
-            self.value(operands)
-            raise np.linalg.LinAlgError("Singular matrix") from None
+        operands = [np.asarray(operand, np.float64, order="C") for operand in operands]
+        with np.errstate(all="ignore"):
+            try:
+                return super().evaluated(operands)
+            except BlockFailedError:
+                self.value(operands)
+                raise np.linalg.LinAlgError("Singular matrix") from None
+
+    def respond(self, kind: Kind, reads: int, writes: int) -> None:
+        """Run a function of it; infinities and NaN come out without a warning."""
+        with np.errstate(all="ignore"):
+            super().respond(kind, reads, writes)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

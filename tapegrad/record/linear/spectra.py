@@ -36,7 +36,10 @@ def _inner(w: Any, vectors: Any, of_w: Any, of_vectors: Any) -> Any:
 
 
 class SymmetricEigen(ShapedBlock):
-    """Eigenvalues of symmetric matrices given whole, in ascending order, and eigenvectors."""
+    """Eigenvalues of symmetric matrices given whole, in ascending order, and eigenvectors.
+
+    The option is which triangle LAPACK reads: the vectors' signs may differ.
+    """
 
     title = "eigh"
 
@@ -45,7 +48,7 @@ class SymmetricEigen(ShapedBlock):
         return a[:-1], a
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        return list(np.linalg.eigh(operands[0]))
+        return list(np.linalg.eigh(operands[0], self.options[0]))
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -134,7 +137,7 @@ def _symmetric(a: Any, triangle: str) -> list[Any]:
     triangle = triangle.upper()
     if triangle not in ("L", "U"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return applied(SymmetricEigen, [mirrored(a, triangle == "U")])
+    return applied(SymmetricEigen, [mirrored(a, triangle == "U")], triangle)
 
 
 @rule(np.linalg.eigh)

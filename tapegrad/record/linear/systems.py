@@ -1,7 +1,8 @@
-"""Systems of linear equations: `solve` and `inv`, and triangular systems for other files' formulas."""
+"""Systems of linear equations: `solve`, `inv`, and triangular ones for other formulas."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from tapegrad.blocks import Shapes
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.linear.forms import SOLVE, TRIANGULAR
+from tapegrad.record.linear.forms import SOLVE, SOLVE_KNOWN, TRIANGULAR
 from tapegrad.record.linear.shaped import (
     ShapedBlock,
     applied,
@@ -54,6 +55,61 @@ class Solve(ShapedBlock):
         of_a, of_b = tangents
         moved = None if of_a is None else -of_a @ results[0]
         return [np.linalg.solve(operands[0], total_of(of_b, moved)), None, None]
+
+
+class SolveKnown(ShapedBlock):
+    """Solutions of stacks of systems of equations whose matrices never change.
+
+    They belong to the block, as the options' bytes, and are factored once in a process.
+    """
+
+    title = "solve"
+    forms = SOLVE_KNOWN
+    functions = ("dgetrs",)
+
+    def shapes_of(self, operand_shapes: Shapes) -> Shapes:
+        return operand_shapes
+
+    @property
+    def is_small(self) -> bool:
+        return False
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many systems there are, of what order, with how many sides; where the factors are."""
+        (b,) = self.operand_shapes
+        addresses = [x.ctypes.data for x in self._factors] if all(self.addresses) else [0, 0]
+        return stack_size(b), *b[-2:], *addresses
+
+    @functools.cached_property
+    def _factors(self) -> list[Any]:
+        b = np.zeros(self.operand_shapes[0])
+        return Solve((self._a.shape, b.shape), (True, True)).evaluated([self._a, b])[1:]
+
+    @property
+    def _a(self) -> Any:
+        b = self.operand_shapes[0]
+        return np.frombuffer(self.options[0]).reshape(*b[:-1], b[-2])
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        return [np.linalg.solve(self._a, operands[0])]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        return [np.linalg.solve(transposed(self._a), adjoints[0])]
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        return [np.linalg.solve(self._a, tangents[0])]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_factors", None)
+        return state
+
+
+LEAST_KNOWN = 32
+"""From that order on a matrix that never changes belongs to the block."""
 
 
 class TriangularSolve(ShapedBlock):
@@ -123,7 +179,11 @@ def _solve(a: Any, b: Any) -> Any:
     if b.ndim == 0 or b.shape[-2] != a.shape[-1]:
         raise ValueError(f"solve: shapes {a.shape} and {b.shape} don't fit")
     stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    x = applied(Solve, [_stacked(a, stack), _stacked(b, stack)])[0]
+    a, b = _stacked(a, stack), _stacked(b, stack)
+    if a.is_passive and a.shape[-1] >= LEAST_KNOWN:
+        x = applied(SolveKnown, [b], a.primal.tobytes())[0]
+    else:
+        x = applied(Solve, [a, b])[0]
     return x[..., 0] if is_vector else x
 
 
