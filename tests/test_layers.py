@@ -66,6 +66,7 @@ RECORD_FLOORS = [
     ["operators", "stopping"],
     ["functions"],
     ["creation", "mathematics"],
+    ["scipy"],
     ["stored_results"],
     ["lists"],
     ["interception"],

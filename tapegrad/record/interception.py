@@ -21,6 +21,7 @@ import numpy as np
 from tapegrad.record import creation, lists, mathematics, stored_results
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
+from tapegrad.record.scipy.recognition import find_functions
 
 # --- functions and types ----------------------------------------------------------------------
 
@@ -131,6 +132,8 @@ class ModuleView(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         thing = getattr(self.__viewed, name)
+        if type(thing) is ModuleType:  # SciPy's are imported by being looked up
+            find_functions()
         if type(thing) is type and thing in creation.WHERE_CALLED:
             frame = sys._getframe(1)
             is_called = _is_of_call(frame.f_code, frame.f_lasti)

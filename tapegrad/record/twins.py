@@ -29,8 +29,16 @@ from tapegrad.record.namespaces import (
 )
 from tapegrad.record.nesting import THREAD, begin
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.scipy.recognition import find_functions
 from tapegrad.record.storing import Storing
-from tapegrad.record.trampolines import User, function_of, put, repair, take_away
+from tapegrad.record.trampolines import (
+    User,
+    function_of,
+    put,
+    repair,
+    standing_twin,
+    take_away,
+)
 
 Result = TypeVar("Result")
 
@@ -81,7 +89,7 @@ class Twins(dict[FunctionType, FunctionType]):
 
     def __missing__(self, plain: FunctionType) -> FunctionType:
         function = function_of(plain)
-        twin = self.of(function)
+        twin = standing_twin(plain) or self.of(function)
         self[plain] = plain if twin is function else twin
         return self[plain]
 
@@ -214,6 +222,7 @@ def while_recording(body: Callable[[OpenTape, Twins], Result],
     user = get_ident(), depth
     if depth == 0:
         repair()
+        find_functions()
     twins = outer if isinstance(outer, Twins) else Twins()
     try:
         tape = begin()

@@ -1,0 +1,14 @@
+"""SciPy's functions on active numbers and arrays: one rule a function, in files by family."""
+
+from tapegrad.record.scipy import (
+    arrangements,
+    banded_systems,
+    factors,
+    linear_systems,
+    matrix_equations,
+    matrix_functions,
+    spectra,
+)
+
+__all__ = ["arrangements", "banded_systems", "factors", "linear_systems", "matrix_equations",
+           "matrix_functions", "spectra"]  # fmt: skip
