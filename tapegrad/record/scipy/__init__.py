@@ -7,8 +7,11 @@ from tapegrad.record.scipy import (
     linear_systems,
     matrix_equations,
     matrix_functions,
+    sparse_rules,
+    sparse_solvers,
     spectra,
+    superlu,
 )
 
 __all__ = ["arrangements", "banded_systems", "factors", "linear_systems", "matrix_equations",
-           "matrix_functions", "spectra"]  # fmt: skip
+           "matrix_functions", "sparse_rules", "sparse_solvers", "spectra", "superlu"]  # fmt: skip

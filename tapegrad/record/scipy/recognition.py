@@ -60,8 +60,21 @@ def sparse_method(*names: str) -> Callable[[F], F]:
     return register
 
 
-class StandIn:
-    """An object that stands for one of SciPy's and holds active numbers."""
+def on_import(module: str) -> Callable[[F], F]:
+    """Register what is called with a module when it's found to be imported."""
+
+    def register(prepare: F) -> F:
+        _PREPARING[module] = prepare
+        return prepare
+
+    return register
+
+
+_PREPARING: dict[str, Callable[[ModuleType], None]] = {}
+
+
+STAND_INS: set[type] = set()
+"""The classes of objects that stand for SciPy's and hold active numbers."""
 
 
 # --- what is active ---------------------------------------------------------------------------
@@ -72,7 +85,7 @@ _ACTIVES = frozenset([Active, ActiveBool, ActiveArray])
 def is_held(thing: Any) -> bool:
     """Whether an argument is active, or holds what is."""
     kind = type(thing)
-    if kind in _ACTIVES or issubclass(kind, StandIn):
+    if kind in _ACTIVES or kind in STAND_INS:
         return True
     if kind is list or kind is tuple:
         return any(map(is_held, thing))
@@ -106,10 +119,10 @@ def _is_default(value: Any, default: Any) -> bool:
     return isinstance(value, _SIMPLE) and type(value) is type(default) and value == default
 
 
-class _Row:
+class Row:
     """A function of SciPy's and its rule."""
 
-    def __init__(self, name: str, function: FunctionType, rule: Rule) -> None:
+    def __init__(self, name: str, function: Rule, rule: Rule) -> None:
         self.name, self.rule = name, rule
         parameters = inspect.signature(function).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
@@ -176,6 +189,8 @@ def find_functions() -> None:
         if module is not None and not getattr(module.__spec__, "_initializing", False):
             rows = list(_rows_of(name, module))
             stand_for({function: row.neutral for function, row in rows})
+            if name in _PREPARING:
+                _PREPARING[name](module)
             _found.add(name)
 
 
@@ -184,20 +199,20 @@ def _modules() -> frozenset[str]:
     return frozenset({name.rpartition(".")[0] for name in FUNCTIONS} | {SPARSE})
 
 
-def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, _Row]]:
+def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]]:
     for full, rule in FUNCTIONS.items():
         owner, _, own = full.rpartition(".")
         thing = getattr(module, own, None) if owner == name else None
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):
-            yield thing, _Row(full, thing, rule)
+            yield thing, Row(full, thing, rule)
     if name == SPARSE:
         for kind in _bases(_classes(module)):
             for own, rule in SPARSE_METHODS.items():
                 method = vars(kind).get(own)
                 if isinstance(method, FunctionType):
-                    yield method, _Row(f"{SPARSE}.{kind.__name__}.{own}", method, rule)
+                    yield method, Row(f"{SPARSE}.{kind.__name__}.{own}", method, rule)
 
 
 def _classes(module: ModuleType) -> Iterator[type]:
