@@ -152,8 +152,9 @@ class _Standing:
             self._put_all()
 
     def put(self, user: User) -> None:
+        if not self.users:
+            self._put_all()
         self.users.add(user)
-        self._put_all()
 
     def _put_all(self) -> None:
         # What somebody else gave a code meanwhile keeps it.

@@ -365,11 +365,10 @@ def _laid_out_as(kind: Any) -> type | None:
 
 def become(matrix: Any, other: ActiveSparse) -> None:
     """Make an object of SciPy's what an active matrix is."""
-    kind = _laid_out_as(type(matrix))
+    own: Any = type(matrix)
+    kind = _laid_out_as(own)
     if kind is None:
-        raise no_rule(
-            f"scipy.sparse.{type(matrix).__name__}", "write a lil_array and A.tocsr(), or "
-        )
+        raise no_rule(f"scipy.sparse.{own.__name__}", "write a lil_array and A.tocsr(), or ")
     matrix.__class__ = kind
     ActiveSparse.__init__(matrix, other._template, other._numbers)
 

@@ -72,6 +72,25 @@ class Pattern:
         return sparse().csr_array((numbers[order], columns, starts), shape=self.shape)
 
 
+def _arrays(matrix: Any) -> list[Any]:
+    """Return the arrays that a sparse matrix is made of, its numbers first."""
+    matrix = matrix.tocsr() if matrix.format in ("lil", "dok") else matrix
+    names = ("data", "indices", "indptr", "offsets", "coords")
+    return [np.asarray(vars(matrix)[name]) for name in names if name in vars(matrix)]
+
+
+def same_matrix(x: Any, y: Any) -> bool:
+    """Whether two sparse matrices of plain numbers are the same, stored in the same way."""
+    if (type(x), x.shape, x.dtype) != (type(y), y.shape, y.dtype):
+        return False
+    return all(map(_have_same_bits, _arrays(x), _arrays(y)))
+
+
+def _have_same_bits(x: Any, y: Any) -> bool:
+    first, second = (np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (x, y))
+    return (x.shape, x.dtype) == (y.shape, y.dtype) and np.array_equal(first, second)
+
+
 class Frozen:
     """A sparse matrix of plain numbers, which nobody changes.
 
@@ -82,21 +101,13 @@ class Frozen:
     """
 
     def __init__(self, matrix: Any) -> None:
-        if matrix.format in ("lil", "dok"):
-            matrix = matrix.tocsr()
         self.matrix = matrix.astype(np.float64, copy=True)
-        names = ("data", "indices", "indptr", "offsets", "coords")
-        self._arrays = [np.asarray(vars(self.matrix)[name]) for name in names
-                        if name in vars(self.matrix)]  # fmt: skip
-        data = self._arrays[0].reshape(-1)
+        data = _arrays(self.matrix)[0].reshape(-1)
         self._hash = hash((matrix.format, matrix.shape, data.size, data[:64].tobytes()))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, Frozen)
-            and self.matrix.format == other.matrix.format
-            and self.matrix.shape == other.matrix.shape
-            and all(map(np.array_equal, self._arrays, other._arrays))
+            isinstance(other, Frozen) and same_matrix(self.matrix, other.matrix)
         )
 
     def __hash__(self) -> int:
