@@ -8,7 +8,8 @@ nothing that another thread sees is replaced. Twins live for one recording and t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, MutableMapping
 from threading import get_ident
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
@@ -80,6 +81,7 @@ class Twins(dict[FunctionType, FunctionType]):
         self._is_live = True
         self.storing = Storing(is_users)
         self.originals: dict[int, Any] = {}
+        self.made: MutableMapping[int, Any] = weakref.WeakValueDictionary()
         self._made: dict[Any, Any] = {}
         self._cells: dict[int, _Cell] = {}
         self._namespaces: dict[int, Namespace] = {}

@@ -22,6 +22,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
+from tapegrad.record.functions.registry import NAMED
+from tapegrad.record.nesting import THREAD
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.trampolines import stand_for
 
@@ -45,6 +47,7 @@ def scipy_rule(*names: str) -> Callable[[F], F]:
 
     def register(recorder: F) -> F:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
+        NAMED.update(names)
         return recorder
 
     return register
@@ -80,6 +83,7 @@ STAND_INS: set[type] = set()
 # --- what is active ---------------------------------------------------------------------------
 
 _ACTIVES = frozenset([Active, ActiveBool, ActiveArray])
+_sparse_kinds: set[type] = set()
 
 
 def is_held(thing: Any) -> bool:
@@ -89,7 +93,15 @@ def is_held(thing: Any) -> bool:
         return True
     if kind is list or kind is tuple:
         return any(map(is_held, thing))
+    if kind in _sparse_kinds:  # somebody may have given it other numbers
+        return type(vars(thing).get("data")) is ActiveArray
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
+
+
+def _stands_in(thing: Any) -> bool:
+    """Whether an argument holds objects that stand for SciPy's."""
+    kind = type(thing)
+    return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
 
 
 def _is_passive(thing: Any) -> bool:
@@ -133,8 +145,11 @@ class Row:
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
+        makes = plain.__name__ == "__init__"
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if makes:
+                THREAD.twins.made[id(args[0])] = args[0]
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
             if _is_passive(args) and _is_passive([*kwargs.values()]):
@@ -142,7 +157,8 @@ class Row:
             try:
                 return self._recorded(args, kwargs)
             except UnsupportedFunctionError:
-                found = plain_arguments((args, kwargs))
+                stands_in = _stands_in([*args, *kwargs.values()])
+                found = None if stands_in else plain_arguments((args, kwargs))
                 if found is None:
                     raise
             return plain(*found[0], **found[1])
@@ -164,6 +180,11 @@ class Row:
             if key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
+
+
+def is_made_here(thing: Any) -> bool:
+    """Whether an object of SciPy's was made while this thread records."""
+    return THREAD.twins.made.get(id(thing)) is thing
 
 
 def no_rule(what: str, way_out: str = "") -> UnsupportedFunctionError:
@@ -208,7 +229,8 @@ def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]
         if isinstance(thing, FunctionType):
             yield thing, Row(full, thing, rule)
     if name == SPARSE:
-        for kind in _bases(_classes(module)):
+        _sparse_kinds.update(_classes(module))
+        for kind in _bases(_sparse_kinds):
             for own, rule in SPARSE_METHODS.items():
                 method = vars(kind).get(own)
                 if isinstance(method, FunctionType):

@@ -11,28 +11,37 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.errors import LostDerivativeError
 from tapegrad.record.arithmetic import takes_over
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import integers
+from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognition import (
     SPARSE,
     is_held,
+    is_made_here,
     is_sparse,
     scipy_rule,
     sparse_method,
 )
+from tapegrad.record.scipy.sparse_labels import check_type
 from tapegrad.record.scipy.sparse_matrices import (
     ActiveSparse,
     at,
     become,
     check_product,
-    check_type,
     of,
 )
 from tapegrad.record.scipy.sparse_patterns import Frozen, frozen_product, sparse
 
 # --- constructors -----------------------------------------------------------------------------
+
+NAMED.update(
+    f"{SPARSE}.{kind}_{form}" for kind in ("bsr", "coo", "csc", "csr", "dia", "lil")
+    for form in ("array", "matrix")
+)  # fmt: skip
 
 
 @sparse_method("__init__")
@@ -178,12 +187,12 @@ def _times(matrix: Any, x: Any) -> Any:
 
 @sparse_method("__matmul__")
 def _matmul(self: Any, other: Any) -> Any:
-    return of(self) @ other if is_sparse(other) else _times(self, other)
+    return of(self) @ other if is_sparse(other) or is_held(self) else _times(self, other)
 
 
 @sparse_method("__rmatmul__")
 def _rmatmul(self: Any, other: Any) -> Any:
-    if is_sparse(other):
+    if is_sparse(other) or is_held(self):
         return other @ of(self)
     return np.transpose(_times(self.T, np.transpose(operand(other))))
 
@@ -223,6 +232,11 @@ for _name in ("multiply", "__add__", "__radd__", "__sub__", "__rsub__", "__trued
 
 def _becomes_active(self: Any) -> ActiveSparse:
     """Make a matrix of SciPy's one that may hold active numbers, in place."""
+    if not is_made_here(self):
+        raise LostDerivativeError(
+            "a sparse matrix that was made outside the recorded function can't hold active "
+            f"numbers, at {Site().place}write A = A.copy() in it, and store into that"
+        )
     labels = self.tocoo()
     numbers = labels.data.astype(np.float64)
     labels.data = np.arange(1.0, numbers.size + 1.0)

@@ -258,11 +258,6 @@ def _factorized(A: Any) -> Any:  # noqa: N803
     return _splu(A).solve
 
 
-@scipy_rule("scipy.sparse.linalg.spilu")
-def _spilu(*args: Any, **kwargs: Any) -> Any:
-    raise no_rule("scipy.sparse.linalg.spilu", "write splu(A), or ")
-
-
 def solve_by_factors(self: Any, rhs: Any, trans: Any = "N") -> Any:
     """Record the solution by SuperLU's factors of a plain matrix."""
     b = operand(rhs)

@@ -14,11 +14,15 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.scipy.recognition import Row, on_import
 from tapegrad.record.scipy.sparse_solvers import solve_by_factors
 
 _MODULE, _METHOD = "scipy.sparse.linalg", "solve"
+
+
+NAMED.add(f"{_MODULE}.SuperLU.{_METHOD}")
 
 
 def _as_called(self: Any, rhs: Any, trans: Any = "N") -> Any:
