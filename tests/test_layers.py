@@ -66,6 +66,7 @@ RECORD_FLOORS = [
     ["operators", "stopping"],
     ["functions", "linear"],
     ["creation", "mathematics"],
+    ["scipy"],
     ["stored_results"],
     ["lists"],
     ["interception"],

@@ -18,6 +18,8 @@ from tapegrad.function.naming import Key
 from tapegrad.record.active import Active
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.refusals import check_kind
+from tapegrad.record.scipy.recognition import is_sparse
+from tapegrad.record.scipy.sparse_patterns import same_matrix
 from tapegrad.tree import LEAF, Structure, flatten
 
 FLOAT = "float"
@@ -49,6 +51,8 @@ class Fixed:
             return False
         if self._content is other._content:
             return True
+        if is_sparse(self.thing):  # whose `==` compares elements, slowly
+            return same_matrix(self.thing, other.thing)
         equal = self._content == other._content
         return equal if isinstance(equal, bool) else False  # an array has no one answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from tapegrad.record.nesting import innermost
 from tapegrad.rules import IS_BOOLEAN
 
 _POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
+_MISSING = object()
 
 
 # What NumPy's arithmetic of truth values is; it has no differences of them.
@@ -61,12 +63,23 @@ def any_operands(code: int, x: Any, y: Any) -> Any:
     return result
 
 
+@functools.cache
+def takes_over(kind: Any) -> bool:
+    """Whether operators of arrays are left to those of a class, as NumPy leaves them."""
+    if issubclass(kind, np.ndarray | np.generic | Active | ActiveArray):
+        return False
+    ufunc = getattr(kind, "__array_ufunc__", _MISSING)
+    if ufunc is not _MISSING:
+        return ufunc is None
+    return bool(getattr(kind, "__array_priority__", 0.0) > 0.0)
+
+
 def _array_operator(code: int, reflected: bool = False) -> Callable[[Any, Any], Any]:
     gives_booleans = IS_BOOLEAN[code]
     may_be_whole = code == _POWER and not reflected
 
     def method(self: Any, other: Any) -> Any:
-        kind = type(other)
+        kind: Any = type(other)
         if self.is_bool and is_boolean(other):
             return apply(code, other, self) if reflected else apply(code, self, other)
         if kind is ActiveArray and other.tape is self.tape:
@@ -76,7 +89,7 @@ def _array_operator(code: int, reflected: bool = False) -> Callable[[Any, Any], 
         elif (kind is float or kind is int) and code != _POWER:
             result = elementwise.with_number(self.tape, code, self.data, float(other), reflected)
             return wrap(self.tape, result, gives_booleans)
-        elif isinstance(other, str | bytes | dict | None.__class__):
+        elif isinstance(other, str | bytes | dict | None.__class__) or takes_over(kind):
             return NotImplemented
         else:
             return apply(code, other, self) if reflected else apply(code, self, other)

@@ -13,7 +13,7 @@ import dis
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinMethodType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ import numpy as np
 from tapegrad.record import creation, lists, mathematics, stored_results
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
+from tapegrad.record.scipy.recognition import find_functions
+from tapegrad.record.scipy.superlu import bound_again
 
 # --- functions and types ----------------------------------------------------------------------
 
@@ -68,6 +70,8 @@ def is_interceptable(thing: Any) -> bool:
     kind = type(thing)
     if kind is ModuleType:
         return thing.__name__ in _VIEWED
+    if kind is BuiltinMethodType and bound_again(thing) is not thing:
+        return True
     special = sys.modules.get("scipy.special") if kind is FunctionType else None
     if special is not None and hasattr(special, "logsumexp"):  # its import is complete
         _add_switches_of_scipy(special)
@@ -76,7 +80,8 @@ def is_interceptable(thing: Any) -> bool:
 
 def switch_of(thing: Any) -> Any:
     """Return the stand-in of a library's function or type."""
-    return _switches[thing]
+    found = _switches.get(thing)
+    return bound_again(thing) if found is None else found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -131,6 +136,8 @@ class ModuleView(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         thing = getattr(self.__viewed, name)
+        if type(thing) is ModuleType:  # SciPy's are imported by being looked up
+            find_functions()
         if type(thing) is type and thing in creation.WHERE_CALLED:
             frame = sys._getframe(1)
             is_called = _is_of_call(frame.f_code, frame.f_lasti)

@@ -19,6 +19,7 @@ from types import CellType, CodeType
 from typing import Any
 
 from tapegrad.record.interception import original_of
+from tapegrad.record.scipy.recognition import find_functions
 
 # C code reads these in a dictionary's storage.
 _READ_IN_C = ("__name__", "__package__", "__spec__", "__loader__", "__file__", "__path__",
@@ -202,7 +203,9 @@ def _builtins_with_stand_ins(stand_in: StandIn) -> dict[str, Any]:
     def import_(name: str, globals: Any = None, *args: Any, **kwargs: Any) -> Any:
         if isinstance(globals, Namespace):
             globals = globals.real
-        return stand_in(builtins.__import__(name, globals, *args, **kwargs))
+        module = builtins.__import__(name, globals, *args, **kwargs)
+        find_functions()  # of what was imported
+        return stand_in(module)
 
     names = vars(builtins)
     return {**names, "__import__": import_, "__build_class__": _build_class, "eval": _eval,

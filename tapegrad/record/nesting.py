@@ -8,7 +8,7 @@ number, so that the inner derivative, swept on the outer tape, depends on it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,15 +26,20 @@ class _Plain(dict[FunctionType, FunctionType]):
     def __init__(self) -> None:
         super().__init__()
         self.originals: dict[int, Any] = {}
+        self.made: MutableMapping[int, Any] = {}
 
     def __missing__(self, function: FunctionType) -> FunctionType:
         return function
 
 
 class TwinsByFunction(Protocol):
-    """What runs in place of functions, and what stands for what else, by its identity."""
+    """What runs in place of functions, and what stands for what else, by its identity.
+
+    By their identity it has too what libraries' objects were made in its recording.
+    """
 
     originals: dict[int, Any]
+    made: MutableMapping[int, Any]
 
     def __getitem__(self, function: FunctionType, /) -> FunctionType: ...
 

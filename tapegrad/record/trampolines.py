@@ -15,7 +15,7 @@ import inspect
 import itertools
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -127,6 +127,46 @@ class _Place:
         self.users: set[User] = set()
 
 
+class _Standing:
+    """Functions of libraries, which all recordings may reach: they're changed all at once.
+
+    Attributes
+    ----------
+    places : dict
+        Of the functions.
+    twins : dict
+        What runs in place of each, by its plain one, in every thread that records.
+    """
+
+    def __init__(self) -> None:
+        self.places: dict[FunctionType, _Place] = {}
+        self.twins: dict[FunctionType, FunctionType] = {}
+        self.users: set[User] = set()
+
+    def add(self, makers: Mapping[FunctionType, Callable[[FunctionType], FunctionType]]) -> None:
+        for function, make in makers.items():
+            place = self.places[function] = _Place(function)
+            _functions[place.plain] = function
+            self.twins[place.plain] = make(place.plain)
+        if self.users:
+            self._put_all()
+
+    def put(self, user: User) -> None:
+        if not self.users:
+            self._put_all()
+        self.users.add(user)
+
+    def _put_all(self) -> None:
+        # What somebody else gave a code meanwhile keeps it.
+        new = [f for f, p in self.places.items() if f.__code__ is p.plain.__code__]
+        _set_codes(new, [self.places[function].trampoline for function in new])
+
+    def take_away(self) -> None:
+        changed = [f for f, p in self.places.items() if f.__code__ is p.trampoline]
+        _set_codes(changed, [self.places[function].plain.__code__ for function in changed])
+
+
+_standing = _Standing()
 _places: dict[FunctionType, _Place] = {}
 _functions: dict[FunctionType, FunctionType] = {}
 _lock = threading.RLock()
@@ -141,9 +181,28 @@ def _set_codes(functions: Sequence[FunctionType], codes: Iterable[CodeType]) -> 
     collections.deque(map(setattr, functions, itertools.repeat("__code__"), codes), maxlen=0)
 
 
+def stand_for(makers: Mapping[FunctionType, Callable[[FunctionType], FunctionType]]) -> None:
+    """Have functions of libraries replaced in every recording.
+
+    Parameters
+    ----------
+    makers : mapping
+        For each function what makes its twin, given the function as it was.
+    """
+    with _lock:
+        _standing.add(makers)
+
+
+def standing_twin(plain: FunctionType) -> FunctionType | None:
+    """Return what runs in place of a library's function, if it's one that has a twin."""
+    return _standing.twins.get(plain)
+
+
 def put(functions: Iterable[FunctionType], user: User) -> None:
     """Make functions call their twins in threads that have some, until `take_away`."""
     with _lock:
+        if _standing.places:
+            _standing.put(user)
         found = {}
         for function in functions:
             if function.__code__.co_flags & _ASYNCHRONOUS:
@@ -162,6 +221,7 @@ def put(functions: Iterable[FunctionType], user: User) -> None:
 def take_away(user: User) -> None:
     """Give the functions that nobody else uses their own code back; may be done twice."""
     with _lock:
+        _standing.users.discard(user)
         for place in _places.values():
             place.users.discard(user)
         _take_away_unused()
@@ -169,15 +229,18 @@ def take_away(user: User) -> None:
 
 def repair() -> None:
     """Take away what killed recordings left: dead threads', and this one's, which has none open."""
-    if _places:
+    if _places or _standing.users:
         with _lock:
             others = sys._current_frames().keys() - {threading.get_ident()}
+            _standing.users = {user for user in _standing.users if user[0] in others}
             for place in _places.values():
                 place.users = {user for user in place.users if user[0] in others}
             _take_away_unused()
 
 
 def _take_away_unused() -> None:
+    if not _standing.users:
+        _standing.take_away()
     unused = [f for f, place in _places.items() if not place.users]
     # What somebody else gave a code meanwhile keeps it.
     changed = [f for f in unused if f.__code__ is _places[f].trampoline]

@@ -8,7 +8,8 @@ nothing that another thread sees is replaced. Twins live for one recording and t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, MutableMapping
 from threading import get_ident
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
@@ -29,8 +30,16 @@ from tapegrad.record.namespaces import (
 )
 from tapegrad.record.nesting import THREAD, begin
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.scipy.recognition import find_functions
 from tapegrad.record.storing import Storing
-from tapegrad.record.trampolines import User, function_of, put, repair, take_away
+from tapegrad.record.trampolines import (
+    User,
+    function_of,
+    put,
+    repair,
+    standing_twin,
+    take_away,
+)
 
 Result = TypeVar("Result")
 
@@ -72,6 +81,7 @@ class Twins(dict[FunctionType, FunctionType]):
         self._is_live = True
         self.storing = Storing(is_users)
         self.originals: dict[int, Any] = {}
+        self.made: MutableMapping[int, Any] = weakref.WeakValueDictionary()
         self._made: dict[Any, Any] = {}
         self._cells: dict[int, _Cell] = {}
         self._namespaces: dict[int, Namespace] = {}
@@ -81,7 +91,7 @@ class Twins(dict[FunctionType, FunctionType]):
 
     def __missing__(self, plain: FunctionType) -> FunctionType:
         function = function_of(plain)
-        twin = self.of(function)
+        twin = standing_twin(plain) or self.of(function)
         self[plain] = plain if twin is function else twin
         return self[plain]
 
@@ -214,6 +224,7 @@ def while_recording(body: Callable[[OpenTape, Twins], Result],
     user = get_ident(), depth
     if depth == 0:
         repair()
+        find_functions()
     twins = outer if isinstance(outer, Twins) else Twins()
     try:
         tape = begin()

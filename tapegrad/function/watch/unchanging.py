@@ -24,6 +24,7 @@ import numpy as np
 
 from tapegrad.function.content import is_data
 from tapegrad.libraries import is_compiler_object, is_library_object, is_of_this_package, module_of
+from tapegrad.record.scipy.superlu import is_factors
 
 _VALUES = (
     bool, int, float, complex, str, bytes, range, type(None), type(...), type(NotImplemented),
@@ -54,7 +55,10 @@ def is_fixed(thing: Any) -> bool:
     if isinstance(thing, (*_VALUES, *_MEMBERS, types.GetSetDescriptorType, *SILENT)):
         return is_library_object(kind)
     if isinstance(thing, types.BuiltinFunctionType):
-        return thing.__self__ is None or isinstance(thing.__self__, types.ModuleType)
+        owner = thing.__self__
+        return owner is None or isinstance(owner, types.ModuleType) or is_factors(owner)
+    if is_factors(thing):
+        return True
     if is_compiler_object(thing):
         return True
     if is_of_this_package(module_of(kind)):

@@ -68,6 +68,10 @@ def special_rule(*names: str) -> Callable[[F], F]:
     return register
 
 
+NAMED: set[str] = set()
+"""The full names of functions whose rules are found by them, when they're called."""
+
+
 _codes: dict[np.ufunc, int | None] = {}
 
 
@@ -217,7 +221,7 @@ def _names_in_numba() -> set[str]:
 
 
 def supported() -> dict[str, tuple[str, ...]]:
-    """Return the NumPy and scipy.special functions that can be recorded, and where.
+    """Return the NumPy and SciPy functions that can be recorded, and where.
 
     Returns
     -------
@@ -237,5 +241,6 @@ def supported() -> dict[str, tuple[str, ...]]:
     special = {name for op in OPS for name in op.special} | set(SPECIAL_RULES)
     names |= {f"scipy.special.{name}" for name in special}
     names |= {_name(function) for function in RULES if function.__name__ not in SPECIAL_RULES}
+    names |= NAMED
     in_numba = _names_in_numba()
     return {name: ("python", "njit")[: 1 + (name in in_numba)] for name in sorted(names)}

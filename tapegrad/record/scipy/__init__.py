@@ -1,0 +1,17 @@
+"""SciPy's functions on active numbers and arrays: one rule a function, in files by family."""
+
+from tapegrad.record.scipy import (
+    arrangements,
+    banded_systems,
+    factors,
+    linear_systems,
+    matrix_equations,
+    matrix_functions,
+    sparse_rules,
+    sparse_solvers,
+    spectra,
+    superlu,
+)
+
+__all__ = ["arrangements", "banded_systems", "factors", "linear_systems", "matrix_equations",
+           "matrix_functions", "sparse_rules", "sparse_solvers", "spectra", "superlu"]  # fmt: skip
