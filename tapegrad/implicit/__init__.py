@@ -1,0 +1,8 @@
+"""Functions inside a function that are blocks: what solves equations, and what is recorded twice."""
+
+from __future__ import annotations
+
+from tapegrad.implicit.checkpointing import checkpoint
+from tapegrad.implicit.solvers import fixed_point, minimizer, root
+
+__all__ = ["checkpoint", "fixed_point", "minimizer", "root"]

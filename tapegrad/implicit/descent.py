@@ -1,0 +1,202 @@
+"""Newton's method for minima between bounds, and what a minimum must be to have a derivative.
+
+Unknowns on a bound that the slope presses against stay there; the others take Newton's step, with
+the Hessian's negative curvatures turned round, and are stopped at bounds (D. Bertsekas, *Projected
+Newton Methods for Optimization Problems with Simple Constraints*, SIAM J. Control Optim. 20, 1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapegrad.blocks import Array
+from tapegrad.errors import DegenerateBoundError, NoConvergenceError, SingularSystemError
+from tapegrad.function.vectors import Vector
+from tapegrad.implicit.inner import Inner
+from tapegrad.implicit.newton import EPS, SMALL, asked, inverse_of, relative, warn_if_far
+from tapegrad.implicit.solution import Bounds, Found
+
+_MOST_POLISHING = 20
+_SHORTEST = 2.0**-40
+_DEGENERATE = 1e-10
+"""How near to a bound, or to leaving it, an unknown may not be, relative to its size."""
+
+
+class MinimumMethod(NamedTuple):
+    """How a minimum is found.
+
+    Attributes
+    ----------
+    objective : Inner
+    equations : Inner
+        The objective's gradient by the unknowns.
+    tol : float
+        The largest last step, relative to the unknowns.
+    maxiter : int
+    solver : callable or None
+        The user's, if not this one.
+    is_differentiated : bool
+        Whether it's to have a derivative.
+    """
+
+    objective: Inner
+    equations: Inner
+    tol: float
+    maxiter: int
+    solver: Callable[..., Any] | None
+    is_differentiated: bool
+
+    def solve(self, start: Vector, parameters: Vector, bounds: Bounds | None) -> Found:
+        """Return the solution."""
+        n, name = len(start), self.objective.name
+        free = Bounds(np.full(n, -np.inf), np.full(n, np.inf))
+        within = _Problem(self, parameters, bounds or free, name)
+        if self.solver is None:
+            x, history, most = start, list[float](), self.maxiter
+        else:
+            pairs = [] if bounds is None else [np.stack(bounds, axis=1)]
+            function, slope = within.value, within.gradient
+            x, _ = asked(self.solver, name, function, start, slope, *pairs)
+            history, most = [float(np.max(np.abs(slope(x))))], _MOST_POLISHING
+        end = within.descend(x, self.tol, most, history)
+        if self.solver is not None:
+            warn_if_far(end, x, start, self.tol, name)
+        return within.found(end)
+
+
+class _Problem:
+    """An objective and its derivatives, at given parameters, between bounds."""
+
+    def __init__(self, method: MinimumMethod, parameters: Vector, bounds: Bounds,
+                 name: str) -> None:  # fmt: skip
+        self._method, self._parameters, self._name = method, parameters, name
+        self._lower, self._upper = bounds
+        if np.any(self._lower > self._upper):
+            raise ValueError(f"a lower bound of the minimum of {name} is above the upper one")
+
+    def _inputs(self, x: Vector) -> Vector:
+        return np.concatenate([x, self._parameters])
+
+    def value(self, x: Vector) -> float:
+        """Return the objective."""
+        return float(self._method.objective.values(self._inputs(x))[0])
+
+    def gradient(self, x: Vector) -> Vector:
+        """Return the objective's gradient."""
+        return self._method.equations.values(self._inputs(x))
+
+    def hessian(self, x: Vector) -> Array:
+        """Return the objective's Hessian."""
+        return self._method.equations.jacobian(self._inputs(x), len(x))
+
+    def _pressed(self, x: Vector, slope: Vector) -> tuple[Any, Any]:
+        """Return which unknowns the slope presses against their bounds."""
+        at_lower = (x <= self._lower) & ((slope > 0.0) | (self._lower == self._upper))
+        return at_lower, (x >= self._upper) & (slope < 0.0) & ~at_lower
+
+    def _clipped(self, x: Vector) -> Vector:
+        return np.clip(x, self._lower, self._upper)
+
+    def descend(self, x: Vector, tol: float, most: int, history: list[float]) -> Vector:
+        """Return the minimum."""
+        x = self._clipped(x)
+        value = self.value(x)
+        for _ in range(most):
+            slope = self.gradient(x)
+            free = ~np.logical_or(*self._pressed(x, slope))
+            history.append(float(np.max(np.abs(slope[free]), initial=0.0)))
+            if not np.isfinite(value) or not np.isfinite(slope).all():
+                break
+            if not free.any():
+                return x
+            hessian = self.hessian(x)
+            step, is_convex = _step(slope, hessian, free)
+            there = self._clipped(x + step)
+            if is_convex and relative(there - x, there) <= tol:
+                return there
+            found = self._lower_point(x, value, slope, step)
+            if found is None:
+                scaled = np.where(free, -slope / np.maximum(np.abs(np.diag(hessian)), SMALL), 0.0)
+                found = self._lower_point(x, value, slope, scaled)
+            if found is None:
+                break
+            x, value = found
+        raise NoConvergenceError(
+            f"Newton's method finds no minimum of {self._name} in {len(history)} steps: give a "
+            "start point nearer to it, a larger `maxiter`, or a solver of your own",
+            tuple(history), x,
+        )  # fmt: skip
+
+    def _lower_point(self, x: Vector, value: float, slope: Vector,
+                     step: Vector) -> tuple[Vector, float] | None:  # fmt: skip
+        """Return a point along a step where the objective is lower, and its value there."""
+        share = 1.0
+        while share >= _SHORTEST:
+            there = self._clipped(x + share * step)
+            found = self.value(there)
+            # Near the minimum the values differ by rounding only.
+            if found <= value + 1e-4 * float(slope @ (there - x)) + 4 * EPS * abs(value):
+                return (there, found) if (there != x).any() else None
+            share /= 2
+        return None
+
+    # --- what it must be --------------------------------------------------------------------------
+
+    def found(self, x: Vector) -> Found:
+        """Return the solution with what its derivatives need.
+
+        Raises
+        ------
+        SingularSystemError
+            If the Hessian isn't positive definite on the unknowns that are on no bound.
+        DegenerateBoundError
+            If an unknown is on a bound, or next to it, and nothing presses it there.
+        """
+        slope, hessian = self.gradient(x), self.hessian(x)
+        lower, upper = self._pressed(x, slope)
+        free = ~(lower | upper)
+        inverse, n = np.zeros_like(hessian), np.flatnonzero(free)
+        if len(n):
+            part = hessian[np.ix_(n, n)]
+            inverse[np.ix_(n, n)] = inverse_of((part + part.T) / 2, self._name)
+            if np.min(np.linalg.eigvalsh(part)) <= 0.0:
+                raise SingularSystemError(
+                    f"what was found is no minimum of {self._name}: its Hessian has negative "
+                    "curvatures on the unknowns that are on no bound; start elsewhere"
+                )
+        if self._method.is_differentiated:
+            self._refuse_degenerate(x, slope, hessian, free)
+        return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))
+
+    def _refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
+        scale = _DEGENERATE * np.maximum(np.abs(x), SMALL * np.max(np.abs(x)))
+        curvature = np.abs(np.diag(hessian))
+        is_near = (x - self._lower <= scale) | (self._upper - x <= scale)
+        is_fixed = self._lower == self._upper
+        is_slack = free | (np.abs(slope) <= curvature * scale)
+        for k in np.flatnonzero(is_near & is_slack & ~is_fixed):
+            raise DegenerateBoundError(
+                f"the minimum of {self._name} has unknown {k} on a bound, {x[k]:g}, and a slope of "
+                f"{slope[k]:.2g} there: it would stay if the bound were not there, so its "
+                "derivative to one side is zero and to the other isn't; move the bound or the "
+                "parameters"
+            )
+
+
+def _step(slope: Vector, hessian: Array, free: Any) -> tuple[Vector, bool]:
+    """Return Newton's step of the free unknowns, and whether the curvatures are all positive."""
+    n = np.flatnonzero(free)
+    part = hessian[np.ix_(n, n)]
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(part)), np.finfo(float).tiny))
+    curvatures, ways = np.linalg.eigh(scale[:, None] * (part + part.T) / 2 * scale)
+    least = max(float(np.max(np.abs(curvatures))) * 1e-8, np.finfo(float).tiny)
+    along = ways.T @ (scale * slope[n])
+    is_convex = bool(curvatures[0] > -least)
+    if not is_convex and np.max(np.abs(along)) <= SMALL * abs(curvatures[0]):
+        along[0] = -abs(curvatures[0])  # on a saddle: down, to either side
+    step = np.zeros(len(slope))
+    step[n] = -scale * (ways @ (along / np.maximum(np.abs(curvatures), least)))
+    return step, is_convex
