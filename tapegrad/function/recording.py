@@ -104,7 +104,9 @@ class Recording:
         return None if self.left is None else self.left.moved()
 
     def is_value(self, guard: int) -> bool:
-        """Whether a guard is of a plain value or a text."""
+        """Whether a guard is of a plain value or a text; a call that failed isn't."""
+        if guard >= len(self.tape.guard_slot):
+            return False
         return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
 
     def point(self) -> Vector:

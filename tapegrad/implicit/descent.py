@@ -16,7 +16,7 @@ from tapegrad.blocks import Array
 from tapegrad.errors import DegenerateBoundError, NoConvergenceError, SingularSystemError
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.newton import EPS, SMALL, asked, inverse_of, relative, warn_if_far
+from tapegrad.implicit.newton import EPS, SMALL, TINY, asked, inverse_of, relative, scale_of, warn_if_far
 from tapegrad.implicit.solution import Bounds, Found
 
 _MOST_POLISHING = 20
@@ -172,7 +172,7 @@ class _Problem:
         return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))
 
     def _refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
-        scale = _DEGENERATE * np.maximum(np.abs(x), SMALL * np.max(np.abs(x)))
+        scale = _DEGENERATE * scale_of(x)
         curvature = np.abs(np.diag(hessian))
         is_near = (x - self._lower <= scale) | (self._upper - x <= scale)
         is_fixed = self._lower == self._upper
@@ -190,9 +190,9 @@ def _step(slope: Vector, hessian: Array, free: Any) -> tuple[Vector, bool]:
     """Return Newton's step of the free unknowns, and whether the curvatures are all positive."""
     n = np.flatnonzero(free)
     part = hessian[np.ix_(n, n)]
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(part)), np.finfo(float).tiny))
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(part)), TINY))
     curvatures, ways = np.linalg.eigh(scale[:, None] * (part + part.T) / 2 * scale)
-    least = max(float(np.max(np.abs(curvatures))) * 1e-8, np.finfo(float).tiny)
+    least = max(float(np.max(np.abs(curvatures))) * 1e-8, TINY)
     along = ways.T @ (scale * slope[n])
     is_convex = bool(curvatures[0] > -least)
     if not is_convex and np.max(np.abs(along)) <= SMALL * abs(curvatures[0]):

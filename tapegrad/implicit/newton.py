@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +28,14 @@ from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.libraries import frames_to_user
 
-EPS = float(np.finfo(float).eps)
+EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 SMALL = 1e-8
 """Unknowns that are smaller than this fraction of the largest one needn't have its precision."""
 
 _SHORTEST, _MOST_POLISHING = 2.0**-10, 8
 _LARGEST_CONDITION = 1e14
+_LARGEST_CHANGE = 0.1
+"""Of the Jacobian over the last step: where solutions meet, it changes as much as it is."""
 
 Values = Callable[[Vector], Vector]
 Matrix = Callable[[Vector], Array]
@@ -73,11 +76,16 @@ class NewtonMethod(NamedTuple):
         else:
             x, history = asked(self.solver, name, residual, start, jacobian)
             most = _MOST_POLISHING
-        end = _newton(residual, jacobian, x, self.tol, most, history, name)
+        end, before = _newton(residual, jacobian, x, self.tol, most, history, name)
         if self.solver is not None:
             warn_if_far(end, x, start, self.tol, name)
+        inverse = inverse_of(jacobian(end), name)
+        scale = scale_of(end)
+        change = np.eye(n) - inverse @ before
+        if np.max(np.abs(change) / scale[:, None] * scale) > _LARGEST_CHANGE:
+            raise singular(name)
         none = np.zeros(n)
-        return Found(end, inverse_of(jacobian(end), name), none, none)
+        return Found(end, inverse, none, none)
 
 
 def asked(solver: Callable[..., Any], name: str, function: Any, start: Vector,
@@ -120,14 +128,18 @@ def warn_if_far(end: Vector, x: Vector, start: Vector, tol: float, name: str) ->
 
 def relative(step: Vector, x: Vector) -> float:
     """Return the largest of a step's numbers, each relative to its unknown."""
-    scale = np.maximum(np.abs(x), SMALL * np.max(np.abs(x)))
-    moves = step != 0.0
-    return float(np.max(np.abs(step[moves]) / (scale[moves] + np.finfo(float).tiny), initial=0.0))
+    return float(np.max(np.abs(step) / scale_of(x), initial=0.0))
+
+
+def scale_of(x: Vector) -> Vector:
+    """Return the sizes of unknowns."""
+    return np.maximum(np.abs(x), SMALL * np.max(np.abs(x))) + TINY
 
 
 def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
-            history: list[float], name: str) -> Vector:  # fmt: skip
-    sizes: list[float] = []
+            history: list[float], name: str) -> tuple[Vector, Array]:  # fmt: skip
+    """Return the solution, and the Jacobian a step before."""
+    lengths: list[float] = []
     r = residual(x)
     for _ in range(most):
         history.append(float(np.max(np.abs(r))))
@@ -137,19 +149,19 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
         inverse = _inverse(matrix)
         if inverse is None:
             if history[-1] <= 100 * EPS * float(np.max(np.abs(matrix) @ np.abs(x))):
-                raise _singular(name)
+                raise singular(name)
         else:
             step = -inverse @ r
-            sizes.append(relative(step, x + step))
-            if sizes[-1] <= tol:
-                return x + step
+            lengths.append(float(np.linalg.norm(step)))
+            if relative(step, x + step) <= tol:
+                return x + step, matrix
         moved = None if inverse is None else _damped(residual, x, step, inverse)
         moved = _regularised(residual, x, r, matrix) if moved is None else moved
         if moved is None:
             break
         x, r = moved
-    if len(sizes) > 3 and all(0.2 < b / a < 0.9 for a, b in zip(sizes[-4:], sizes[-3:], strict=False)):
-        raise _singular(name)
+    if len(lengths) > 3 and all(0.2 < b / a < 0.9 for a, b in pairwise(lengths[-4:])):
+        raise singular(name)  # steps that shrink no faster lead to where solutions meet
     raise NoConvergenceError(
         f"Newton's method finds no solution of {name} in {len(history)} steps: give a start point "
         "nearer to it, a larger `maxiter`, or a solver of your own",
@@ -160,7 +172,7 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
 def _damped(residual: Values, x: Vector, step: Vector,
             inverse: Array) -> tuple[Vector, Vector] | None:  # fmt: skip
     """Return a point on the way along a step, and its residual; None if none is better."""
-    scale = np.maximum(np.abs(x), np.abs(x + step)) + np.finfo(float).tiny
+    scale = np.maximum(np.abs(x), np.abs(x + step)) + TINY
     length, share = float(np.linalg.norm(step / scale)), 1.0
     while share >= _SHORTEST:
         there = x + share * step
@@ -176,7 +188,7 @@ def _damped(residual: Values, x: Vector, step: Vector,
 def _regularised(residual: Values, x: Vector, r: Vector,
                  matrix: Array) -> tuple[Vector, Vector] | None:  # fmt: skip
     """Return a point of smaller residual, by Levenberg's and Marquardt's step; None if none is."""
-    rows = 1.0 / np.maximum(np.max(np.abs(matrix), axis=1), np.finfo(float).tiny)
+    rows = 1.0 / np.maximum(np.max(np.abs(matrix), axis=1), TINY)
     scaled, right = rows[:, None] * matrix, rows * r
     normal, slope = scaled.T @ scaled, scaled.T @ right
     diagonal = np.diag(np.maximum(np.diag(normal), EPS * np.max(np.diag(normal))))
@@ -221,11 +233,12 @@ def inverse_of(matrix: Array, name: str) -> Array:
     """
     found = _inverse(matrix)
     if found is None:
-        raise _singular(name)
+        raise singular(name)
     return found
 
 
-def _singular(name: str) -> SingularSystemError:
+def singular(name: str) -> SingularSystemError:
+    """Return the error for a singular Jacobian."""
     return SingularSystemError(
         f"the Jacobian of {name} is singular at the solution: the equations don't say how it moves, "
         "so it has no derivative there; leave out what is redundant, or move away from the point "
