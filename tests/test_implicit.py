@@ -85,6 +85,7 @@ def mp_anomaly(M, e):
 @pytest.mark.parametrize(("M", "e"), [(1.0, 0.3), (0.2, 0.9), (3.0, 0.05)])
 def test_keplers_equation_has_the_derivatives_of_every_kind_up_to_the_third(M, e):
     with mpmath.workdps(40):
+
         def exact(m, n):
             return float(mpmath.diff(mp_anomaly, (mpmath.mpf(M), mpmath.mpf(e)), (m, n)))
 
@@ -127,7 +128,7 @@ def test_fixed_points_that_repeated_calls_run_away_from_are_found():
 
 # --- what is given ------------------------------------------------------------------------------
 
-Pair = namedtuple("Pair", "u v")  # noqa: PYI024
+Pair = namedtuple("Pair", "u v")
 
 
 @dataclasses.dataclass
@@ -159,8 +160,10 @@ def test_unknowns_and_parameters_may_be_structures():
     assert (start.pressure, start.flow.tolist()) == (1.0, [1.0, 1.0])
 
 
-@pytest.mark.parametrize("start", [1, 1.0, np.float64(1.0), np.array(1), np.ones(1), np.ones((1, 1)),
-                                   np.ones(1, np.float32)])  # fmt: skip
+STARTS = [1, 1.0, np.float64(1.0), np.array(1), np.ones(1), np.ones((1, 1)), np.ones(1, np.float32)]
+
+
+@pytest.mark.parametrize("start", STARTS)
 def test_a_start_of_any_kind_of_number_gives_solutions_of_its_shape(start):
     solve = tg.root(lambda x, a: x * x - a, start)
     found = solve(4.0)
@@ -200,6 +203,7 @@ def test_keywords_partials_methods_and_compiled_functions_are_residuals():
         Model(3).solve,
         tg.root(numba.njit(lambda x, a: x**3 - a), 1.0),
     ):
+
         def cube_root(a, solve=solve):
             try:
                 return solve(a=a)
@@ -255,9 +259,11 @@ def test_aux_is_what_it_is_at_the_solution():
 
 def solve_around(a, kind):
     if kind == "variable":
+
         def residual(x):
             return x * x - a
     elif kind == "default":
+
         def residual(x, a=a):
             return x * x - a
     elif kind == "container":
@@ -266,6 +272,7 @@ def solve_around(a, kind):
         def residual(x):
             return x * x - both["a"][0]
     elif kind == "function":
+
         def target():
             return a
 
@@ -274,6 +281,7 @@ def solve_around(a, kind):
     elif kind == "partial":
         residual = functools.partial(square, a=a)
     elif kind == "object":
+
         class Model:
             pass
 
@@ -283,6 +291,7 @@ def solve_around(a, kind):
         def residual(x):
             return x * x - model.a
     else:
+
         class Model:
             def __init__(self):
                 self.a = a
@@ -326,10 +335,11 @@ def test_a_root_inside_a_roots_residual_is_differentiated():
 
 def test_a_variable_of_a_loop_is_what_it_was_in_its_turn():
     def total(a):
-        parts = []
+        found = 0.0
         for k in range(1, 4):
-            parts.append(tg.root(lambda x, a: x * x - k * a if x < 100 else x - 10 * k, 1.0)(a))
-        return sum(parts)
+            solve = tg.root(lambda x, a: x * x - k * a if x < 100 else x - 10 * k, 1.0)  # noqa: B023
+            found = found + solve(a)
+        return found
 
     def wanted(a):
         return sum((k * a) ** 0.5 if k * a < 1e4 else 10 * k for k in range(1, 4))
@@ -419,7 +429,9 @@ def test_a_branch_is_taken_by_what_an_object_held_at_the_time():
 
 
 def system(x, p):
-    return np.stack([x[0] + 0.5 * (x[0] - x[1]) ** 3 - p[0], 0.5 * (x[1] - x[0]) ** 3 + x[1] - p[1]])
+    return np.stack(
+        [x[0] + 0.5 * (x[0] - x[1]) ** 3 - p[0], 0.5 * (x[1] - x[0]) ** 3 + x[1] - p[1]]
+    )
 
 
 def by_scipy(method):
@@ -444,7 +456,9 @@ def test_solvers_may_take_no_jacobian_and_return_an_array():
 
 def test_a_point_that_is_not_precise_gets_its_newton_step_and_a_warning():
     crude = tg.root(square, 1.0, solver=lambda fun, x0, jac: np.array([2.001]))
-    with pytest.warns(InaccurateSolutionWarning, match="step to the solution .* is 0.001 long"):
+    with pytest.warns(
+        InaccurateSolutionWarning, match=r"Newton step to the root of square is 0\.001 long"
+    ):
         assert crude(4.0) == pytest.approx(2.0, rel=1e-14)
     with pytest.warns(InaccurateSolutionWarning):
         assert tg.grad(tg.root(square, 1.0, solver=lambda fun, x0, jac: 2.001))(4.0) == (
@@ -483,10 +497,10 @@ def test_what_a_solver_raises_arrives_as_it_is():
 
 def test_what_does_not_converge_raises_with_its_residuals():
     slope = tg.value_and_grad(lambda a: tg.root(lambda x, a: x * x + a, 1.0)(a))
-    with pytest.raises(NoConvergenceError, match="finds no solution of the root of .*residuals: 5") as e:
+    with pytest.raises(NoConvergenceError, match=r"find the root of .*residuals: 5") as caught:
         slope(4.0)
-    assert e.value.residuals[0] == 5.0
-    assert min(e.value.residuals) >= 4.0
+    assert caught.value.residuals[0] == 5.0
+    assert min(caught.value.residuals) >= 4.0
     assert slope(-4.0)[1] == pytest.approx(-0.25)
     with pytest.raises(NoConvergenceError):  # at a replay, too
         slope(4.0)
@@ -504,7 +518,10 @@ def test_an_error_pickles_with_its_residuals():
 
 SINGULAR = {
     "redundant": (lambda x, a: np.stack([x[0] + x[1] - a, 2 * (x[0] + x[1] - a)]), np.zeros(2)),
-    "an unknown that isn't there": (lambda x, a: np.stack([x[0] - a, a * x[0] - a * a]), np.ones(2)),
+    "an unknown is missing": (
+        lambda x, a: np.stack([x[0] - a, a * x[0] - a * a]),
+        np.ones(2),
+    ),
     "two solutions meet": (lambda x, a: x * x - 0.0 * a, 1.0),
     "at the start": (lambda x, a: x * x * a, 0.0),
 }
@@ -513,7 +530,7 @@ SINGULAR = {
 @pytest.mark.parametrize("kind", SINGULAR)
 def test_a_singular_system_raises_by_name(kind):
     residual, start = SINGULAR[kind]
-    with pytest.raises(SingularSystemError, match="Jacobian of the root of .* is singular"):
+    with pytest.raises(SingularSystemError, match=r"the root of .* Jacobian is singular"):
         tg.grad(lambda a: np.sum(tg.root(residual, start)(a)))(2.0)
 
 
@@ -564,7 +581,7 @@ def test_a_solution_of_zeros_is_found():
 
 
 def test_mistakes_are_told():
-    with pytest.raises(StructureError, match="has 2 equations and 1 unknowns"):
+    with pytest.raises(StructureError, match="2 equations for 1 unknowns"):
         tg.root(lambda x: np.stack([x, x]), 1.0)()
     with pytest.raises(StructureError, match="returns what x0 is made of"):
         tg.fixed_point(lambda x: np.stack([x, x]), 1.0)()
@@ -579,7 +596,7 @@ def test_mistakes_are_told():
         tg.tap(seen.append, x)
         return x * x - a
 
-    with pytest.raises(UnsupportedFunctionError, match="taps values or leaves.*has_aux"):
+    with pytest.raises(UnsupportedFunctionError, match=r"taps values or leaves.*has_aux"):
         tg.root(tapping, 1.0)(4.0)
 
 

@@ -1,4 +1,4 @@
-"""Functions inside a function that are blocks: what solves equations, and what is recorded twice."""
+"""Inner functions that are blocks: equations that are solved, and what is recorded twice."""
 
 from __future__ import annotations
 

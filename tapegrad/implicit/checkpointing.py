@@ -14,7 +14,7 @@ import numpy as np
 
 from tapegrad.function.arguments import size_of
 from tapegrad.function.results import Result
-from tapegrad.implicit.evaluation import evaluated, joined
+from tapegrad.implicit.evaluation import evaluated
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.wrapping import Wrapping
 from tapegrad.record.array import ActiveArray
@@ -41,8 +41,10 @@ class Checkpoint(Wrapping):
 
 def evaluated_tree(function: Function, operands: list[Any]) -> Any:
     """Return what an inner function returns, recorded as a call, and do what it does beside."""
-    is_block = function.n_outputs > 0 and function.n_inputs > 0
-    outputs = evaluated(function, operands) if is_block else function.values(joined(operands))
+    if function.n_inputs and function.n_outputs:
+        outputs = evaluated(function, operands)
+    else:
+        outputs = function.values(np.zeros(function.n_inputs))[: function.n_outputs]
     results = [function.result, *[effect.result for effect in function.effects]]
     stops = np.cumsum([sum(map(size_of, result.specs)) for result in results])
     found, *more = [

@@ -16,13 +16,22 @@ from tapegrad.blocks import Array
 from tapegrad.errors import DegenerateBoundError, NoConvergenceError, SingularSystemError
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.newton import EPS, SMALL, TINY, asked, inverse_of, relative, scale_of, warn_if_far
+from tapegrad.implicit.newton import (
+    EPS,
+    SMALL,
+    asked,
+    inverse_of,
+    refuse_change,
+    relative,
+    scale_of,
+    warn_if_far,
+)
 from tapegrad.implicit.solution import Bounds, Found
 
 _MOST_POLISHING = 20
 _SHORTEST = 2.0**-40
 _DEGENERATE = 1e-10
-"""How near to a bound, or to leaving it, an unknown may not be, relative to its size."""
+"""How near to a bound, or to leaving it, an unknown must not be, relative to its size."""
 
 
 class MinimumMethod(NamedTuple):
@@ -61,10 +70,10 @@ class MinimumMethod(NamedTuple):
             function, slope = within.value, within.gradient
             x, _ = asked(self.solver, name, function, start, slope, *pairs)
             history, most = [float(np.max(np.abs(slope(x))))], _MOST_POLISHING
-        end = within.descend(x, self.tol, most, history)
+        end, before = within.descend(x, self.tol, most, history)
         if self.solver is not None:
             warn_if_far(end, x, start, self.tol, name)
-        return within.found(end)
+        return within.found(end, before)
 
 
 class _Problem:
@@ -75,7 +84,7 @@ class _Problem:
         self._method, self._parameters, self._name = method, parameters, name
         self._lower, self._upper = bounds
         if np.any(self._lower > self._upper):
-            raise ValueError(f"a lower bound of the minimum of {name} is above the upper one")
+            raise ValueError(f"a lower bound of {name} is above the upper one")
 
     def _inputs(self, x: Vector) -> Vector:
         return np.concatenate([x, self._parameters])
@@ -100,8 +109,9 @@ class _Problem:
     def _clipped(self, x: Vector) -> Vector:
         return np.clip(x, self._lower, self._upper)
 
-    def descend(self, x: Vector, tol: float, most: int, history: list[float]) -> Vector:
-        """Return the minimum."""
+    def descend(self, x: Vector, tol: float, most: int,
+                history: list[float]) -> tuple[Vector, Array]:  # fmt: skip
+        """Return the minimum, and the Hessian a step before."""
         x = self._clipped(x)
         value = self.value(x)
         for _ in range(most):
@@ -110,13 +120,13 @@ class _Problem:
             history.append(float(np.max(np.abs(slope[free]), initial=0.0)))
             if not np.isfinite(value) or not np.isfinite(slope).all():
                 break
-            if not free.any():
-                return x
             hessian = self.hessian(x)
+            if not free.any():
+                return x, hessian
             step, is_convex = _step(slope, hessian, free)
             there = self._clipped(x + step)
             if is_convex and relative(there - x, there) <= tol:
-                return there
+                return there, hessian
             found = self._lower_point(x, value, slope, step)
             if found is None:
                 scaled = np.where(free, -slope / np.maximum(np.abs(np.diag(hessian)), SMALL), 0.0)
@@ -125,8 +135,8 @@ class _Problem:
                 break
             x, value = found
         raise NoConvergenceError(
-            f"Newton's method finds no minimum of {self._name} in {len(history)} steps: give a "
-            "start point nearer to it, a larger `maxiter`, or a solver of your own",
+            f"Newton's method doesn't find {self._name} in {len(history)} steps: give a start "
+            "point nearer to it, a larger `maxiter`, or a solver of your own",
             tuple(history), x,
         )  # fmt: skip
 
@@ -145,8 +155,8 @@ class _Problem:
 
     # --- what it must be --------------------------------------------------------------------------
 
-    def found(self, x: Vector) -> Found:
-        """Return the solution with what its derivatives need.
+    def found(self, x: Vector, before: Array) -> Found:
+        """Return the solution with what its derivatives need; the Hessian `before` is like its own.
 
         Raises
         ------
@@ -160,13 +170,16 @@ class _Problem:
         free = ~(lower | upper)
         inverse, n = np.zeros_like(hessian), np.flatnonzero(free)
         if len(n):
-            part = hessian[np.ix_(n, n)]
-            inverse[np.ix_(n, n)] = inverse_of((part + part.T) / 2, self._name)
+            within = np.ix_(n, n)
+            part = hessian[within]
+            inverse[within] = inverse_of((part + part.T) / 2, self._name)
             if np.min(np.linalg.eigvalsh(part)) <= 0.0:
                 raise SingularSystemError(
-                    f"what was found is no minimum of {self._name}: its Hessian has negative "
-                    "curvatures on the unknowns that are on no bound; start elsewhere"
+                    f"what was found isn't {self._name}: the Hessian has negative curvatures on "
+                    "the unknowns that are on no bound; start elsewhere"
                 )
+            change = np.eye(len(n)) - inverse[within] @ before[within]
+            refuse_change(change, x[n], self._name)
         if self._method.is_differentiated:
             self._refuse_degenerate(x, slope, hessian, free)
         return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))
@@ -174,12 +187,13 @@ class _Problem:
     def _refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
         scale = _DEGENERATE * scale_of(x)
         curvature = np.abs(np.diag(hessian))
+        noise = 100 * EPS * (np.abs(hessian) @ np.abs(x))
         is_near = (x - self._lower <= scale) | (self._upper - x <= scale)
         is_fixed = self._lower == self._upper
-        is_slack = free | (np.abs(slope) <= curvature * scale)
+        is_slack = free | (np.abs(slope) <= np.maximum(curvature * scale, noise))
         for k in np.flatnonzero(is_near & is_slack & ~is_fixed):
             raise DegenerateBoundError(
-                f"the minimum of {self._name} has unknown {k} on a bound, {x[k]:g}, and a slope of "
+                f"{self._name} has unknown {k} on a bound, {x[k]:g}, and a slope of "
                 f"{slope[k]:.2g} there: it would stay if the bound were not there, so its "
                 "derivative to one side is zero and to the other isn't; move the bound or the "
                 "parameters"
@@ -190,9 +204,10 @@ def _step(slope: Vector, hessian: Array, free: Any) -> tuple[Vector, bool]:
     """Return Newton's step of the free unknowns, and whether the curvatures are all positive."""
     n = np.flatnonzero(free)
     part = hessian[np.ix_(n, n)]
-    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(part)), TINY))
+    diagonal = np.abs(np.diag(part))
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, SMALL * (np.max(diagonal) or 1.0)))
     curvatures, ways = np.linalg.eigh(scale[:, None] * (part + part.T) / 2 * scale)
-    least = max(float(np.max(np.abs(curvatures))) * 1e-8, TINY)
+    least = SMALL * float(np.max(np.abs(curvatures))) if curvatures.any() else 1.0
     along = ways.T @ (scale * slope[n])
     is_convex = bool(curvatures[0] > -least)
     if not is_convex and np.max(np.abs(along)) <= SMALL * abs(curvatures[0]):

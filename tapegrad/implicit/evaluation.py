@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.blocks import Array, Block, Shapes
+from tapegrad.blocks import Block, Shape, Shapes
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner
 from tapegrad.record.called import call, parted
@@ -22,13 +22,13 @@ def joined(operands: Sequence[Any]) -> Vector:
     return np.concatenate([np.empty(0), *[np.ravel(operand) for operand in operands]])
 
 
-def tangents_of(shapes: Shapes, tangents: Sequence[Any]) -> Vector:
+def tangents_of(shapes: Sequence[Shape], tangents: Sequence[Any]) -> Vector:
     """Return tangents one after another, zeros where there are none."""
     pairs = zip(shapes, tangents, strict=True)
     return joined([np.zeros(shape) if t is None else t for shape, t in pairs])
 
 
-def recordable(shapes: Shapes, tangents: Sequence[Any]) -> list[Any]:
+def recordable(shapes: Sequence[Shape], tangents: Sequence[Any]) -> list[Any]:
     """Return tangents, active ones among them, zeros where there are none."""
     pairs = zip(shapes, tangents, strict=True)
     return [np.zeros(shape) if t is None else t for shape, t in pairs]

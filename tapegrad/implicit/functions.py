@@ -19,12 +19,10 @@ import numpy as np
 
 from tapegrad.errors import OutdatedBlockError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, shape_of, size_of, sort_arguments
-from tapegrad.function.effects import Effect
 from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.places import Places
 from tapegrad.function.plan import Plan
 from tapegrad.function.recording import Recording, name_of, record
-from tapegrad.function.results import Result
 from tapegrad.function.tiers import Options
 from tapegrad.function.vectors import Vector
 from tapegrad.function.watch.draws import drawn_between, shared_states
@@ -33,6 +31,7 @@ from tapegrad.implicit.lifting import Lifted, lift
 from tapegrad.record.active import Active
 from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
 from tapegrad.record.numba.rewriting import taking_active
+from tapegrad.record.twins import Twins
 
 T = TypeVar("T")
 
@@ -131,8 +130,10 @@ class Function(Recorded):
         def call(x: Any, args: Any, kwargs: Any, numbers: Any) -> Any:
             for number in captured:  # these first, in this order
                 slot_on(current(), number)
-            function = lifted.holding(numbers)
-            result = taking_active(THREAD.twins.of(function))(*x, *args, **kwargs)
+            twins = THREAD.twins
+            assert isinstance(twins, Twins), "it's called while it's recorded"
+            function = twins.of(lifted.holding(numbers))
+            result = taking_active(function)(*x, *args, **kwargs)
             return finish(x, result)
 
         return functools.update_wrapper(call, lifted.holding(lifted.leaves), updated=())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -222,7 +221,7 @@ class Recorded(Inner):
         """Those there are."""
         return self._recordings
 
-    # --- in other processes: its recordings alone --------------------------------------------------
+    # --- in other processes: its recordings alone -------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
         if not self._recordings:
@@ -240,5 +239,5 @@ class Recorded(Inner):
     def _refuse(self, inputs: Vector) -> Recording:
         raise OutdatedBlockError(
             f"{self.name} takes a way that it didn't take before it was pickled, and can't be "
-            "recorded again from its tapes: call the derivative of your own function in this process"
+            "recorded again from its tapes: call the derivative of your function in this process"
         )

@@ -9,6 +9,7 @@ quadratically, what is left is far below it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
@@ -80,10 +81,7 @@ class NewtonMethod(NamedTuple):
         if self.solver is not None:
             warn_if_far(end, x, start, self.tol, name)
         inverse = inverse_of(jacobian(end), name)
-        scale = scale_of(end)
-        change = np.eye(n) - inverse @ before
-        if np.max(np.abs(change) / scale[:, None] * scale) > _LARGEST_CHANGE:
-            raise singular(name)
+        refuse_change(np.eye(n) - inverse @ before, end, name)
         none = np.zeros(n)
         return Found(end, inverse, none, none)
 
@@ -101,14 +99,14 @@ def asked(solver: Callable[..., Any], name: str, function: Any, start: Vector,
     x = np.array(getattr(found, "x", found), np.float64).reshape(-1)
     if len(x) != len(start):
         raise StructureError(
-            f"the solver returned {len(x)} numbers for the {len(start)} unknowns of {name}: return "
+            f"the solver returned {len(x)} numbers for the {len(start)} unknowns: return "
             "the solution as one array, or an object with it as `x`, as scipy.optimize's results"
         )
     value = function(x)
     history = [float(np.max(np.abs(value[0] if isinstance(value, tuple) else value)))]
     if not getattr(found, "success", True):
         message = getattr(found, "message", "no message")
-        raise NoConvergenceError(f"the solver found no solution of {name}: {message}",
+        raise NoConvergenceError(f"the solver didn't find {name}: {message}",
                                  tuple(history), x)  # fmt: skip
     return x, history
 
@@ -119,8 +117,8 @@ def warn_if_far(end: Vector, x: Vector, start: Vector, tol: float, name: str) ->
     scale = max(float(np.max(np.abs(end))), float(np.max(np.abs(start))))
     if step > tol * scale:
         warnings.warn(
-            f"the last Newton step to the solution of {name} is {step:.2g} long, and the tolerance "
-            f"is {tol:g} of {scale:.2g}: let the solver be more precise, or give a larger `tol`",
+            f"the last Newton step to {name} is {step:.2g} long, and the tolerance is {tol:g} of "
+            f"{scale:.2g}: let the solver be more precise, or give a larger `tol`",
             InaccurateSolutionWarning,
             stacklevel=frames_to_user() + 1,
         )
@@ -128,12 +126,13 @@ def warn_if_far(end: Vector, x: Vector, start: Vector, tol: float, name: str) ->
 
 def relative(step: Vector, x: Vector) -> float:
     """Return the largest of a step's numbers, each relative to its unknown."""
-    return float(np.max(np.abs(step) / scale_of(x), initial=0.0))
+    return float((abs(step) / scale_of(x)).max())
 
 
 def scale_of(x: Vector) -> Vector:
     """Return the sizes of unknowns."""
-    return np.maximum(np.abs(x), SMALL * np.max(np.abs(x))) + TINY
+    sizes: Vector = abs(x)
+    return np.maximum(sizes, SMALL * sizes.max() + TINY)
 
 
 def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
@@ -142,17 +141,17 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
     lengths: list[float] = []
     r = residual(x)
     for _ in range(most):
-        history.append(float(np.max(np.abs(r))))
-        if not np.isfinite(history[-1]):
+        history.append(float(abs(r).max()))
+        if not math.isfinite(history[-1]):
             break
         matrix = jacobian(x)
-        inverse = _inverse(matrix)
+        inverse = _quick_inverse(matrix)
         if inverse is None:
             if history[-1] <= 100 * EPS * float(np.max(np.abs(matrix) @ np.abs(x))):
                 raise singular(name)
         else:
             step = -inverse @ r
-            lengths.append(float(np.linalg.norm(step)))
+            lengths.append(math.hypot(*step))
             if relative(step, x + step) <= tol:
                 return x + step, matrix
         moved = None if inverse is None else _damped(residual, x, step, inverse)
@@ -163,8 +162,8 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
     if len(lengths) > 3 and all(0.2 < b / a < 0.9 for a, b in pairwise(lengths[-4:])):
         raise singular(name)  # steps that shrink no faster lead to where solutions meet
     raise NoConvergenceError(
-        f"Newton's method finds no solution of {name} in {len(history)} steps: give a start point "
-        "nearer to it, a larger `maxiter`, or a solver of your own",
+        f"Newton's method doesn't find {name} in {len(history)} steps: give a start point nearer "
+        "to it, a larger `maxiter`, or a solver of your own",
         tuple(history), x,
     )  # fmt: skip
 
@@ -172,15 +171,13 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
 def _damped(residual: Values, x: Vector, step: Vector,
             inverse: Array) -> tuple[Vector, Vector] | None:  # fmt: skip
     """Return a point on the way along a step, and its residual; None if none is better."""
-    scale = np.maximum(np.abs(x), np.abs(x + step)) + TINY
-    length, share = float(np.linalg.norm(step / scale)), 1.0
+    scale = np.maximum(abs(x), abs(x + step)) + TINY
+    length, share = math.hypot(*(step / scale)), 1.0
     while share >= _SHORTEST:
         there = x + share * step
         r = residual(there)
-        if np.isfinite(r).all():
-            following = float(np.linalg.norm((inverse @ r) / scale))
-            if following <= (1.0 - share / 4) * length:
-                return there, r
+        if math.hypot(*(inverse @ r / scale)) <= (1.0 - share / 4) * length:  # no NaN is
+            return there, r
         share /= 2
     return None
 
@@ -190,7 +187,8 @@ def _regularised(residual: Values, x: Vector, r: Vector,
     """Return a point of smaller residual, by Levenberg's and Marquardt's step; None if none is."""
     rows = 1.0 / np.maximum(np.max(np.abs(matrix), axis=1), TINY)
     scaled, right = rows[:, None] * matrix, rows * r
-    normal, slope = scaled.T @ scaled, scaled.T @ right
+    normal: Array = scaled.T @ scaled
+    slope = scaled.T @ right
     diagonal = np.diag(np.maximum(np.diag(normal), EPS * np.max(np.diag(normal))))
     weight = 1e-6
     while weight < 1e9:
@@ -203,6 +201,15 @@ def _regularised(residual: Values, x: Vector, r: Vector,
             return there, found
         weight *= 10.0
     return None
+
+
+def _quick_inverse(matrix: Array) -> Array | None:
+    """Return the inverse of a matrix, however near it is to having none; None if it has none."""
+    try:
+        inverse: Array = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    return inverse if math.isfinite(inverse.sum()) else None
 
 
 def _inverse(matrix: Array) -> Array | None:
@@ -237,10 +244,16 @@ def inverse_of(matrix: Array, name: str) -> Array:
     return found
 
 
+def refuse_change(change: Array, x: Vector, name: str) -> None:
+    """Raise SingularSystemError if the Jacobian's relative change over the last step is large."""
+    scale = scale_of(x)
+    if np.max(np.abs(change) / scale[:, None] * scale, initial=0.0) > _LARGEST_CHANGE:
+        raise singular(name)
+
+
 def singular(name: str) -> SingularSystemError:
     """Return the error for a singular Jacobian."""
     return SingularSystemError(
-        f"the Jacobian of {name} is singular at the solution: the equations don't say how it moves, "
-        "so it has no derivative there; leave out what is redundant, or move away from the point "
-        "where solutions meet"
+        f"{name} has no derivative: the equations' Jacobian is singular there, so they don't say "
+        "how it moves; leave out what is redundant, or move away from where solutions meet"
     )

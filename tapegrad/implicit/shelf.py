@@ -22,7 +22,7 @@ def size_of(recording: Recording) -> int:
 
 
 class Shelf:
-    """Recordings up to a number of bytes; what is beyond is forgotten, the least recently used first.
+    """Recordings up to a number of bytes; beyond, those used least recently are forgotten.
 
     Parameters
     ----------

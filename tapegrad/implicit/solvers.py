@@ -84,8 +84,8 @@ class Implicit(Wrapping):
         """Return the solution as a vector."""
         if function.n_outputs != len(start):
             raise StructureError(
-                f"{function.name} has {function.n_outputs} equations and {len(start)} unknowns; "
-                "return as many numbers as x0 has"
+                f"{function.name} can't be found of {function.n_outputs} equations for "
+                f"{len(start)} unknowns: return as many numbers as x0 has"
             )
         method = NewtonMethod(function, self._tol, self._maxiter, self._solver)
         return solution(method, [start, *parameters])
@@ -122,7 +122,8 @@ def _numbers_before_aux(unknowns: Any, result: Any) -> Any:
 def _displacement(unknowns: Any, result: Any) -> Any:
     given: list[Any] = []
     found: list[Any] = []
-    if flatten(result, found) != flatten(unknowns[0], given) or shapes_of(found) != shapes_of(given):
+    structure = flatten(unknowns[0], given)
+    if flatten(result, found) != structure or shapes_of(found) != shapes_of(given):
         raise StructureError("a function that has a fixed point returns what x0 is made of")
     return tuple([new - old for new, old in zip(found, given, strict=True)])
 
@@ -141,7 +142,7 @@ def _aux(unknowns: Any, result: Any) -> Any:
 
 def _pair(result: Any) -> Any:
     if type(result) is not tuple or len(result) != 2:
-        raise StructureError("with has_aux=True the function must return a pair, (what is solved, aux)")
+        raise StructureError("with has_aux=True the function must return a pair, (value, aux)")
     return result
 
 
@@ -205,7 +206,7 @@ class Minimizer(Implicit):
         if flatten(bound, given) == LEAF and structure != LEAF:
             given = given * len(leaves)
         elif flatten(bound, []) != structure:
-            raise StructureError("bounds are a pair, (lower, upper): numbers, or structured as x0 is")
+            raise StructureError("bounds are a pair (lower, upper), numbers or structured as x0")
         parts = zip(given, leaves, strict=True)
         return join([(none if b is None else b) + np.zeros(np.shape(x)) for b, x in parts])
 
@@ -339,7 +340,8 @@ def minimizer(objective: Callable[..., Any], x0: Any, *, bounds: Any = None,
     Examples
     --------
     >>> import numpy as np, tapegrad as tg
-    >>> shrunk = tg.minimizer(lambda x, y: np.sum((x - y) ** 2 + x**4), np.zeros(2), bounds=(0, None))
+    >>> objective = lambda x, y: np.sum((x - y) ** 2 + x**4)
+    >>> shrunk = tg.minimizer(objective, np.zeros(2), bounds=(0, None))
     >>> tg.jacobian(shrunk)(np.array([3.0, -1.0]))
     array([[0.1428..., 0.        ],
            [0.        , 0.        ]])

@@ -1,4 +1,4 @@
-"""Callables made of a function of the user's: they have its name, pickle with it, and are methods."""
+"""Callables made of a function of the user's: they have its name, and pickle with it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ class Wrapping:
             raise TypeError(f"a function is needed, not {type(function).__name__}")
         self._function = original_of(function)
         functools.update_wrapper(self, self._function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what is made of the function."""
+        raise NotImplementedError
 
     def _arguments(self) -> tuple[Any, ...]:
         """Return what makes it again."""
