@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from tapegrad.implicit import refusing
 from tapegrad.implicit.checkpointing import checkpoint
 from tapegrad.implicit.solvers import fixed_point, minimizer, root
 
-__all__ = ["checkpoint", "fixed_point", "minimizer", "root"]
+__all__ = ["checkpoint", "refusing", "fixed_point", "minimizer", "root"]

@@ -34,6 +34,8 @@ _USE = Use("a checkpoint", returned, has_effects=True, is_kept=False)
 class Checkpoint(Wrapping):
     """What `checkpoint` returns."""
 
+    maker = "checkpoint"
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
         return with_inner(self._function, _USE, (), args, kwargs, evaluated_tree)
@@ -99,6 +101,6 @@ def checkpoint(function: Callable[P, R]) -> Callable[P, R]:
     ...         x = step(x)
     ...     return x
     >>> tg.value_and_grad(last)(1.0)
-    (2.9...e-05, 3.1...e-05)
+    (2.94...e-05, 3.58...e-05)
     """
     return Checkpoint(function)

@@ -131,8 +131,9 @@ def relative(step: Vector, x: Vector) -> float:
 
 def scale_of(x: Vector) -> Vector:
     """Return the sizes of unknowns."""
-    sizes: Vector = abs(x)
-    return np.maximum(sizes, SMALL * sizes.max() + TINY)
+    sizes = abs(x)
+    found: Vector = np.maximum(sizes, SMALL * sizes.max() + TINY)
+    return found
 
 
 def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
@@ -206,10 +207,11 @@ def _regularised(residual: Values, x: Vector, r: Vector,
 def _quick_inverse(matrix: Array) -> Array | None:
     """Return the inverse of a matrix, however near it is to having none; None if it has none."""
     try:
-        inverse: Array = np.linalg.inv(matrix)
+        inverse = np.linalg.inv(matrix)
     except np.linalg.LinAlgError:
         return None
-    return inverse if math.isfinite(inverse.sum()) else None
+    found: Array | None = inverse if math.isfinite(inverse.sum()) else None
+    return found
 
 
 def _inverse(matrix: Array) -> Array | None:

@@ -155,12 +155,14 @@ _AUX = Use("aux", _aux)
 class Root(Implicit):
     """What `root` returns."""
 
+    maker = "root"
     _finish, _verb = (_numbers, _numbers_before_aux), "the root"
 
 
 class FixedPoint(Implicit):
     """What `fixed_point` returns."""
 
+    maker = "fixed_point"
     _finish, _verb = (_displacement, _displacement_before_aux), "the fixed point"
 
 
@@ -172,6 +174,7 @@ class Minimizer(Implicit):
     bounds : pair or None
     """
 
+    maker = "minimizer"
     _finish, _verb = (returned, _first), "the minimum"
 
     def __init__(self, function: Callable[..., Any], x0: Any, bounds: Any,
@@ -259,7 +262,7 @@ def root(residual: Callable[..., Any], x0: Any, *, solver: Solver | None = None,
     >>> import numpy as np, tapegrad as tg
     >>> anomaly = tg.root(lambda E, M, e: E - e * np.sin(E) - M, 1.0)  # Kepler's equation
     >>> tg.value_and_grad(anomaly)(1.0, 0.3)
-    (1.2900..., 1.0906...)
+    (1.2880..., 1.0913...)
     """
     return Root(residual, x0, solver, tol, maxiter, has_aux)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from tapegrad.derivatives.pickling import reduced
 from tapegrad.record.interception import original_of
@@ -16,7 +16,14 @@ class Wrapping:
     Parameters
     ----------
     function : callable
+
+    Attributes
+    ----------
+    maker : str
+        The name of what made it.
     """
+
+    maker: ClassVar[str]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         if not callable(function):

@@ -1,0 +1,60 @@
+"""What compiled functions of the user's are told that call what this package makes, in its name.
+
+A solver of the user's own and a recording that is made again are Python; compiled code calls none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from numba import TypingError, types
+from numba.extending import overload, typeof_impl
+
+from tapegrad.implicit.checkpointing import checkpoint
+from tapegrad.implicit.solvers import fixed_point, minimizer, root
+from tapegrad.implicit.wrapping import Wrapping
+from tapegrad.numba_protocols import Kind
+
+MAKERS = (root, fixed_point, minimizer, checkpoint)
+
+
+def refuse(name: str) -> NoReturn:
+    """Raise the error that says what to do."""
+    raise TypingError(
+        f"{name} can't be called in a function that is compiled: call it in plain Python, and "
+        "compiled functions from there, as in `def loss(p): return compiled(solve(p), p)`"
+    )
+
+
+class WrappingType(types.Callable):  # type: ignore[misc]  # numba is untyped
+    """The type of what wraps a function: one that says what to do where it's called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> NoReturn:
+        """Refuse a call."""
+        refuse(self.name)
+
+    def get_call_signatures(self) -> tuple[list[Any], bool]:
+        """Return none."""
+        return [], False
+
+    def get_impl_key(self, signature: Any) -> Any:
+        """Return what a call would be compiled by."""
+        return self.name
+
+
+@typeof_impl.register(Wrapping)  # type: ignore[untyped-decorator]
+def _(wrapping: Wrapping, context: Any) -> WrappingType:
+    return WrappingType(f"tapegrad.{wrapping.maker}")
+
+
+def _have_refused(maker: Any) -> None:
+    @overload(maker, strict=False)  # type: ignore[untyped-decorator]
+    def _(function: Kind, *args: Kind) -> NoReturn:
+        refuse(f"tapegrad.{maker.__name__}")
+
+
+for each in MAKERS:
+    _have_refused(each)
