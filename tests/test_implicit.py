@@ -611,3 +611,45 @@ def test_roots_and_their_derivatives_pickle():
     (block,) = tape.blocks
     found = block.value([np.array([1.0]), np.array(25.0)])[0]
     np.testing.assert_allclose(found, [5.0], rtol=1e-14)
+
+
+def test_parameters_are_named_as_the_residuals_after_its_unknowns():
+    p = np.array([1.0, 0.3])
+    wanted = tg.jacobian(ANOMALY, argnums=(0, 1))(*p)
+    assert tg.jacobian(ANOMALY, argnums=("M", "e"))(*p) == wanted
+    assert tg.grad(ANOMALY, argnums="e")(M=1.0, e=0.3) == wanted[1]
+    assert tg.grad(tg.root(functools.partial(kepler, e=0.3), 1.0), argnums="M")(1.0) == wanted[0]
+
+
+def test_a_residual_with_many_ways_keeps_as_many_recordings_as_are_of_use():
+    def residual(x, a):
+        return x - a * (1.0 + int(10.0 * a))
+
+    solve = tg.root(residual, 1.0)
+    slope = tg.value_and_grad(solve)
+    for a in np.linspace(0.05, 8.05, 81):
+        assert slope(a) == pytest.approx((a * (1 + int(10 * a)), 1 + int(10 * a)), rel=1e-14)
+    (block,) = slope.recorded.recordings[0].tape.blocks
+    assert len(slope.recorded.recordings) == 1
+    assert len(block.inner.recordings) == 32
+
+
+def test_compiled_functions_are_told_what_to_do():
+    import numba
+
+    @numba.njit
+    def solving(a):
+        return 2.0 * ROOT(a)
+
+    @numba.njit
+    def making(a):
+        return tg.root(lambda x: x * x, a)()
+
+    message = r"tapegrad.root can't be called in .*compiled: call it in plain"
+    for function, kind in (
+        (solving, numba.TypingError),
+        (making, numba.TypingError),
+        (tg.grad(making), UnsupportedFunctionError),
+    ):
+        with pytest.raises(kind, match=message):
+            function(2.0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tapegrad.implicit import refusing
 from tapegrad.implicit.checkpointing import checkpoint
+from tapegrad.implicit.refusing import refuse_in_compiled_code
 from tapegrad.implicit.solvers import fixed_point, minimizer, root
 
-__all__ = ["checkpoint", "refusing", "fixed_point", "minimizer", "root"]
+__all__ = ["checkpoint", "fixed_point", "minimizer", "root"]
+
+for _maker in (checkpoint, fixed_point, minimizer, root):
+    refuse_in_compiled_code(_maker)

@@ -23,10 +23,9 @@ from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.places import Places
 from tapegrad.function.plan import Plan
 from tapegrad.function.recording import Recording, name_of, record
-from tapegrad.function.tiers import Options
 from tapegrad.function.vectors import Vector
 from tapegrad.function.watch.draws import drawn_between, shared_states
-from tapegrad.implicit.inner import Recorded
+from tapegrad.implicit.inner import OPTIONS, Recorded
 from tapegrad.implicit.lifting import Lifted, lift
 from tapegrad.record.active import Active
 from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
@@ -95,11 +94,11 @@ class Function(Recorded):
         self.captured += found
         drawn = drawn_between(before, shared_states(), {})
         watched = all(e.unwatched is None and e.drawn_from() is None for e in self._environments)
-        self._is_repeatable = lifted.is_repeatable and watched and drawn is None
+        is_repeatable = lifted.is_repeatable and watched and drawn is None
         self.result, self.effects = first.result, first.effects
-        self.is_shared = self._is_repeatable and not self.captured and not self.effects
+        self.is_shared = is_repeatable and not self.captured and not self.effects
         name = f"{use.verb} of {name_of(template)}"
-        super().__init__(name, self._again, _plainly(first), use.is_kept or not self.is_shared)
+        super().__init__(name, self._again, _plainly(first), self.is_shared, use.is_kept)
 
     def holds(self) -> bool:
         """Whether nothing that it reads has changed."""
@@ -114,7 +113,7 @@ class Function(Recorded):
         places = Places(roots) if roots and not is_recording() else None
         function = self._called()
         found = record(function, self._plan, leaves, methods if not is_recording() else (),
-                       Options(), places)  # fmt: skip
+                       OPTIONS, places)  # fmt: skip
         if found.effects and not self._use.has_effects:
             raise UnsupportedFunctionError(
                 f"{name_of(function)}, of which {self._use.verb} is taken, taps values or leaves "
@@ -146,7 +145,7 @@ class Function(Recorded):
                 f"{self.name} takes another way here, and reads active numbers of a recording "
                 "that has ended: pass them to it as arguments"
             )
-        if not is_within and not (self._is_repeatable and self.holds()):
+        if not is_within and not (self.is_shared and self.holds()):
             raise OutdatedBlockError(
                 f"{self.name} is to be recorded again, and what it reads has changed since it was "
                 "called: pass that to it as an argument"
@@ -192,7 +191,7 @@ def _plainly(recording: Recording) -> Recording:
         return recording
     operands = [recording.tape.outputs, *(e.operands.astype(np.int32) for e in recording.effects)]
     tape = dataclasses.replace(recording.tape, outputs=np.concatenate(operands))
-    return Recording(tape, recording.result, [], [], recording.function, Options())
+    return Recording(tape, recording.result, [], [], recording.function, OPTIONS)
 
 
 # --- calls ----------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ from tapegrad.tree import LEAF
 T = TypeVar("T")
 Kind = Literal["pulled", "pushed", "gradient"]
 
+OPTIONS = Options(strict=True)
+"""Of inner functions: nothing that is solved changes when machine code takes over."""
+
 MOST_RECORDINGS = 32
 """Of one function; the oldest are forgotten beyond."""
 
@@ -162,7 +165,7 @@ def recording_of(tape: Tape, name: str) -> Recording:
 
     function.__qualname__ = name
     result = Result(LEAF, [(len(tape.outputs),)], [float])
-    return Recording(tape, result, [], [], function, Options())
+    return Recording(tape, result, [], [], function, OPTIONS)
 
 
 class Recorded(Inner):
@@ -175,15 +178,17 @@ class Recorded(Inner):
         Records the function at the inputs, or raises where that can't be done any more.
     first : Recording
         The recording it begins with.
+    is_repeatable : bool
+        Whether recordings can be made again, and so may be forgotten.
     is_kept : bool
-        Whether its recordings are needed as long as it is; otherwise they may be forgotten, and
-        made again.
+        Whether they are forgotten only where there are too many, not for the room they take.
     """
 
     def __init__(self, name: str, record: Callable[[Vector], Recording], first: Recording,
-                 is_kept: bool) -> None:  # fmt: skip
+                 is_repeatable: bool, is_kept: bool) -> None:  # fmt: skip
         super().__init__(name, len(first.tape.inputs), len(first.tape.outputs))
-        self._record, self._is_kept = record, is_kept
+        self._record, self._is_repeatable = record, is_repeatable
+        self._is_kept = is_kept or not is_repeatable
         self._first = first.point()
         self._recordings: list[Recording] = []
         self._lock = threading.RLock()
@@ -206,7 +211,7 @@ class Recorded(Inner):
     def _keep(self, recording: Recording) -> None:
         with self._lock:
             self._recordings = [*self._recordings, recording]
-            if len(self._recordings) > MOST_RECORDINGS and not self._is_kept:
+            if len(self._recordings) > MOST_RECORDINGS and self._is_repeatable:
                 del self._recordings[0]
         if not self._is_kept:
             SHELF.put(self, recording)
@@ -234,6 +239,7 @@ class Recorded(Inner):
     def __setstate__(self, state: dict[str, Any]) -> None:
         tapes = state.pop("tapes")
         vars(self).update(state, _record=self._refuse, _lock=threading.RLock(), _is_kept=True)
+        self._is_repeatable = False
         self._recordings = [recording_of(tape, self.name) for tape in tapes]
 
     def _refuse(self, inputs: Vector) -> Recording:

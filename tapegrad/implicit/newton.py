@@ -207,11 +207,10 @@ def _regularised(residual: Values, x: Vector, r: Vector,
 def _quick_inverse(matrix: Array) -> Array | None:
     """Return the inverse of a matrix, however near it is to having none; None if it has none."""
     try:
-        inverse = np.linalg.inv(matrix)
+        found: Array = np.asarray(np.linalg.inv(matrix), np.float64)
     except np.linalg.LinAlgError:
         return None
-    found: Array | None = inverse if math.isfinite(inverse.sum()) else None
-    return found
+    return found if math.isfinite(found.sum()) else None
 
 
 def _inverse(matrix: Array) -> Array | None:

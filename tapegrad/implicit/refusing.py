@@ -1,4 +1,4 @@
-"""What compiled functions of the user's are told that call what this package makes, in its name.
+"""What compiled functions are told that call a solver or a checkpoint.
 
 A solver of the user's own and a recording that is made again are Python; compiled code calls none.
 """
@@ -10,12 +10,8 @@ from typing import Any, NoReturn
 from numba import TypingError, types
 from numba.extending import overload, typeof_impl
 
-from tapegrad.implicit.checkpointing import checkpoint
-from tapegrad.implicit.solvers import fixed_point, minimizer, root
 from tapegrad.implicit.wrapping import Wrapping
 from tapegrad.numba_protocols import Kind
-
-MAKERS = (root, fixed_point, minimizer, checkpoint)
 
 
 def refuse(name: str) -> NoReturn:
@@ -50,11 +46,9 @@ def _(wrapping: Wrapping, context: Any) -> WrappingType:
     return WrappingType(f"tapegrad.{wrapping.maker}")
 
 
-def _have_refused(maker: Any) -> None:
+def refuse_in_compiled_code(maker: Any) -> None:
+    """Have compiled code refuse what makes such things."""
+
     @overload(maker, strict=False)  # type: ignore[untyped-decorator]
     def _(function: Kind, *args: Kind) -> NoReturn:
         refuse(f"tapegrad.{maker.__name__}")
-
-
-for each in MAKERS:
-    _have_refused(each)

@@ -7,6 +7,8 @@ solver may be code that tapegrad never sees.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +30,8 @@ from tapegrad.record.stopping import stop_gradient
 from tapegrad.tree import LEAF, flatten, map_leaves, unflatten_all
 
 Solver = Callable[..., Any]
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Implicit(Wrapping):
@@ -54,6 +58,10 @@ class Implicit(Wrapping):
         self._x0 = stop_gradient(map_leaves(_as_start, x0))
         self._solver, self._tol, self._maxiter = solver, tol, maxiter
         self._has_aux = has_aux
+        with contextlib.suppress(TypeError, ValueError):  # it tells no parameters
+            parameters = list(inspect.signature(self._function).parameters.values())
+            if parameters and parameters[0].kind in _POSITIONAL:  # the unknowns
+                self.__signature__ = inspect.Signature(parameters[1:])
 
     def _arguments(self) -> tuple[Any, ...]:
         return (self._function, self._x0, self._solver, self._tol, self._maxiter, self._has_aux)
@@ -180,7 +188,9 @@ class Minimizer(Implicit):
     def __init__(self, function: Callable[..., Any], x0: Any, bounds: Any,
                  *options: Any) -> None:  # fmt: skip
         super().__init__(function, x0, *options)
-        self._bounds = bounds
+        if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy's
+            bounds = bounds.lb, bounds.ub
+        self._bounds = map_leaves(_as_start, bounds)
 
     def _arguments(self) -> tuple[Any, ...]:
         function, x0, *options = super()._arguments()
@@ -196,10 +206,7 @@ class Minimizer(Implicit):
 
     def _limits(self) -> list[Any]:
         """Return the lower and the upper bounds, as vectors."""
-        bounds = self._bounds
-        if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-            bounds = bounds.lb, bounds.ub
-        lower, upper = bounds
+        lower, upper = self._bounds
         return [self._limit(lower, -np.inf), self._limit(upper, np.inf)]
 
     def _limit(self, bound: Any, none: float) -> Any:
