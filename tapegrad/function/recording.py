@@ -103,11 +103,13 @@ class Recording:
         """Return the name of a place that it changes and that isn't as it has to be for that."""
         return None if self.left is None else self.left.moved()
 
+    def is_guard(self, number: int) -> bool:
+        """Whether a number is a guard's, and not that of a call, which are counted on from them."""
+        return number < len(self.tape.guard_slot)
+
     def is_value(self, guard: int) -> bool:
-        """Whether a guard is of a plain value or a text; a call that failed isn't."""
-        if guard >= len(self.tape.guard_slot):
-            return False
-        return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
+        """Whether a guard is of a plain value or a text."""
+        return self.is_guard(guard) and bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
 
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
