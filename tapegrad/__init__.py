@@ -15,6 +15,7 @@ from tapegrad.derivatives import (
 from tapegrad.drawing import draw
 from tapegrad.explained import explain
 from tapegrad.function.compiled_taps import tap
+from tapegrad.implicit import checkpoint, fixed_point, minimizer, root
 from tapegrad.record.functions import supported
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.tape import Tape
@@ -23,15 +24,19 @@ __all__ = [
     "OpenTape",
     "Tape",
     "check",
+    "checkpoint",
     "compiled",
     "draw",
     "errors",
     "explain",
+    "fixed_point",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "minimizer",
+    "root",
     "stop_gradient",
     "supported",
     "tap",

@@ -6,6 +6,9 @@ All derive from `TapegradError` and from the built-in exception a caller would e
 from __future__ import annotations
 
 import pickle
+from typing import Any
+
+import numpy as np
 
 
 class TapegradError(Exception):
@@ -60,6 +63,40 @@ class BlockFailedError(TapegradError, ArithmeticError):
     """A block, or its derivative, can't be computed at a point."""
 
 
+class OutdatedBlockError(BlockFailedError):
+    """What a block computes can't be recorded again: what it depends on is gone, or has changed."""
+
+
+class NoConvergenceError(TapegradError, ArithmeticError):
+    """A solver found no solution.
+
+    Attributes
+    ----------
+    residuals : tuple of float
+        The largest residual at every step, or of a minimizer the largest slope.
+    x : ndarray
+        Where it stopped.
+    """
+
+    def __init__(self, message: str, residuals: tuple[float, ...], x: Any) -> None:
+        super().__init__(message, residuals, x)
+        self.residuals, self.x = residuals, x
+
+    def __str__(self) -> str:
+        shown = [f"{residual:.3g}" for residual in self.residuals]
+        if len(shown) > 8:
+            shown[4:-3] = ["..."]
+        return f"{self.args[0]}; residuals: {', '.join(shown)}"
+
+
+class SingularSystemError(TapegradError, np.linalg.LinAlgError):
+    """Equations don't determine their solution, or how it changes: their Jacobian is singular."""
+
+
+class DegenerateBoundError(TapegradError, ArithmeticError):
+    """A minimum lies on a bound that it would not leave by itself: it has no derivative there."""
+
+
 class UnsupportedBlockError(TapegradError, TypeError):
     """A tape calls a block where elementary operations alone can be evaluated."""
 
@@ -98,6 +135,10 @@ class GraphvizError(TapegradError, RuntimeError):
 
 class RecordingLimitWarning(RuntimeWarning):
     """A function is recorded at every call: too much of what it does changes, or can't be seen."""
+
+
+class InaccurateSolutionWarning(RuntimeWarning):
+    """The last step to a solution is larger than the tolerance."""
 
 
 class CompilationWarning(RuntimeWarning):

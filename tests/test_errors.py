@@ -91,6 +91,27 @@ def in_another_thread():
     return tg.grad(total)(1.0)
 
 
+class Clock:
+    def __init__(self):
+        self.t = 0.0
+
+
+def forgetful():
+    def total(x):
+        clock = Clock()
+        step = tg.checkpoint(lambda x: x * clock.t if x < 1.0 else x + clock.t)
+        y = step(x)
+        clock.t = 1.0
+        return y
+
+    gradient = tg.vjp(total, 0.5)[1](1.0)
+    assert gradient == (0.0,)
+    block = tg.value_and_grad(total)
+    block(0.5)
+    (called,) = block.recorded.recordings[0].tape.blocks
+    called.value([np.array(2.0)])
+
+
 def long_tape():
     tape = OpenTape()
     tape.reserve(0, 2**31)
@@ -136,6 +157,14 @@ CASES = {
     "memory": (long_tape, errors.TapeMemoryError, ["2,147,483,647", "shorter stretch"]),
     "block": (lambda: simplified(calling()), errors.UnsupportedBlockError,
               ["`solve` in slot 3", "simplified", "operation by operation"]),
+    "outdated": (forgetful, errors.OutdatedBlockError,
+                 ["a checkpoint of forgetful", "has changed", "as an argument"]),
+    "unsolved": (lambda: tg.root(lambda x: x * x + 1.0, 3.0)(), errors.NoConvergenceError,
+                 ["the root of", "start point", "maxiter", "residuals: 10, "]),
+    "singular": (lambda: tg.root(lambda x: x * x, 0.0)(), errors.SingularSystemError,
+                 ["Jacobian is singular", "redundant"]),
+    "degenerate": (lambda: tg.grad(tg.minimizer(lambda x, a: (x - a) ** 2, 1.0, bounds=(0, 1)))(0.),
+                   errors.DegenerateBoundError, ["unknown 0 on a bound, 0", "move the bound"]),
     "invalid": (bad_tape, errors.InvalidTapeError, ["slot 1"]),
     "invalid program": (lambda: check(program(put("v", "w"))), errors.InvalidProgramError,
                         ["'w' is read before", "> v = w"]),
@@ -166,7 +195,9 @@ EXPECTED = {
     "TapeMemoryError": MemoryError, "InvalidTapeError": ValueError, "UnhashableError": TypeError,
     "UnsupportedBlockError": TypeError,
     "InvalidProgramError": ValueError, "ProgramFileError": ValueError,
-    "JitDisabledError": ImportError,
+    "JitDisabledError": ImportError, "OutdatedBlockError": ArithmeticError,
+    "NoConvergenceError": ArithmeticError, "SingularSystemError": np.linalg.LinAlgError,
+    "DegenerateBoundError": ArithmeticError,
 }  # fmt: skip
 
 
@@ -181,7 +212,7 @@ def classes():
 def test_every_error_derives_from_the_built_in_kind_a_caller_expects():
     found = {name: kind for name, kind in classes().items() if name in EXPECTED}
     elsewhere = {"GraphvizError", "NotCompilableError", "NotPicklableError", "NoCompiledFormError",
-                 "CompilationWarning"}  # fmt: skip
+                 "CompilationWarning", "InaccurateSolutionWarning", "BlockFailedError"}  # fmt: skip
     others = {"TapegradError", "RecordingLimitWarning", *elsewhere}
     assert set(classes()) - set(found) == others
     for name, kind in found.items():

@@ -34,6 +34,7 @@ FLOORS = [
     ["embed"],
     ["function"],
     ["derivatives", "drawing"],
+    ["implicit"],
     ["explained"],
     ["compiled", "testing", "__init__"],
 ]

@@ -76,6 +76,8 @@ class Point:
             self._workspace = workspace = self.recording.take_workspace()
             guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
             if guard >= 0:
+                if self._is_new:  # a block that did what it does while it was recorded, only
+                    raise_failure(self.recording.tape)
                 check_interrupt()
                 found = self.recording.value_read(guard, workspace.value)
                 raise GuardFailedError(self.recording, guard, found)

@@ -1,0 +1,12 @@
+"""Inner functions that are blocks: equations that are solved, and what is recorded twice."""
+
+from __future__ import annotations
+
+from tapegrad.implicit.checkpointing import checkpoint
+from tapegrad.implicit.refusing import refuse_in_compiled_code
+from tapegrad.implicit.solvers import fixed_point, minimizer, root
+
+__all__ = ["checkpoint", "fixed_point", "minimizer", "root"]
+
+for _maker in (checkpoint, fixed_point, minimizer, root):
+    refuse_in_compiled_code(_maker)

@@ -1,0 +1,229 @@
+"""The user's functions as inner functions: recorded, recognised, and recorded again.
+
+Calls of one function with arguments of one kind share an inner function, even where a closure is
+made anew each time: what counts is its code and what it closes over, as long as nothing that it
+reads has changed. So blocks in a loop are one block, called often.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from tapegrad.errors import OutdatedBlockError, UnsupportedFunctionError
+from tapegrad.function.arguments import FLOAT, Fixed, shape_of, size_of, sort_arguments
+from tapegrad.function.environment import Environment, is_watched
+from tapegrad.function.places import Places
+from tapegrad.function.plan import Plan
+from tapegrad.function.recording import Recording, name_of, record
+from tapegrad.function.vectors import Vector
+from tapegrad.function.watch.draws import drawn_between, shared_states
+from tapegrad.implicit.inner import OPTIONS, Recorded
+from tapegrad.implicit.lifting import Lifted, lift
+from tapegrad.record.active import Active
+from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
+from tapegrad.record.numba.rewriting import taking_active
+from tapegrad.record.twins import Twins
+
+T = TypeVar("T")
+
+Finish = Callable[[Any, Any], Any]
+"""Makes, of the unknowns and what a function returns, what is recorded as its result."""
+
+
+class Use(NamedTuple):
+    """What a function is called for.
+
+    Attributes
+    ----------
+    verb : str
+        What does so, for messages.
+    finish : callable
+    has_effects : bool
+        Whether it may do more than return something.
+    is_kept : bool
+        Whether recordings are worth the memory.
+    """
+
+    verb: str
+    finish: Finish
+    has_effects: bool = False
+    is_kept: bool = True
+
+
+class MoreCapturedError(Exception):
+    """Another recording captured more numbers than the first: its maker begins again."""
+
+
+class Function(Recorded):
+    """An inner function that is the user's.
+
+    Attributes
+    ----------
+    result : Result
+        How to make what it returns of the outputs.
+    effects : sequence of Effect
+        What it does beside; their operands are outputs, too, after the others.
+    captured : list of Active
+        The last inputs: numbers it reads from where they can't be taken out of.
+    is_shared : bool
+        Whether it stands for all calls of the same kind.
+    """
+
+    def __init__(self, lifted: Lifted, use: Use, plan: Plan, leaves: Sequence[Any],
+                 captured: Sequence[Active] = ()) -> None:  # fmt: skip
+        self._lifted, self._use, self._plan = lifted, use, plan
+        self._fixed = plan.fixed(leaves)
+        self._tape = weakref.ref(current()) if is_recording() else _gone
+        self.captured = list(captured)
+        template = lifted.holding(lifted.leaves)
+        self._environments = [Environment(template, are_called=True)]
+        if any(map(is_watched, self._fixed)):
+            names = self._environments[0].names
+            self._environments.append(Environment(*self._fixed, names=names))
+            self._environments[0].mention(self._environments[1].names)
+        before = shared_states()
+        first, found = self._recording(leaves)
+        self.captured += found
+        drawn = drawn_between(before, shared_states(), {})
+        watched = all(e.unwatched is None and e.drawn_from() is None for e in self._environments)
+        is_repeatable = lifted.is_repeatable and watched and drawn is None
+        self.result, self.effects = first.result, first.effects
+        self.is_shared = is_repeatable and not self.captured and not self.effects
+        name = f"{use.verb} of {name_of(template)}"
+        super().__init__(name, self._again, _plainly(first), self.is_shared, use.is_kept)
+
+    def holds(self) -> bool:
+        """Whether nothing that it reads has changed."""
+        return all(e.holds() or e.changed() is None for e in self._environments)
+
+    # --- recordings -------------------------------------------------------------------------------
+
+    def _recording(self, leaves: Sequence[Any]) -> tuple[Recording, list[Active]]:
+        """Return a new recording, and which other numbers than those known it captured."""
+        methods = [m for environment in self._environments for m in environment.methods]
+        roots = [root for environment in self._environments for root in environment.roots]
+        places = Places(roots) if roots and not is_recording() else None
+        function = self._called()
+        found = record(function, self._plan, leaves, methods if not is_recording() else (),
+                       OPTIONS, places)  # fmt: skip
+        if found.effects and not self._use.has_effects:
+            raise UnsupportedFunctionError(
+                f"{name_of(function)}, of which {self._use.verb} is taken, taps values or leaves "
+                "them in an object, and it's called at points that are no result: return them, "
+                "with has_aux=True, as in `return residual, more`"
+            )
+        known = {(id(number.tape), number.slot) for number in self.captured}
+        return found, [n for n in found.captured if (id(n.tape), n.slot) not in known]
+
+    def _called(self) -> Callable[..., Any]:
+        lifted, finish, captured = self._lifted, self._use.finish, self.captured
+
+        def call(x: Any, args: Any, kwargs: Any, numbers: Any) -> Any:
+            for number in captured:  # these first, in this order
+                slot_on(current(), number)
+            twins = THREAD.twins
+            assert isinstance(twins, Twins), "it's called while it's recorded"
+            function = twins.of(lifted.holding(numbers))
+            result = taking_active(function)(*x, *args, **kwargs)
+            return finish(x, result)
+
+        return functools.update_wrapper(call, lifted.holding(lifted.leaves), updated=())
+
+    def _again(self, inputs: Vector) -> Recording:
+        tape = self._tape()
+        is_within = tape is not None and tape.is_open
+        if self.captured and not is_within:
+            raise OutdatedBlockError(
+                f"{self.name} takes another way here, and reads active numbers of a recording "
+                "that has ended: pass them to it as arguments"
+            )
+        if not is_within and not (self.is_shared and self.holds()):
+            raise OutdatedBlockError(
+                f"{self.name} is to be recorded again, and what it reads has changed since it was "
+                "called: pass that to it as an argument"
+            )
+        recording, more = self._recording(list(self._unpacked(inputs)))
+        if more:
+            self.captured += more
+            raise MoreCapturedError
+        if self.effects or recording.effects or recording.result != self.result:
+            raise OutdatedBlockError(
+                f"{self.name} returns something else here than numbers and arrays as before, or "
+                "does something beside"
+            )
+        return _plainly(recording)
+
+    def _unpacked(self, inputs: Vector) -> Iterator[Any]:
+        """Yield a call's leaves."""
+        start, fixed = 0, iter(self._fixed)
+        for spec in self._plan.specs:
+            if isinstance(spec, Fixed):
+                yield next(fixed)
+                continue
+            stop = start + size_of(spec)
+            part = inputs[start:stop]
+            yield float(part[0]) if spec is FLOAT else part.reshape(shape_of(spec)).copy()
+            start = stop
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        own = ("_lifted", "_use", "_plan", "_fixed", "_tape", "captured", "_environments",
+               "result", "effects")  # fmt: skip
+        return {name: value for name, value in state.items() if name not in own}
+
+
+def _gone() -> None:
+    """Return nothing, as a reference to a tape that is gone does."""
+
+
+def _plainly(recording: Recording) -> Recording:
+    """Return a recording that does nothing beside: what its effects need are outputs."""
+    if not recording.effects:
+        recording.captured = []
+        return recording
+    operands = [recording.tape.outputs, *(e.operands.astype(np.int32) for e in recording.effects)]
+    tape = dataclasses.replace(recording.tape, outputs=np.concatenate(operands))
+    return Recording(tape, recording.result, [], [], recording.function, OPTIONS)
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+_shared: weakref.WeakValueDictionary[Any, Function] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...],
+               kwargs: dict[str, Any], body: Callable[[Function, list[Any]], T]) -> T:  # fmt: skip
+    """Return what `body` makes of a function of the user's as an inner one, and its operands.
+
+    The operands are numbers and arrays, active ones among them, that are its inputs together; `x`
+    are the arguments that are unknowns, if there are any: they come first.
+    """
+    lifted = lift(function, keep=False)
+    structure, specs, leaves = sort_arguments((x, args, kwargs, lifted.leaves), {}, (0,))
+    plan = Plan(structure, specs, (0,), True)
+    inputs = plan.inputs(leaves)
+    key = use, lifted.key, structure, specs
+    with _lock:
+        shared = _shared.get(key) if lifted.is_repeatable else None
+    if shared is not None and shared.holds():
+        with contextlib.suppress(OutdatedBlockError):  # it returns something else here
+            return body(shared, inputs)
+    lifted, captured = lift(function), list[Active]()
+    while True:
+        own = Function(lifted, use, plan, leaves, captured)
+        if own.is_shared:
+            with _lock:
+                _shared[use, lifted.key, structure, specs] = own
+        try:
+            return body(own, [*inputs, *own.captured])
+        except MoreCapturedError:
+            captured = own.captured
