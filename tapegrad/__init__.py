@@ -2,6 +2,7 @@
 
 from tapegrad import compiled, errors, testing
 from tapegrad.checking import check
+from tapegrad.custom import custom_jvp, custom_rule, custom_vjp
 from tapegrad.derivatives import (
     grad,
     hessian,
@@ -24,6 +25,9 @@ __all__ = [
     "Tape",
     "check",
     "compiled",
+    "custom_jvp",
+    "custom_rule",
+    "custom_vjp",
     "draw",
     "errors",
     "explain",

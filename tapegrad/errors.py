@@ -100,6 +100,10 @@ class RecordingLimitWarning(RuntimeWarning):
     """A function is recorded at every call: too much of what it does changes, or can't be seen."""
 
 
+class WrongRuleWarning(RuntimeWarning):
+    """A rule of the user's own is no derivative of its function, as a difference shows."""
+
+
 class CompilationWarning(RuntimeWarning):
     """Compiling a recording failed; it's swept, which is right but slower."""
 

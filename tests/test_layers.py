@@ -34,6 +34,7 @@ FLOORS = [
     ["embed"],
     ["function"],
     ["derivatives", "drawing"],
+    ["custom"],
     ["explained"],
     ["compiled", "testing", "__init__"],
 ]

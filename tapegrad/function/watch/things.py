@@ -113,6 +113,10 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
             walk.watch(name, Path(CALL, function), ("subclasses", id(owner)))
         elif function.__name__ not in BLIND:
             walk.watch_value(name, Path(THING, owner), ("self", id(owner)))
+    elif hasattr(type(function), "watched"):  # one with a rule, which tells what counts of it
+        walk.keep(function)
+        path = Path(THING, function, None, ("watched",))
+        walk.add(("rule", id(function)), Watch, name, path)
     elif (wrapped := wrapped_by(function)) is not None:
         # What a library's callable wraps sees no stand-ins, or the library's own.
         walk.follow(name, wrapped, True, is_library_object(function))

@@ -1,0 +1,108 @@
+"""The block that a call of a function with rules is on a tape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tapegrad.blocks import Block
+from tapegrad.custom import plainly
+from tapegrad.custom.calls import Layout
+from tapegrad.custom.conventions import Rules
+from tapegrad.custom.derived import Case, RecordedCase, pulled, pushed
+from tapegrad.custom.forms import UNKNOWN, Form, described, form_of
+from tapegrad.errors import BlockFailedError
+from tapegrad.function.content import is_active
+
+
+class RuleBlock(Block):
+    """A call of a function with rules.
+
+    Its results are the numbers of the function's result, then those that are kept for its pullback.
+    If the result has more than numbers, which is part of the block, another one that is always 0.
+
+    Parameters
+    ----------
+    rules : Rules
+    layout : Layout
+    result, residuals : Form
+    is_active : tuple of bool
+    """
+
+    def __init__(self, rules: Rules, layout: Layout, result: Form, residuals: Form,
+                 is_active: tuple[bool, ...]) -> None:  # fmt: skip
+        self.rules, self.layout, self.result, self.residuals = rules, layout, result, residuals
+        self.is_anchored = result.has_more or residuals.has_more or not result.shapes
+        results = *result.shapes, *residuals.shapes, *([(1,)] * self.is_anchored)
+        super().__init__(rules.name, layout.form.shapes, results, is_active)
+        self._identity = rules, layout, result, residuals, is_active
+        self._hash = hash(self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RuleBlock) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> Any:
+        return type(self), self._identity
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the results.
+
+        Raises
+        ------
+        BlockFailedError
+            If the function returns another structure, or other things that are no numbers, than
+            it did where it was recorded.
+        """
+        args, kwargs = self.layout.arguments(operands)
+        found = plainly.run(self.name, self.rules.forward, args, kwargs)
+        result, residuals, numbers = formed(self.rules, found)
+        if (result, residuals) != (self.result, self.residuals):
+            raise BlockFailedError(
+                f"{self.name} returns something else than where it was recorded: "
+                f"{described(self.result)} there, {described(result)} here"
+            )
+        return [*numbers, np.zeros(1)] if self.is_anchored else numbers
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the operands' adjoints."""
+        return pulled(Case(self, operands, results), self._own(adjoints))
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the results' tangents."""
+        return self._with_kept(pushed(Case(self, operands, results), tangents))
+
+    def recorded_pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                          adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the operands' adjoints, recorded."""
+        return pulled(RecordedCase(self, operands, results), self._own(adjoints))
+
+    def recorded_pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the results' tangents, recorded."""
+        return self._with_kept(pushed(RecordedCase(self, operands, results), tangents))
+
+    def _own(self, adjoints: Sequence[Any]) -> Sequence[Any]:
+        return adjoints[: len(self.result.shapes)]
+
+    def _with_kept(self, tangents: Sequence[Any]) -> Sequence[Any]:
+        return [*tangents, *[None] * (len(self.result_shapes) - len(self.result.shapes))]
+
+
+def formed(rules: Rules, found: tuple[Any, Any]) -> tuple[Form, Form, list[Any]]:
+    """Return the forms of a result and of what is kept with it, and the numbers of both."""
+    result, numbers = form_of(found[0])
+    residuals, kept = form_of(found[1], keeps=False)
+    if UNKNOWN in residuals.specs:  # then all of it is computed again
+        residuals, kept = _COMPUTED_AGAIN, []
+    arrays = [x if is_active(x) else np.asarray(x, np.float64) for x in (*numbers, *kept)]
+    return result, residuals, arrays
+
+
+_COMPUTED_AGAIN = Form(None, (UNKNOWN,))
