@@ -42,18 +42,8 @@ def check(block: RuleBlock, operands: Numbers, numbers: Numbers, is_compared: bo
         If what they return has another structure or other shapes than it must have.
     """
     rng = np.random.default_rng(20_250_101)
-    operands = [np.array(operand, np.float64) for operand in operands]
-    found = _compared(block, operands, numbers, rng, is_compared)
-    if not is_compared or not found:
-        return
-    beside = [x + _BESIDE * scale * rng.uniform(0.5, 1.5, x.shape)
-              for x, scale in zip(operands, _scales(operands), strict=True)]  # fmt: skip
-    try:
-        there = block.value(beside)
-    except Exception:  # the function has no value there: what was found stands
-        there = None
-    if there is not None and not _compared(block, beside, there, rng, True):
-        return
+    with np.errstate(all="ignore"):
+        found = _disagreeing(block, operands, numbers, rng, is_compared)
     for what, product, difference in found:
         warnings.warn(
             f"the {what} of {block.name} doesn't agree with a difference of its values: along a "
@@ -62,6 +52,23 @@ def check(block: RuleBlock, operands: Numbers, numbers: Numbers, is_compared: bo
             WrongRuleWarning,
             stacklevel=frames_to_user() + 1,
         )
+
+
+def _disagreeing(block: RuleBlock, operands: Numbers, numbers: Numbers, rng: np.random.Generator,
+                 is_compared: bool) -> list[tuple[str, float, float]]:  # fmt: skip
+    """Return what rules give and a difference doesn't, at the point and beside it."""
+    found = _compared(block, operands, numbers, rng, is_compared)
+    if not found:
+        return []
+    beside = [x + _BESIDE * scale * rng.uniform(0.5, 1.5, x.shape)
+              for x, scale in zip(operands, _scales(operands), strict=True)]  # fmt: skip
+    try:
+        there = block.value(beside)
+    except Exception:  # the function has no value there: what was found stands
+        there = None
+    if there is not None and not _compared(block, beside, there, rng, True):
+        return []
+    return found
 
 
 def _compared(block: RuleBlock, operands: Numbers, numbers: Numbers, rng: np.random.Generator,

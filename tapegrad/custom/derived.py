@@ -63,7 +63,7 @@ class Case:
         tangents = without_more(form).tree(filled(moved, form.shapes))
         assert self.rules.push is not None
         found = self._run(self.rules.push, tangents, self._result, self.args, self.kwargs)
-        what = f"what the jvp of {self.rules.name} returns"
+        what = f"result of the jvp of {self.rules.name}"
         return self.block.result.numbers(found, what)
 
     def pull(self, adjoints: Sequence[Any]) -> list[Any]:
@@ -85,7 +85,7 @@ class Case:
         elif len(layout.keys) == 1:
             found = (found,)
         found = tuple(found) if type(found) is list else found
-        return layout.form.numbers(found, f"what the {what} of {name} returns")
+        return layout.form.numbers(found, f"result of the {what} of {name}")
 
     # --- the Jacobian -----------------------------------------------------------------------------
 
@@ -144,21 +144,21 @@ class Case:
             coordinates = found.tocoo()
             if coordinates.shape != (n_rows, n_columns):
                 raise StructureError(
-                    f"what the jacobian of {name} returns must be of shape {(n_rows, n_columns)}, "
+                    f"the result of the jacobian of {name} must be of shape {(n_rows, n_columns)}, "
                     f"not {coordinates.shape}"
                 )
             rows, columns = (np.asarray(x, np.int64) for x in (coordinates.row, coordinates.col))
             return Matrix((n_rows, n_columns), rows, columns, coordinates.data)
         if self.rules.pattern is not None:
             rows, columns = self._pattern()
-            if np.shape(found) == rows.shape:
-                data = found if tape_of(found) else np.asarray(found, np.float64)
-                return Matrix((n_rows, n_columns), rows, columns, data)
+            dense = (*result.shapes[0], *form.shapes[0]) if n_rows and n_columns else ()
+            if np.size(found) == len(rows) and np.shape(found) != dense:
+                return Matrix((n_rows, n_columns), rows, columns, join([found]))
         if result.structure is LEAF:
             parts: Sequence[Any] = (found,)
         else:
             names = Form(result.structure, ((),) * len(result.specs))
-            parts = _subtrees(result.structure, found, f"the jacobian of {name}", names)
+            parts = _subtrees(result.structure, found, f"result of the jacobian of {name}", names)
             parts = [p for p, spec in zip(parts, result.specs, strict=True) if is_number(spec)]
         rows_of = [
             self._rows_of(part, shape) for part, shape in zip(parts, result.shapes, strict=True)
@@ -172,7 +172,7 @@ class Case:
         specs = tuple((*shape, *_shape(spec)) if is_number(spec) else spec for spec in form.specs)
         found = part if len(self.block.layout.keys) != 1 else (part,)
         found = tuple(found) if type(found) is list else found
-        what = f"what the jacobian of {self.rules.name} returns"
+        what = f"result of the jacobian of {self.rules.name}"
         blocks = filled(
             without_more(Form(form.structure, specs)).numbers(found, what),
             [spec for spec in specs if is_number(spec)],
@@ -197,7 +197,7 @@ def _subtrees(structure: Any, tree: Any, what: str, names: Form) -> list[Any]:
     kind, keys, children = structure
     if type(tree) is not kind or (isinstance(tree, Sequence) and len(tree) != len(children)):
         raise StructureError(
-            f"what {what} returns must have the structure of the result, with a Jacobian at each "
+            f"the {what} must have the structure of the result, with a Jacobian at each "
             f"of its {len(names.specs)} leaves, and it's a {type(tree).__name__}"
         )
     if isinstance(tree, dict):

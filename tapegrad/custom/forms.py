@@ -70,7 +70,7 @@ class Form(NamedTuple):
             parts = list(_aligned(self.structure, found, iter(leaves)))
         except StructureError:
             raise StructureError(
-                f"{what} must be {described(self)}, and it's {_described(found, leaves)}"
+                f"the {what} must be {described(self)}, and it's {_described(found, leaves)}"
             ) from None
         numbers = []
         for spec, part in zip(self.specs, parts, strict=True):
@@ -109,7 +109,7 @@ def _as_numbers(part: Any, shape: tuple[int, ...], what: str) -> Any:
             part = np.asarray(part, None if isinstance(part, np.ndarray) else np.float64)
         except (TypeError, ValueError):
             raise StructureError(
-                f"{what} must be numbers of shape {shape}, not a {type(part).__name__}"
+                f"the {what} must be numbers of shape {shape}, not a {type(part).__name__}"
             ) from None
     check_shape(part, shape, what)
     if is_active(part) or part.dtype == object:

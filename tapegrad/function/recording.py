@@ -104,8 +104,9 @@ class Recording:
         return None if self.left is None else self.left.moved()
 
     def is_value(self, guard: int) -> bool:
-        """Whether a guard is of a plain value or a text."""
-        return bool(self.tape.op[self.tape.guard_slot[guard]] == _SAME)
+        """Whether a guard is of a plain value or a text; a call that failed is none."""
+        slots = self.tape.guard_slot
+        return guard < len(slots) and bool(self.tape.op[slots[guard]] == _SAME)
 
     def point(self) -> Vector:
         """Return the values of the inputs where it was recorded."""
