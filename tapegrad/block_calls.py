@@ -101,6 +101,12 @@ def _gathered(operands: Any, values: Any, n: int) -> Any:
     return numbers
 
 
+@jit_inline
+def _kept(status: int, pointers: Any, numbers: Any) -> int:
+    """Return a status. Arrays are freed after what names them last, which must not be a pointer."""
+    return status + 0 * (len(pointers) + len(numbers))
+
+
 def _value(head: Any, values: Any, unused: Any, k: int) -> Any:
     slot, place, words = _call(head, k)
     n, m = words[ARRAYS_WORD], words[ARRAYS_WORD + 1]
@@ -109,7 +115,8 @@ def _value(head: Any, values: Any, unused: Any, k: int) -> Any:
     at = _point(pointers, 0, numbers.ctypes.data, words, 0, n)
     _point(pointers, at, address_of(values, slot + 1), words, n, m)
     base = pointers.ctypes.data
-    return _run(words[_VALUE], base, base + 8 * n, words[CONTEXT_WORD])
+    status = _run(words[_VALUE], base, base + 8 * n, words[CONTEXT_WORD])
+    return _kept(status, pointers, numbers)
 
 
 def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
@@ -130,7 +137,7 @@ def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
     _point(pointers, at, added.ctypes.data, words, 0, n)
     base = pointers.ctypes.data
     status = _run(words[_PULLBACK], base, base + 8 * at, words[CONTEXT_WORD])
-    if status != 0:
+    if _kept(status, pointers, numbers) != 0:
         return status
     # From the last to the first, as the operands would be swept if they were records.
     j = n_numbers
@@ -167,7 +174,8 @@ def _pushforward(head: Any, values: Any, tangents: Any, k: int) -> Any:
     at = _point(pointers, at, moved.ctypes.data, words, 0, n)
     _point(pointers, at, address_of(tangents, slot + 1), words, n, m)
     base = pointers.ctypes.data
-    return _run(words[_PUSHFORWARD], base, base + 8 * at, words[CONTEXT_WORD])
+    status = _run(words[_PUSHFORWARD], base, base + 8 * at, words[CONTEXT_WORD])
+    return _kept(_kept(status, pointers, numbers), pointers, moved)
 
 
 _SLOTS = types.CPointer(float64)

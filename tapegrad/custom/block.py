@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.blocks import Block
+from tapegrad.blocks import Block, Kind, Shapes
+from tapegrad.blocks import _arrays as arrays_at
 from tapegrad.custom import plainly
 from tapegrad.custom.calls import Layout
 from tapegrad.custom.conventions import Rules
-from tapegrad.custom.derived import Case, RecordedCase, pulled, pushed
+from tapegrad.custom.derived import Case, RecordedCase, of_arguments, of_results, pulled, pushed
 from tapegrad.custom.forms import UNKNOWN, Form, described, form_of
+from tapegrad.custom.quick import Respond, responder
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.content import is_active
+from tapegrad.record.nesting import THREAD
 
 
 class RuleBlock(Block):
@@ -39,6 +42,9 @@ class RuleBlock(Block):
         super().__init__(rules.name, layout.form.shapes, results, is_active)
         self._identity = rules, layout, result, residuals, is_active
         self._hash = hash(self._identity)
+        self._responders: dict[Kind, Respond | None] = {}
+        self.takers = {"value": self._take_value, "pullback": self._take_adjoints,
+                       "pushforward": self._take_tangents}  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RuleBlock) and self._identity == other._identity
@@ -59,7 +65,10 @@ class RuleBlock(Block):
             it did where it was recorded.
         """
         args, kwargs = self.layout.arguments(operands)
-        found = plainly.run(self.name, self.rules.forward, args, kwargs)
+        return self._numbers(plainly.run(self.name, self.rules.forward, args, kwargs))
+
+    def _numbers(self, found: tuple[Any, Any]) -> Sequence[Any]:
+        """Return the results in what a function returned, and what is kept of it."""
         result, residuals, numbers = formed(self.rules, found)
         if (result, residuals) != (self.result, self.residuals):
             raise BlockFailedError(
@@ -88,11 +97,49 @@ class RuleBlock(Block):
         """Return the results' tangents, recorded."""
         return self._with_kept(pushed(RecordedCase(self, operands, results), tangents))
 
+    # --- calls from compiled code -----------------------------------------------------------------
+
+    def respond(self, kind: Kind, reads: int, writes: int) -> None:
+        """Run a function of it on what two arrays of pointers point to."""
+        if THREAD.tapes:  # they are set aside
+            super().respond(kind, reads, writes)
+            return
+        try:
+            respond = self._responders[kind]
+        except KeyError:
+            respond = self._responders[kind] = responder(self, kind)
+        if respond is None:
+            super().respond(kind, reads, writes)
+        else:
+            respond(reads, writes)
+
+    def _take_value(self, found: Any, writes: int) -> None:
+        if self.rules.is_own:
+            found = found, None
+        _write(self.result_shapes, self._numbers(found), writes)
+
+    def _take_adjoints(self, found: Any, writes: int) -> None:
+        places = arrays_at(writes, self.operand_shapes)
+        adjoints = of_arguments(self, found, "vjp")
+        for place, added, is_active in zip(places, adjoints, self.is_active, strict=True):
+            if added is not None and is_active:
+                place += added
+
+    def _take_tangents(self, found: Any, writes: int) -> None:
+        _write(self.result_shapes, self._with_kept(of_results(self, found)), writes)
+
+    # --- parts ------------------------------------------------------------------------------------
+
     def _own(self, adjoints: Sequence[Any]) -> Sequence[Any]:
         return adjoints[: len(self.result.shapes)]
 
     def _with_kept(self, tangents: Sequence[Any]) -> Sequence[Any]:
         return [*tangents, *[None] * (len(self.result_shapes) - len(self.result.shapes))]
+
+
+def _write(shapes: Shapes, found: Sequence[Any], writes: int) -> None:
+    for place, result in zip(arrays_at(writes, shapes), found, strict=True):
+        place[...] = 0.0 if result is None else result
 
 
 def formed(rules: Rules, found: tuple[Any, Any]) -> tuple[Form, Form, list[Any]]:

@@ -42,6 +42,8 @@ class Rules:
         Where the Jacobian isn't zero.
     keeps : bool
         Whether `forward` keeps something.
+    is_own : bool
+        Whether the functions are of the library's own convention.
     """
 
     push: Function | None = None
@@ -54,6 +56,7 @@ class Rules:
         self.function = parts["function"]
         self.name: str = getattr(rule, "__qualname__", None) or repr(self.function)
         self.keeps = "fwd" in parts
+        self.is_own = not parts.keys() & {"fwd", "primals_jvp", "jvps"}
         self._identity: Any = None
         jvp, vjp, jacobian = (parts.get(name) for name in ("jvp", "vjp", "jacobian"))
         if jvp is not None:

@@ -26,6 +26,21 @@ if TYPE_CHECKING:
     from tapegrad.custom.block import RuleBlock
 
 
+def of_arguments(block: RuleBlock, found: Any, what: str) -> list[Any]:
+    """Return what there is for each operand in what a rule returns, one for each argument."""
+    if block.rules.keeps:
+        what = "bwd"
+    elif len(block.layout.keys) == 1:
+        found = (found,)
+    found = tuple(found) if type(found) is list else found
+    return block.layout.form.numbers(found, f"result of the {what} of {block.name}")
+
+
+def of_results(block: RuleBlock, found: Any) -> list[Any]:
+    """Return what there is for each result in what a jvp returns."""
+    return block.result.numbers(found, f"result of the jvp of {block.name}")
+
+
 class Case:
     """A call of a function with rules, at a point.
 
@@ -63,29 +78,18 @@ class Case:
         tangents = without_more(form).tree(filled(moved, form.shapes))
         assert self.rules.push is not None
         found = self._run(self.rules.push, tangents, self._result, self.args, self.kwargs)
-        what = f"result of the jvp of {self.rules.name}"
-        return self.block.result.numbers(found, what)
+        return of_results(self.block, found)
 
     def pull(self, adjoints: Sequence[Any]) -> list[Any]:
         """Return the operands' adjoints by the vjp; None for zero."""
         cotangent = without_more(self.block.result).tree(adjoints)
-        return self._of_arguments(self._pulled(cotangent), "vjp")
+        return of_arguments(self.block, self._pulled(cotangent), "vjp")
 
     def _pulled(self, cotangent: Any) -> Any:
         assert self.rules.pull is not None
         return self._run(
             self.rules.pull, cotangent, self._result, self._residuals(), self.args, self.kwargs
         )
-
-    def _of_arguments(self, found: Any, what: str) -> list[Any]:
-        """Return what there is for each operand in what a rule returns, one for each argument."""
-        layout, name = self.block.layout, self.rules.name
-        if self.rules.keeps:
-            what = "bwd"
-        elif len(layout.keys) == 1:
-            found = (found,)
-        found = tuple(found) if type(found) is list else found
-        return layout.form.numbers(found, f"result of the {what} of {name}")
 
     # --- the Jacobian -----------------------------------------------------------------------------
 
