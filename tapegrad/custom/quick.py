@@ -37,12 +37,42 @@ def make({names}):
     """Return it."""
 
     def respond(reads, writes):
-        {reads} = addresses(reads)
+        {reads} = addresses[reads]
         found = call({call})
 {store}        take(found, writes)
 
     return respond
 '''
+
+
+class _Memory(dict[int, Any]):
+    """What reads and writes numbers at addresses, by address.
+
+    It may outlive them, and is only asked for while there are some.
+    """
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, address: int) -> Any:
+        if len(self) > _MOST_ADDRESSES:
+            self.clear()
+        made = self[address] = self._make(address)
+        return made
+
+
+def _words(count: int) -> _Memory:
+    return _Memory((ctypes.c_int64 * count).from_address)
+
+
+def _array(shape: tuple[int, ...]) -> _Memory:
+    memory = (ctypes.c_double * math.prod(shape)).from_address
+    return _Memory(lambda address: np.ndarray(shape, np.float64, memory(address)))
+
+
+_REALS = _Memory(ctypes.c_double.from_address)
+_MOST_ADDRESSES = 1 << 14
 
 
 class _NotQuickError(Exception):
@@ -76,7 +106,7 @@ class _Writer:
         address = next(self._addresses)
         self.reads.append(address)
         if spec is FLOAT:
-            return f"real({address}).value"
+            return f"reals[{address}].value"
         if not math.prod(spec):
             self.reads[-1] = "_"
             return f"empty({self.name(spec, 'shape')})"
@@ -84,8 +114,7 @@ class _Writer:
 
     def array(self, shape: tuple[int, ...], address: str) -> str:
         """Return the text for the array at an address."""
-        memory = (ctypes.c_double * math.prod(shape)).from_address
-        return f"ndarray({self.name(shape, 'shape')}, double, {self.name(memory, 'at')}({address}))"
+        return f"{self.name(_array(shape), 'at')}[{address}]"
 
     def tree(self, form: Form, wanted: Sequence[bool] | None = None) -> str:
         """Return the text that makes a tree, with zeros for what isn't wanted."""
@@ -138,8 +167,7 @@ def responder(block: RuleBlock, kind: Kind) -> Respond | None:
 
 def _made(writer: _Writer, text: str, store: str, call: Any, take: Any) -> Respond:
     things = {
-        "call": call, "take": take, "real": ctypes.c_double.from_address,
-        "addresses": (ctypes.c_int64 * len(writer.reads)).from_address,
+        "call": call, "take": take, "reals": _REALS, "addresses": _words(len(writer.reads)),
         "ndarray": np.ndarray, "double": np.dtype(np.float64), "empty": np.empty, "zeros": np.zeros,
         "duplicate": duplicate, "floats": frozenset([float, np.float64]), **writer.things,
     }  # fmt: skip
@@ -265,16 +293,19 @@ def _storing(writer: _Writer, specs: Sequence[Any], parts: list[tuple[int, int, 
             when(f"type({name}) is ndarray and {name}.dtype is double and {name}.shape == {shape}")
         elif is_active is None:
             when(f"{name} is None")
-    let(f"{''.join(f'w{k}, ' for k in range(len(numbers)))} = targets(writes)")
-    writer.things["targets"] = (ctypes.c_int64 * len(numbers)).from_address
+    let(f"{''.join(f'w{k}, ' for k in range(len(numbers)))} = targets[writes]")
+    writer.things["targets"] = _words(len(numbers))
     sign = "=" if is_active is None else "+="
     for place, k in enumerate(numbers):
         spec = specs[k]
         if is_active is not None and not is_active[place]:
             continue
         if spec is FLOAT:
-            let(f"real(w{place}).value {sign} {leaves[k]}")
+            let(f"reals[w{place}].value {sign} {leaves[k]}")
+        elif math.prod(spec) and is_active is None:
+            let(f"{writer.array(spec, f'w{place}')}[...] = {leaves[k]}")
         elif math.prod(spec):
-            let(f"{writer.array(spec, f'w{place}')}[...] {sign} {leaves[k]}")
+            let(f"place = {writer.array(spec, f'w{place}')}")  # a subscript would be set as well
+            let(f"place += {leaves[k]}")
     let("return")
     return "".join(lines)
