@@ -14,6 +14,7 @@ from tapegrad.custom.calls import Layout
 from tapegrad.custom.conventions import Rules
 from tapegrad.custom.derived import Case, RecordedCase, of_arguments, of_results, pulled, pushed
 from tapegrad.custom.forms import UNKNOWN, Form, described, form_of
+from tapegrad.custom.machine import compiled, context_of
 from tapegrad.custom.quick import Respond, responder
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.content import is_active
@@ -96,6 +97,19 @@ class RuleBlock(Block):
                              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the results' tangents, recorded."""
         return self._with_kept(pushed(RecordedCase(self, operands, results), tangents))
+
+    def evaluated(self, operands: Sequence[Any]) -> list[Any]:
+        """Return the results; what the function raises, too, if it's compiled."""
+        return [np.asarray(result, np.float64) for result in self.value(operands)]
+
+    def compiled(self, kind: Kind) -> int:
+        """Return the address of a compiled form, 0 where there is none."""
+        return compiled(self, kind)
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """The shapes of the arrays, one after another."""
+        return context_of(self)
 
     # --- calls from compiled code -----------------------------------------------------------------
 

@@ -11,9 +11,11 @@ import numpy as np
 from tapegrad.custom.block import RuleBlock
 from tapegrad.custom.derived import Case, filled
 from tapegrad.custom.forms import described, form_of
-from tapegrad.errors import StructureError, WrongRuleWarning
+from tapegrad.errors import StructureError, UnsupportedFunctionError, WrongRuleWarning
 from tapegrad.function.vectors import join
 from tapegrad.libraries import frames_to_user
+from tapegrad.numba_internals import is_compiled
+from tapegrad.tree import flatten
 
 _STEPS = (1e-4, 1e-3)
 """Of differences, relative to the numbers: a solver's tolerance must not show in them."""
@@ -23,6 +25,26 @@ _BESIDE = 0.01
 """How far from the point a rule is tried again, relatively: at the point there may be a kink."""
 
 Numbers = Sequence[Any]
+
+
+class _Tried(Case):
+    """A call at a point, whose compiled functions are seen not to write into their arguments."""
+
+    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        before = _copies(args)
+        found = super()._run(function, *args)
+        if any(map(is_compiled, self.rules.functions)) and _copies(args) != before:
+            raise UnsupportedFunctionError(
+                f"the rule of {self.rules.name} writes into its arguments, which in compiled code "
+                "are memory of others: have it return what it computes"
+            )
+        return found
+
+
+def _copies(args: Any) -> list[bytes]:
+    leaves: list[Any] = []
+    flatten(args, leaves)
+    return [leaf.tobytes() for leaf in leaves if isinstance(leaf, np.ndarray)]
 
 
 def check(block: RuleBlock, operands: Numbers, numbers: Numbers, is_compared: bool) -> None:
@@ -76,7 +98,7 @@ def _compared(block: RuleBlock, operands: Numbers, numbers: Numbers, rng: np.ran
     """Return what rules give along a direction where it isn't a difference, and that."""
     shapes = block.result.shapes
     results = numbers[: len(shapes)]
-    case = Case(block, operands, numbers)
+    case = _Tried(block, operands, numbers)
     direction = [
         rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape) * scale * is_active
         for x, scale, is_active in zip(operands, _scales(operands), block.is_active, strict=True)

@@ -12,6 +12,7 @@ with one for each argument that is differentiated.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ class Rules:
         Whether `forward` keeps something.
     is_own : bool
         Whether the functions are of the library's own convention.
+    compiled : dict
+        Compiled forms, by what they are made of.
     """
 
     push: Function | None = None
@@ -57,6 +60,8 @@ class Rules:
         self.name: str = getattr(rule, "__qualname__", None) or repr(self.function)
         self.keeps = "fwd" in parts
         self.is_own = not parts.keys() & {"fwd", "primals_jvp", "jvps"}
+        self.lock = threading.RLock()
+        self.compiled: dict[Any, Any] = {}
         self._identity: Any = None
         jvp, vjp, jacobian = (parts.get(name) for name in ("jvp", "vjp", "jacobian"))
         if jvp is not None:

@@ -9,22 +9,47 @@ goes on from there.
 from __future__ import annotations
 
 import ctypes
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tapegrad import generated
 from tapegrad.blocks import Kind
-from tapegrad.custom.forms import Form, is_number, without_more
+from tapegrad.custom.forms import is_number
+from tapegrad.custom.writing import NotPlainError, Writer, Written, written
 from tapegrad.function.arguments import FLOAT
 from tapegrad.function.content import duplicate
-from tapegrad.tree import LEAF, Structure
 
 if TYPE_CHECKING:
     from tapegrad.custom.block import RuleBlock
+
+class _Writer(Writer):
+    """The text of a function in Python."""
+
+    def read(self, spec: Any, address: str) -> str:
+        """Return the text that reads a number or an array at an address."""
+        if spec is FLOAT:
+            return f"reals[{address}].value"
+        if not math.prod(spec):
+            self.reads[-1] = "_"
+            return f"empty({self.name(spec, 'shape')})"
+        return f"{self.array(spec, address)}.copy()"
+
+    def array(self, shape: tuple[int, ...], address: str) -> str:
+        """Return the text for the array at an address."""
+        return f"{self.name(_array(shape), 'at')}[{address}]"
+
+    def zero(self, spec: Any) -> str:
+        """Return the text for what isn't wanted."""
+        return "0.0" if spec is FLOAT else f"zeros({self.name(spec, 'shape')})"
+
+    def other(self, thing: Any) -> str:
+        """Return the text for an object."""
+        name = self.name(thing, "thing")
+        return name if type(thing) in _CONSTANTS else f"duplicate({name})"
+
 
 Respond = Callable[[int, int], None]
 
@@ -75,76 +100,6 @@ _REALS = _Memory(ctypes.c_double.from_address)
 _MOST_ADDRESSES = 1 << 14
 
 
-class _NotQuickError(Exception):
-    """A layout isn't of the simple kinds."""
-
-
-class _Writer:
-    """The text of a function, and the things that it names."""
-
-    def __init__(self) -> None:
-        self.things: dict[str, Any] = {}
-        self._addresses = (f"r{k}" for k in itertools.count())
-        self.reads: list[str] = []
-        self._wanted: Iterator[bool] | None = None
-
-    def name(self, thing: Any, kind: str) -> str:
-        """Return a new name for a thing."""
-        name = f"{kind}{len(self.things)}"
-        self.things[name] = thing
-        return name
-
-    def skip(self, count: int) -> None:
-        """Leave out arrays that aren't read."""
-        self.reads += ["_"] * count
-
-    def number(self, spec: Any) -> str:
-        """Return the text that reads the next number or array."""
-        if self._wanted is not None and not next(self._wanted):
-            self.skip(1)
-            return "0.0" if spec is FLOAT else f"zeros({self.name(spec, 'shape')})"
-        address = next(self._addresses)
-        self.reads.append(address)
-        if spec is FLOAT:
-            return f"reals[{address}].value"
-        if not math.prod(spec):
-            self.reads[-1] = "_"
-            return f"empty({self.name(spec, 'shape')})"
-        return f"{self.array(spec, address)}.copy()"
-
-    def array(self, shape: tuple[int, ...], address: str) -> str:
-        """Return the text for the array at an address."""
-        return f"{self.name(_array(shape), 'at')}[{address}]"
-
-    def tree(self, form: Form, wanted: Sequence[bool] | None = None) -> str:
-        """Return the text that makes a tree, with zeros for what isn't wanted."""
-        self._wanted = None if wanted is None else iter(wanted)
-        return self.part(form.structure, iter(form.specs))
-
-    def part(self, structure: Structure, specs: Iterator[Any]) -> str:
-        """Return the text that makes a tree of the next leaves."""
-        if structure is LEAF:
-            spec = next(specs)
-            return self.number(spec) if is_number(spec) else self.fixed(spec.thing)
-        kind, keys, children = structure
-        parts = [self.part(child, specs) for child in children]
-        if kind is tuple:
-            return f"({''.join(f'{part}, ' for part in parts)})"
-        if kind is list:
-            return f"[{', '.join(parts)}]"
-        if kind is dict:
-            named = [f"{self.name(k, 'key')}: {p}" for k, p in zip(keys, parts, strict=True)]
-            return f"{{{', '.join(named)}}}"
-        raise _NotQuickError
-
-    def fixed(self, thing: Any) -> str:
-        """Return the text for what is no number."""
-        if thing is None:
-            return "None"
-        name = self.name(thing, "thing")
-        return name if type(thing) in _CONSTANTS else f"duplicate({name})"
-
-
 def responder(block: RuleBlock, kind: Kind) -> Respond | None:
     """Return what answers calls of one kind, None where the general way has to."""
     rules = block.rules
@@ -153,16 +108,13 @@ def responder(block: RuleBlock, kind: Kind) -> Respond | None:
         return None
     writer = _Writer()
     try:
-        arguments = _arguments(writer, block)
-        if kind == "value":
-            text, store = arguments, _storing_value(writer, block)
-        else:
-            text, store = _derivative(writer, block, kind, arguments)
-    except _NotQuickError:
+        text = written(writer, block, kind)
+    except NotPlainError:
         return None
     if rules.is_own:
         call = rules.parts[{"value": "function", "pullback": "vjp", "pushforward": "jvp"}[kind]]
-    return _made(writer, text, store, call, block.takers[kind])
+    store = _storing(writer, text)
+    return _made(writer, text.call, store, call, block.takers[kind])
 
 
 def _made(writer: _Writer, text: str, store: str, call: Any, take: Any) -> Respond:
@@ -181,82 +133,9 @@ def _made(writer: _Writer, text: str, store: str, call: Any, take: Any) -> Respo
     return respond
 
 
-def _arguments(writer: _Writer, block: RuleBlock) -> str:
-    """Return the text of the arguments: as a call's, or as a tuple and a dict."""
-    layout = block.layout
-    structure, specs = layout.form
-    remaining, others = iter(specs), iter(layout.others)
-    given = dict(zip(layout.keys, structure[2], strict=True))
-    text = {
-        key: writer.part(given[key], remaining) if key in given
-        else writer.fixed(next(others).thing)
-        for key in (*range(layout.n_positional), *layout.names)
-    }  # fmt: skip
-    positional = "".join(f"{text[k]}, " for k in range(layout.n_positional))
-    if block.rules.is_own:
-        return positional + ", ".join(f"{name}={text[name]}" for name in layout.names)
-    named = ", ".join(f"{name!r}: {text[name]}" for name in layout.names)
-    return f"({positional}), {{{named}}}"
-
-
-def _derivative(writer: _Writer, block: RuleBlock, kind: Kind, arguments: str) -> tuple[str, str]:
-    """Return the text of what a rule is called with, and of what stores what it returns."""
-    layout, n_kept, is_own = block.layout, len(block.residuals.shapes), block.rules.is_own
-    result = writer.tree(block.result)
-    is_single = len(layout.keys) == 1
-    alone = Form(layout.form.structure[2][0], layout.form.specs) if is_single else layout.form
-    if kind == "pullback":
-        residuals = writer.tree(block.residuals)
-        moved = writer.tree(without_more(block.result))
-        writer.skip(n_kept)
-        kept = "" if is_own else f"{residuals}, "
-        text = f"{moved}, {result}, {kept}{arguments}"
-        is_bare = is_single and not block.rules.keeps
-        specs = _flat(alone if is_bare else layout.form)
-        is_leaf = is_bare and alone.structure is LEAF
-        return text, _storing(writer, specs, [(0, len(specs), is_leaf)], block.is_active)
-    writer.skip(n_kept)
-    moved = writer.tree(without_more(alone if is_own else layout.form), block.is_active)
-    unpacked = [(0, len(block.result.specs), block.result.structure is LEAF)]
-    return f"{moved}, {result}, {arguments}", _storing(writer, _flat(block.result), unpacked)
-
-
-def _flat(form: Form) -> Sequence[Any]:
-    """Return the specs of a number, of None, or of a tuple of numbers."""
-    structure = form.structure
-    is_flat = structure is LEAF or (
-        structure[0] is tuple and all(child is LEAF for child in structure[2])
-    )
-    if not is_flat or not all(is_number(s) or s.thing is None for s in form.specs):
-        raise _NotQuickError
-    return form.specs
-
-
-def _storing_value(writer: _Writer, block: RuleBlock) -> str:
-    """Return the text that stores a result, and what is kept with it."""
-    n = len(block.result.specs)
-    parts = [(0, n, block.result.structure is LEAF)]
-    specs = list(_flat(block.result))
-    if not block.rules.is_own:
-        specs += _flat(block.residuals)
-        parts.append((n, len(specs), block.residuals.structure is LEAF))
-    return _storing(writer, specs, parts)
-
-
-def _storing(writer: _Writer, specs: Sequence[Any], parts: list[tuple[int, int, bool]],
-             is_active: Sequence[bool] | None = None) -> str:  # fmt: skip
-    """Return the text that stores numbers where they belong, if they are as expected.
-
-    Parameters
-    ----------
-    writer : _Writer
-    specs : sequence
-        Of the leaves of all parts.
-    parts : list of (int, int, bool)
-        The parts of what is found: their leaves, and whether there is one alone.
-    is_active : sequence of bool, optional
-        Of what is added to, whether it's wanted; without it, all is set.
-    """
+def _storing(writer: _Writer, text: Written) -> str:
+    """Return the text that stores numbers where they belong, if they are as expected."""
+    _, specs, parts, is_active = text
     lines: list[str] = []
     tab = " " * 8
 
