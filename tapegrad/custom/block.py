@@ -128,8 +128,7 @@ class RuleBlock(Block):
             respond(reads, writes)
 
     def _take_value(self, found: Any, writes: int) -> None:
-        if self.rules.is_own:
-            found = found, None
+        found = self.rules.as_pair(found) if self.rules.direct("value") else found
         _write(self.result_shapes, self._numbers(found), writes)
 
     def _take_adjoints(self, found: Any, writes: int) -> None:

@@ -16,12 +16,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tapegrad.blocks import Kind
 from tapegrad.custom import plainly
 from tapegrad.custom.sparsity import Pattern
 from tapegrad.errors import NotPicklableError, StructureError
 from tapegrad.function.environment import Environment
+from tapegrad.numba_internals import is_compiled
 from tapegrad.record.nesting import THREAD
-from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.twins import Twins
 from tapegrad.tree import flatten, unflatten_all
 
@@ -80,13 +81,28 @@ class Rules:
             self.push = _by_argument(parts["jvps"])
         if self.keeps:
             self.pull = _as_jax_pulls(parts["bwd"], nondiff)
-            self._fwd = parts["fwd"]
+
+    def direct(self, kind: Kind) -> Function | None:
+        """Return the user's function that does what one of a block's is for, if there is one.
+
+        It's called with the function's arguments, after what is moved and the result; `bwd` as JAX
+        calls it.
+        """
+        if self.keeps:
+            return self.parts.get({"value": "fwd", "pullback": "bwd", "pushforward": ""}[kind])
+        if not self.is_own:
+            return None
+        return self.parts.get({"value": "function", "pullback": "vjp", "pushforward": "jvp"}[kind])
 
     def forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Return the function's result, and what is kept for its pullback."""
+        function = self.parts["fwd"] if self.keeps else self.function
+        return self.as_pair(_own(function)(*args, **kwargs))
+
+    def as_pair(self, found: Any) -> tuple[Any, Any]:
+        """Return the function's result and what is kept in what `direct` or `fwd` returned."""
         if not self.keeps:
-            return _own(self.function)(*args, **kwargs), None
-        found = _own(self._fwd)(*args, **kwargs)
+            return found, None
         if type(found) not in (tuple, list) or len(found) != 2:
             raise StructureError(
                 f"fwd of {self.name} must return a pair, the result and what bwd is given, and it "
@@ -148,9 +164,14 @@ def rules_of(rule: Any) -> Any:
 
 
 def _own(function: Function) -> Function:
-    """Return what runs in place of a function of the user's: while it's recorded, its twin."""
+    """Return what runs in place of a function of the user's: while it's recorded, its twin.
+
+    A compiled one is recorded as it's written: that's done before it were compiled to be recorded.
+    """
     twins = THREAD.twins
-    return taking_active(twins.of(function)) if isinstance(twins, Twins) else function
+    if not isinstance(twins, Twins):
+        return function
+    return twins.of(function.py_func if is_compiled(function) else function)  # type: ignore
 
 
 def _bare(several: Sequence[Any]) -> Any:

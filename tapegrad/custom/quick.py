@@ -111,8 +111,7 @@ def responder(block: RuleBlock, kind: Kind) -> Respond | None:
         text = written(writer, block, kind)
     except NotPlainError:
         return None
-    if rules.is_own:
-        call = rules.parts[{"value": "function", "pullback": "vjp", "pushforward": "jvp"}[kind]]
+    call = rules.direct(kind) or call
     store = _storing(writer, text)
     return _made(writer, text.call, store, call, block.takers[kind])
 

@@ -107,9 +107,47 @@ class Written(NamedTuple):
     is_active: Sequence[bool] | None = None
 
 
-def arguments_of(writer: Writer, block: RuleBlock) -> str:
+def written(writer: Writer, block: RuleBlock, kind: Kind) -> Written:
+    """Return the text of what a block's function of one kind is called with, and what it returns.
+
+    Raises
+    ------
+    NotPlainError
+        If that is more than tuples of numbers.
+    """
+    layout, rules = block.layout, block.rules
+    n_operands, n_results = len(layout.form.shapes), len(block.result.shapes)
+    n_kept = len(block.residuals.shapes)
+    if kind == "pullback" and rules.keeps:
+        others = "".join(f"{writer.fixed(other.thing)}, " for other in layout.others)
+        writer.skip(n_operands + n_results)
+        residuals = writer.tree(block.residuals)
+        moved = writer.tree(without_more(block.result))
+        writer.skip(n_kept)
+        specs = _flat(layout.form)
+        text = f"{others}{residuals}, {moved}"
+        return Written(text, specs, [(0, len(specs), False)], block.is_active)
+    arguments = _arguments(writer, block)
+    if kind == "value":
+        return _written_value(block, arguments)
+    result = writer.tree(block.result)
+    writer.skip(n_kept)
+    is_single = len(layout.keys) == 1
+    alone = Form(layout.form.structure[2][0], layout.form.specs) if is_single else layout.form
+    if kind == "pullback":
+        moved = writer.tree(without_more(block.result))
+        writer.skip(n_kept)
+        specs, is_leaf = _flat(alone), is_single and alone.structure is LEAF
+        text = f"{moved}, {result}, {arguments}"
+        return Written(text, specs, [(0, len(specs), is_leaf)], block.is_active)
+    moved = writer.tree(without_more(alone if rules.is_own else layout.form), block.is_active)
+    parts = [(0, len(block.result.specs), block.result.structure is LEAF)]
+    return Written(f"{moved}, {result}, {arguments}", _flat(block.result), parts)
+
+
+def _arguments(writer: Writer, block: RuleBlock) -> str:
     """Return the text of the arguments: as a call's, or as a tuple and a dict."""
-    layout = block.layout
+    layout, rules = block.layout, block.rules
     structure, specs = layout.form
     remaining, others = iter(specs), iter(layout.others)
     given = dict(zip(layout.keys, structure[2], strict=True))
@@ -119,41 +157,9 @@ def arguments_of(writer: Writer, block: RuleBlock) -> str:
         for key in (*range(layout.n_positional), *layout.names)
     }  # fmt: skip
     positional = "".join(f"{text[k]}, " for k in range(layout.n_positional))
-    if block.rules.is_own:
+    if rules.is_own or rules.keeps:
         return positional + ", ".join(f"{name}={text[name]}" for name in layout.names)
-    named = ", ".join(f"{name!r}: {text[name]}" for name in layout.names)
-    return f"({positional}), {{{named}}}"
-
-
-def written(writer: Writer, block: RuleBlock, kind: Kind) -> Written:
-    """Return the text of what a block's function of one kind is called with, and what it returns.
-
-    Raises
-    ------
-    NotPlainError
-        If that is more than tuples of numbers.
-    """
-    arguments = arguments_of(writer, block)
-    if kind == "value":
-        return _written_value(block, arguments)
-    layout, n_kept, is_own = block.layout, len(block.residuals.shapes), block.rules.is_own
-    result = writer.tree(block.result)
-    is_single = len(layout.keys) == 1
-    alone = Form(layout.form.structure[2][0], layout.form.specs) if is_single else layout.form
-    if kind == "pullback":
-        residuals = writer.tree(block.residuals)
-        moved = writer.tree(without_more(block.result))
-        writer.skip(n_kept)
-        kept = "" if is_own else f"{residuals}, "
-        text = f"{moved}, {result}, {kept}{arguments}"
-        is_bare = is_single and not block.rules.keeps
-        specs = _flat(alone if is_bare else layout.form)
-        is_leaf = is_bare and alone.structure is LEAF
-        return Written(text, specs, [(0, len(specs), is_leaf)], block.is_active)
-    writer.skip(n_kept)
-    moved = writer.tree(without_more(alone if is_own else layout.form), block.is_active)
-    unpacked = [(0, len(block.result.specs), block.result.structure is LEAF)]
-    return Written(f"{moved}, {result}, {arguments}", _flat(block.result), unpacked)
+    return f"({positional}), {{}}"
 
 
 def _flat(form: Form) -> Sequence[Any]:
