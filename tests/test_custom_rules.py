@@ -182,7 +182,7 @@ def test_jacobians_of_several_arguments_and_results():
     theirs = tg.grad(functools.partial(loss, parts), argnums=(0, 1, 2))(X, 2.0, 0.5)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other)
-    value, tangent = tg.jvp(functools.partial(loss, rule), (X, 2.0, 0.5), (X, 1.0, -1.0))
+    tangent = tg.jvp(functools.partial(loss, rule), (X, 2.0, 0.5), (X, 1.0, -1.0))[1]
     assert tangent == pytest.approx(np.sum(ours[0] * X) + ours[1] - ours[2])
 
 
@@ -270,8 +270,7 @@ def test_arguments_are_copies_that_can_be_kept_but_not_written():
 
     f = tg.value_and_grad(lambda x: np.sum(identity(x) ** 2 + identity(x)), compile="never")
     for x in (X, 2.0 * X):
-        value, gradient = f(x)
-        np.testing.assert_allclose(gradient, 2.0 * x + 1.0)
+        np.testing.assert_allclose(f(x)[1], 2.0 * x + 1.0)
     last = kept[-1]
     f(np.zeros(3))
     np.testing.assert_array_equal(last[0], 2.0 * X)
@@ -530,7 +529,7 @@ def test_a_rule_that_closes_over_an_active_number_is_refused():
         return rule(x, 1.0)
 
     for f in (in_function, in_rule, in_list, in_default):
-        with pytest.raises(LostDerivativeError, match="closes over .* as an argument"):
+        with pytest.raises(LostDerivativeError, match=r"closes over .* as an argument"):
             tg.grad(f)(3.0)
 
     class Holder:
@@ -557,7 +556,7 @@ def test_rules_made_while_recording_keep_what_they_close_over():
 
             @tg.custom_rule(vjp=lambda ct, result, y: ct * k * scale[0])
             def times(y):
-                return plain(y) * k * scale[0]
+                return plain(y) * k * scale[0]  # noqa: B023
 
             total = total + times(x)
         return total
@@ -574,6 +573,14 @@ def test_rules_made_while_recording_keep_what_they_close_over():
 
 class OwnError(Exception):
     pass
+
+
+def outcome(call):
+    """Return what a call returns or raises."""
+    try:
+        return call()
+    except BaseException as error:
+        return error
 
 
 @pytest.mark.parametrize("error", [OwnError, KeyboardInterrupt, TypeError])
@@ -612,16 +619,13 @@ def test_what_is_raised_in_a_rule_arrives_as_it_is_and_leaves_nothing_behind(err
         for where in ("function", "vjp", "jvp"):
             for _ in range(2):  # at the first use, then at a replay
                 failing.add(where)
-                try:
-                    found = derivative(x)
-                except error as raised:
-                    assert type(raised) is error
-                    assert raised.args == ("the solver diverged",)
-                    names = [frame.name for frame in traceback.extract_tb(raised.__traceback__)]
-                    assert names[-1] == "fail"
-                else:
-                    assert found == right
+                found = outcome(lambda: derivative(x))  # noqa: B023
                 failing.clear()
+                if where != "function" and found == right:  # that rule has no part in it
+                    continue
+                assert type(found) is error
+                assert found.args == ("the solver diverged",)
+                assert traceback.extract_tb(found.__traceback__)[-1].name == "fail"
                 assert derivative(x) == right
     assert tg.grad(sine)(0.0) == 1.0
 

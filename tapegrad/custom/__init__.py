@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from tapegrad.custom.calls import Keys
+from tapegrad.custom.calls import Keys, several
 from tapegrad.custom.rule import FunctionWithRule, Options
 
 __all__ = ["CustomJvp", "CustomRule", "CustomVjp", "custom_jvp", "custom_rule", "custom_vjp"]
@@ -144,10 +144,7 @@ def custom_rule(function: Function | None = None, *, jvp: Function | None = None
 
 def _options(nondiff_argnums: Keys, nondiff_argnames: Keys, sparsity: Any,
              check: bool) -> Options:  # fmt: skip
-    several: list[Any] = []
-    for given in (nondiff_argnums, nondiff_argnames):
-        several += given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    return Options(tuple(several), sparsity, check)
+    return Options((*several(nondiff_argnums), *several(nondiff_argnames)), sparsity, check)
 
 
 class CustomJvp(FunctionWithRule):

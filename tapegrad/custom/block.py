@@ -134,8 +134,8 @@ class RuleBlock(Block):
     def _take_adjoints(self, found: Any, writes: int) -> None:
         places = arrays_at(writes, self.operand_shapes)
         adjoints = of_arguments(self, found, "vjp")
-        for place, added, is_active in zip(places, adjoints, self.is_active, strict=True):
-            if added is not None and is_active:
+        for place, added, is_wanted in zip(places, adjoints, self.is_active, strict=True):
+            if added is not None and is_wanted:
                 place += added
 
     def _take_tangents(self, found: Any, writes: int) -> None:

@@ -1,4 +1,4 @@
-"""Calls of functions with rules: which arguments are differentiated, and where their numbers are."""
+"""Calls of functions with rules: which arguments are differentiated, where their numbers are."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Binding:
         self._has_more = self._signature is None or any(
             p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters.values()
         )
-        several = [nondiff] if isinstance(nondiff, str | SupportsIndex) else nondiff
-        self.nondiff = frozenset(key for one in several for key in self._keys_of(one, parameters))
+        keys = (key for one in several(nondiff) for key in self._keys_of(one, parameters))
+        self.nondiff = frozenset(keys)
 
     def _keys_of(self, given: SupportsIndex | str, parameters: Any) -> Iterator[Key]:
         """Yield what an argument may be called."""
@@ -140,7 +140,7 @@ class Binding:
         LostDerivativeError
             If an argument without derivative holds active numbers.
         """
-        everything = {**dict(enumerate(args)), **kwargs}
+        everything: dict[Key, Any] = dict([*enumerate(args), *kwargs.items()])
         keys = tuple(key for key in everything if key not in self.nondiff)
         form, numbers = form_of(tuple(everything[key] for key in keys))
         others = tuple(
@@ -172,6 +172,11 @@ class Binding:
         if isinstance(key, int):
             return self._positional[key] if key < len(self._positional) else f"number {key}"
         return key
+
+
+def several(keys: Keys) -> list[SupportsIndex | str]:
+    """Return what says which arguments are meant as a list."""
+    return [keys] if isinstance(keys, str | SupportsIndex) else list(keys)
 
 
 def _signature_of(function: Any) -> inspect.Signature | None:

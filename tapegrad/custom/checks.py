@@ -196,5 +196,3 @@ def check_forward(block: RuleBlock, operands: Numbers, function: Callable[..., A
             WrongRuleWarning,
             stacklevel=frames_to_user() + 1,
         )
-
-

@@ -2,8 +2,8 @@
 
 A `Case` is a call at a point: it runs the user's functions with plain numbers; one for higher
 orders records them. Pullbacks need a vjp, else the Jacobian, else a jvp for each number of the
-arguments; pushforwards a jvp, else the Jacobian, else a vjp for each number of the result. A pattern
-of the Jacobian saves most of those.
+arguments; pushforwards a jvp, else the Jacobian, else a vjp for each number of the result. A
+pattern of the Jacobian saves most of those.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad.custom import plainly
-from tapegrad.custom.forms import UNKNOWN, Form, size, without_more, is_number
+from tapegrad.custom.forms import UNKNOWN, Form, is_number, size, without_more
 from tapegrad.custom.recording import recorded
 from tapegrad.custom.sparsity import DenseMatrix, Matrix, groups, stacked, tape_of
 from tapegrad.errors import StructureError, UnsupportedFunctionError
@@ -224,9 +224,7 @@ class RecordedCase(Case):
         return recorded(self.rules, function, args)
 
     def _pulled(self, cotangent: Any) -> Any:
-        return self._run(
-            self.rules.pull_again, cotangent, self._result, self.args, self.kwargs
-        )
+        return self._run(self.rules.pull_again, cotangent, self._result, self.args, self.kwargs)
 
 
 # --- what blocks ask for --------------------------------------------------------------------------

@@ -117,22 +117,6 @@ def compiled(block: RuleBlock, kind: Kind) -> int:
     rules = block.rules
     function = rules.direct(kind)
     specs = (*block.layout.form.specs, *block.result.specs, *block.residuals.specs)
-    return tuple(dict.fromkeys(spec for spec in specs if type(spec) is tuple and spec))
-
-
-def context_of(block: RuleBlock) -> tuple[int, ...]:
-    """Return the numbers that compiled forms are given: the arrays' shapes."""
-    return tuple(length for shape in shapes_of(block) for length in shape)
-
-
-def compiled(block: RuleBlock, kind: Kind) -> int:
-    """Return the address of a compiled form, 0 where there is none."""
-    rules = block.rules
-    own = {"value": "function", "pullback": "vjp", "pushforward": "jvp"}[kind]
-    if rules.keeps:
-        own = {"value": "fwd", "pullback": "bwd"}.get(kind, "jvp")
-    function = rules.parts.get(own)
-    specs = (*block.layout.form.specs, *block.result.specs, *block.residuals.specs)
     if not is_compiled(function) or block.is_anchored or block.layout.names or () in specs:
         return 0
     writer = _Writer(shapes_of(block))

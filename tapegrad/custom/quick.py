@@ -25,6 +25,7 @@ from tapegrad.function.content import duplicate
 if TYPE_CHECKING:
     from tapegrad.custom.block import RuleBlock
 
+
 class _Writer(Writer):
     """The text of a function in Python."""
 
@@ -92,7 +93,7 @@ def _words(count: int) -> _Memory:
 
 
 def _array(shape: tuple[int, ...]) -> _Memory:
-    memory = (ctypes.c_double * math.prod(shape)).from_address
+    memory: Any = (ctypes.c_double * math.prod(shape)).from_address
     return _Memory(lambda address: np.ndarray(shape, np.float64, memory(address)))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tapegrad.blocks import Block
 from tapegrad.custom import plainly
 from tapegrad.custom.block import RuleBlock, formed
-from tapegrad.custom.calls import Binding, Keys, Layout, takes_self
+from tapegrad.custom.calls import Binding, Keys, Layout, several, takes_self
 from tapegrad.custom.checks import check, check_forward
 from tapegrad.custom.conventions import Rules
 from tapegrad.custom.derived import no_rule
@@ -58,7 +58,7 @@ class FunctionWithRule:
         self.options = options
         nondiff: Keys = options.nondiff
         if not self._by_position and takes_self(function):
-            nondiff = [*([nondiff] if isinstance(nondiff, int | str) else nondiff), 0]
+            nondiff = [*several(nondiff), 0]
         self._binding = Binding(function, nondiff, self._by_position)
         self.nondiff = self._binding.nondiff
         self._pattern = None if options.sparsity is None else Pattern(options.sparsity)
@@ -163,7 +163,9 @@ class FunctionWithRule:
             self._checked.add(kind)
         try:
             if block.rules.keeps and self.options.check:
-                plainly.run(block.name, check_forward, block, operands, block.rules.function, values)
+                plainly.run(
+                    block.name, check_forward, block, operands, block.rules.function, values
+                )
             plainly.run(block.name, check, block, operands, values, self.options.check)
         except BaseException:
             self._checked.discard(kind)
@@ -182,7 +184,7 @@ class FunctionWithRule:
     def watched(self) -> tuple[Any, ...]:
         """What recordings that call it depend on: the same object as long as that is unchanged."""
         held = self._held
-        if held is not None and (held.unwatched or not held.holds() and held.changed()):
+        if held is not None and (held.unwatched or (not held.holds() and held.changed())):
             self._hold()
             self._version += bool(held.unwatched)
         now = (self._version, *self._parts.items())
@@ -220,5 +222,3 @@ def _plain(number: Any) -> Any:
 
 def _depends(number: Any) -> bool:
     return is_active(number) and bool(np.any(as_active_data(number.tape, number)["slot"]))
-
-

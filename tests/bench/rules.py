@@ -3,8 +3,9 @@
     python tests/bench/rules.py
 
 A rule in Python: the time of a forward and of a reverse sweep of a thousand calls, less the time
-that a loop takes which calls the same functions, in microseconds a call. A compiled one: the time of
-its C functions, called from a compiled loop, less that of the functions themselves, in nanoseconds.
+that a loop takes which calls the same functions, in microseconds a call. A compiled one: the time
+of its C functions, called from a compiled loop, less that of the functions themselves, in
+nanoseconds.
 """
 
 import math
