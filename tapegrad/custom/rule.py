@@ -17,6 +17,7 @@ from tapegrad.custom.calls import Binding, Keys, Layout, several, takes_self
 from tapegrad.custom.checks import check, check_forward
 from tapegrad.custom.conventions import Rules
 from tapegrad.custom.derived import no_rule
+from tapegrad.custom.embedded import form_for_compiled_code
 from tapegrad.custom.sparsity import Pattern, tape_of
 from tapegrad.derivatives.pickling import reduced
 from tapegrad.errors import UnsupportedFunctionError
@@ -191,6 +192,21 @@ class FunctionWithRule:
         if now != self._watched:
             self._watched = now
         return self._watched
+
+    # --- in compiled functions --------------------------------------------------------------------
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function itself."""
+        made: Callable[..., Any] = self._parts["function"]
+        return made
+
+    has_compiled_form = True
+
+    @functools.cached_property
+    def njit(self) -> Any:
+        """What compiled functions call in its place, where they name it."""
+        return form_for_compiled_code(self)
 
     # --- what it is to others ---------------------------------------------------------------------
 
