@@ -2,6 +2,7 @@
 
 from tapegrad import compiled, errors, testing
 from tapegrad.checking import check
+from tapegrad.custom import custom_jvp, custom_rule, custom_vjp
 from tapegrad.derivatives import (
     grad,
     hessian,
@@ -26,6 +27,9 @@ __all__ = [
     "check",
     "checkpoint",
     "compiled",
+    "custom_jvp",
+    "custom_rule",
+    "custom_vjp",
     "draw",
     "errors",
     "explain",

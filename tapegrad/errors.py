@@ -141,6 +141,10 @@ class InaccurateSolutionWarning(RuntimeWarning):
     """The last step to a solution is larger than the tolerance."""
 
 
+class WrongRuleWarning(RuntimeWarning):
+    """A rule of the user's own is no derivative of its function, as a difference shows."""
+
+
 class CompilationWarning(RuntimeWarning):
     """Compiling a recording failed; it's swept, which is right but slower."""
 

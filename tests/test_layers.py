@@ -34,7 +34,7 @@ FLOORS = [
     ["embed"],
     ["function"],
     ["derivatives", "drawing"],
-    ["implicit"],
+    ["implicit", "custom"],
     ["explained"],
     ["compiled", "testing", "__init__"],
 ]

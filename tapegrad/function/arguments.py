@@ -98,7 +98,7 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
             leaf = leaves[position]
             if key in keys:
                 leaf = _as_float(leaf, structure is LEAF)
-            spec, leaves[position] = _sorted(leaf)
+            spec, leaves[position] = sorted_leaf(leaf)
             specs.append(spec)
         return structure
 
@@ -108,7 +108,7 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
     return structure, tuple(specs), leaves
 
 
-def _sorted(leaf: Any) -> tuple[Spec, Any]:
+def sorted_leaf(leaf: Any) -> tuple[Spec, Any]:
     """Return what a leaf is, and what stands for it among the inputs if it's one."""
     if is_active(leaf):
         if not is_recording():

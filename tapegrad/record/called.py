@@ -19,7 +19,8 @@ Data = npt.NDArray[Any]
 
 
 def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[Any],
-         tape: OpenTape | None = None) -> list[Any]:  # fmt: skip
+         tape: OpenTape | None = None,
+         results: Sequence[Data] | None = None) -> list[Any]:  # fmt: skip
     """Record a call and return the results: active arrays, or plain ones if no operand is active.
 
     Parameters
@@ -30,6 +31,8 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
         Arrays of numbers, some of them active.
     tape : OpenTape, optional
         By default the innermost one of the operands'.
+    results : sequence of ndarray, optional
+        What the block's value is there, where that is known.
     """
     if tape is None:
         tapes = list(tapes_in(*operands))
@@ -40,7 +43,8 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
     data = [as_data(tape, operand) for operand in operands]
     is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
     made = tape.own(block if isinstance(block, Block) else block(is_active))
-    results = made.evaluated([_values(d) for d in data])
+    if results is None:
+        results = made.evaluated([_values(d) for d in data])
     if not any(is_active):
         return list(results)
     tape.enter()
@@ -53,8 +57,7 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
 
 
 def _values(data: Data) -> npt.NDArray[np.float64]:
-    values = data["value"] if is_active_data(data) else data
-    return np.array(values, order="C")  # a number stays an array of no axes
+    return np.asarray(data["value"] if is_active_data(data) else data, order="C")
 
 
 def _slots(tape: OpenTape, data: Data) -> npt.NDArray[np.int32]:

@@ -53,11 +53,14 @@ class Thread(threading.local):
         Of its open recordings, each nested in the one before.
     twins : TwinsByFunction
         What runs in place of a function that was reached through an object.
+    n_aside : int
+        How many open recordings are set aside, while code runs that isn't recorded.
     """
 
     def __init__(self) -> None:
         self.tapes: list[OpenTape] = []
         self.twins: TwinsByFunction = _Plain()
+        self.n_aside = 0
 
 
 THREAD = Thread()
@@ -83,6 +86,18 @@ def recording() -> Iterator[OpenTape]:
         del tapes[depth:]
         for tape in ended:
             tape.abandon()
+
+
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Record nothing in this thread inside the block, but what is opened there."""
+    before = THREAD.tapes, THREAD.twins, THREAD.n_aside
+    try:
+        THREAD.n_aside += len(THREAD.tapes)
+        THREAD.tapes, THREAD.twins = [], _Plain()
+        yield
+    finally:
+        THREAD.tapes, THREAD.twins, THREAD.n_aside = before
 
 
 def is_recording() -> bool:

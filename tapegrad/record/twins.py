@@ -221,8 +221,8 @@ def while_recording(body: Callable[[OpenTape, Twins], Result],
     """
     tapes, outer = THREAD.tapes, THREAD.twins
     depth = len(tapes)
-    user = get_ident(), depth
-    if depth == 0:
+    user = get_ident(), THREAD.n_aside + depth
+    if user[1] == 0:
         repair()
         find_functions()
     twins = outer if isinstance(outer, Twins) else Twins()

@@ -38,10 +38,12 @@ from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.unchanging import functions_of, is_fixed, is_plain, wrapped_by
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
+    is_compiler_object,
     is_library_module,
     is_library_object,
     module_of,
 )  # fmt: skip
+from tapegrad.record.namespaces import contents_of
 from tapegrad.record.trampolines import code_of
 
 _MOST = 20_000  # things and functions followed: about half a second
@@ -80,6 +82,8 @@ def follow_all(walk: Walk) -> bool:
 def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) -> None:
     if isinstance(thing, ModuleType):
         _follow_module(walk, thing)
+    elif is_compiler_object(thing):
+        _follow_compiled(walk, name, thing)
     elif thing is MISSING or is_active(thing) or is_fixed(thing):
         return
     elif callable(thing):
@@ -113,6 +117,10 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
             walk.watch(name, Path(CALL, function), ("subclasses", id(owner)))
         elif function.__name__ not in BLIND:
             walk.watch_value(name, Path(THING, owner), ("self", id(owner)))
+    elif hasattr(type(function), "watched"):  # one with a rule, which tells what counts of it
+        walk.keep(function)
+        path = Path(THING, function, None, ("watched",))
+        walk.add(("rule", id(function)), Watch, name, path)
     elif (wrapped := wrapped_by(function)) is not None:
         # What a library's callable wraps sees no stand-ins, or the library's own.
         walk.follow(name, wrapped, True, is_library_object(function))
@@ -128,6 +136,21 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
             walk.follow(name, call, True)
     else:
         _follow_object(walk, name, function)
+
+
+def _follow_compiled(walk: Walk, name: str, dispatcher: Any) -> None:
+    """Follow what has a rule among the things that a compiled function names.
+
+    What else it names is as it was when it was compiled.
+    """
+    function = getattr(dispatcher, "py_func", None)
+    if function is None or not walk.is_new(dispatcher):
+        return
+    names = names_in(function.__code__, frozenset())
+    held = map(contents_of, function.__closure__ or ())
+    for thing in [*(function.__globals__[n] for n in names & function.__globals__.keys()), *held]:
+        if hasattr(type(thing), "watched") or is_compiler_object(thing):
+            walk.follow(name, thing, True)
 
 
 def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
