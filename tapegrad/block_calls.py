@@ -101,6 +101,15 @@ def _gathered(operands: Any, values: Any, n: int) -> Any:
     return numbers
 
 
+@jit_inline
+def _after(status: int, n_read: int) -> int:
+    """Return what running a block returned, by the lengths of the arrays that it was given.
+
+    Their addresses don't keep them: Numba frees an array after its last use, which is this.
+    """
+    return status if n_read > 0 else int64(1)
+
+
 def _value(head: Any, values: Any, unused: Any, k: int) -> Any:
     slot, place, words = _call(head, k)
     n, m = words[ARRAYS_WORD], words[ARRAYS_WORD + 1]
@@ -109,7 +118,8 @@ def _value(head: Any, values: Any, unused: Any, k: int) -> Any:
     at = _point(pointers, 0, numbers.ctypes.data, words, 0, n)
     _point(pointers, at, address_of(values, slot + 1), words, n, m)
     base = pointers.ctypes.data
-    return _run(words[_VALUE], base, base + 8 * n, words[CONTEXT_WORD])
+    status = _run(words[_VALUE], base, base + 8 * n, words[CONTEXT_WORD])
+    return _after(status, len(numbers) + len(pointers))
 
 
 def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
@@ -130,6 +140,7 @@ def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
     _point(pointers, at, added.ctypes.data, words, 0, n)
     base = pointers.ctypes.data
     status = _run(words[_PULLBACK], base, base + 8 * at, words[CONTEXT_WORD])
+    status = _after(status, len(numbers) + len(pointers))
     if status != 0:
         return status
     # From the last to the first, as the operands would be swept if they were records.
@@ -167,7 +178,8 @@ def _pushforward(head: Any, values: Any, tangents: Any, k: int) -> Any:
     at = _point(pointers, at, moved.ctypes.data, words, 0, n)
     _point(pointers, at, address_of(tangents, slot + 1), words, n, m)
     base = pointers.ctypes.data
-    return _run(words[_PUSHFORWARD], base, base + 8 * at, words[CONTEXT_WORD])
+    status = _run(words[_PUSHFORWARD], base, base + 8 * at, words[CONTEXT_WORD])
+    return _after(status, len(numbers) + len(moved) + len(pointers))
 
 
 _SLOTS = types.CPointer(float64)
