@@ -19,18 +19,21 @@ import numpy as np
 
 from tapegrad.errors import OutdatedBlockError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, shape_of, size_of, sort_arguments
+from tapegrad.function.content import is_active
 from tapegrad.function.environment import Environment, is_watched
 from tapegrad.function.places import Places
 from tapegrad.function.plan import Plan
-from tapegrad.function.recording import Recording, name_of, record
+from tapegrad.function.recording import Recording, is_truth, name_of, record
 from tapegrad.function.vectors import Vector
 from tapegrad.function.watch.draws import drawn_between, shared_states
 from tapegrad.implicit.inner import OPTIONS, Recorded
 from tapegrad.implicit.lifting import Lifted, lift
 from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
 from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.twins import Twins
+from tapegrad.tree import flatten
 
 T = TypeVar("T")
 
@@ -80,6 +83,7 @@ class Function(Recorded):
     def __init__(self, lifted: Lifted, use: Use, plan: Plan, leaves: Sequence[Any],
                  captured: Sequence[Active] = ()) -> None:  # fmt: skip
         self._lifted, self._use, self._plan = lifted, use, plan
+        self._truths = truths_in(leaves)
         self._fixed = plan.fixed(leaves)
         self._tape = weakref.ref(current()) if is_recording() else _gone
         self.captured = list(captured)
@@ -124,7 +128,8 @@ class Function(Recorded):
         return found, [n for n in found.captured if (id(n.tape), n.slot) not in known]
 
     def _called(self) -> Callable[..., Any]:
-        lifted, finish, captured = self._lifted, self._use.finish, self.captured
+        lifted, captured = self._lifted, self.captured
+        verb, finish = self._use.verb, self._use.finish
 
         def call(x: Any, args: Any, kwargs: Any, numbers: Any) -> Any:
             for number in captured:  # these first, in this order
@@ -132,7 +137,13 @@ class Function(Recorded):
             twins = THREAD.twins
             assert isinstance(twins, Twins), "it's called while it's recorded"
             function = twins.of(lifted.holding(numbers))
+            before = _state_of((args, kwargs, numbers))
             result = taking_active(function)(*x, *args, **kwargs)
+            if _state_of((args, kwargs, numbers)) != before:
+                raise UnsupportedFunctionError(
+                    f"{name_of(call)} changes what it's called with, or closes over, which is a "
+                    f"copy where {verb} of it is taken: let it return what it makes"
+                )
             return finish(x, result)
 
         return functools.update_wrapper(call, lifted.holding(lifted.leaves), updated=())
@@ -164,20 +175,37 @@ class Function(Recorded):
     def _unpacked(self, inputs: Vector) -> Iterator[Any]:
         """Yield a call's leaves."""
         start, fixed = 0, iter(self._fixed)
-        for spec in self._plan.specs:
+        for position, spec in enumerate(self._plan.specs):
             if isinstance(spec, Fixed):
                 yield next(fixed)
                 continue
             stop = start + size_of(spec)
             part = inputs[start:stop]
-            yield float(part[0]) if spec is FLOAT else part.reshape(shape_of(spec)).copy()
+            if position in self._truths:
+                part = part != 0.0
+            yield part[0] if spec is FLOAT else part.reshape(shape_of(spec)).copy()
             start = stop
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        own = ("_lifted", "_use", "_plan", "_fixed", "_tape", "captured", "_environments",
+        own = ("_lifted", "_use", "_plan", "_fixed", "_truths", "_tape", "captured", "_environments",
                "result", "effects")  # fmt: skip
         return {name: value for name, value in state.items() if name not in own}
+
+
+def _state_of(tree: Any) -> Any:
+    """Return what a tree is made of, and the slots in its arrays."""
+    leaves: list[Any] = []
+    structure = flatten(tree, leaves)
+    return structure, [
+        leaf.data["slot"].tobytes() if isinstance(leaf, ActiveArray) else id(leaf)
+        for leaf in leaves
+    ]
+
+
+def truths_in(leaves: Sequence[Any]) -> tuple[int, ...]:
+    """Return which of a call's inputs are truth values."""
+    return tuple([k for k, leaf in enumerate(leaves) if is_active(leaf) and is_truth(leaf)])
 
 
 def _gone() -> None:
@@ -211,9 +239,9 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     structure, specs, leaves = sort_arguments((x, args, kwargs, lifted.leaves), {}, (0,))
     plan = Plan(structure, specs, (0,), True)
     inputs = plan.inputs(leaves)
-    key = use, lifted.key, structure, specs
+    kind = structure, specs, truths_in(leaves)
     with _lock:
-        shared = _shared.get(key) if lifted.is_repeatable else None
+        shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
         with contextlib.suppress(OutdatedBlockError):  # it returns something else here
             return body(shared, inputs)
@@ -222,7 +250,7 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         own = Function(lifted, use, plan, leaves, captured)
         if own.is_shared:
             with _lock:
-                _shared[use, lifted.key, structure, specs] = own
+                _shared[use, lifted.key, kind] = own
         try:
             return body(own, [*inputs, *own.captured])
         except MoreCapturedError:
