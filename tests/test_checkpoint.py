@@ -403,7 +403,7 @@ def test_what_changed_before_it_is_recorded_again_is_an_error_not_another_deriva
             clock.t = clock.t + 1.0
         return x
 
-    with pytest.raises(OutdatedBlockError, match="has changed since it was called: pass that"):
+    with pytest.raises(OutdatedBlockError, match=r"has changed since it was called, .*pass that"):
         tg.grad(total)(0.3)
 
 
