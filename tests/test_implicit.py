@@ -318,6 +318,22 @@ def test_what_a_residual_closes_over_is_differentiated(kind):
     assert tg.grad(tg.grad(tg.grad(solve)))(4.0) == pytest.approx(3 / 256, rel=1e-12)
 
 
+def test_a_container_that_a_residual_changes_is_the_one_it_was_given():
+    def total(a):
+        table = {"a": a, "calls": 0}
+
+        def residual(x):
+            table["calls"] = table["calls"] + 1
+            return x * x - table["a"]
+
+        return tg.root(residual, 1.0)() * (1.0 if table["calls"] else 100.0)
+
+    slope = tg.value_and_grad(total)
+    for a in (4.0, 9.0):
+        assert slope(a) == pytest.approx((a**0.5, a**-0.5 / 2), rel=1e-14)
+    assert tg.grad(tg.grad(total))(4.0) == pytest.approx(-1 / 32, rel=1e-13)
+
+
 def test_a_root_inside_a_roots_residual_is_differentiated():
     def outer(a):
         def residual(y):

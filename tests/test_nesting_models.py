@@ -186,3 +186,16 @@ def test_a_bilevel_problem_is_solved_with_inner_newton_steps():
         tg.value_and_grad(lambda p: (inner(p[0]) - 1.5) ** 2), np.array([2.0]), jac=True
     )
     assert result.x[0] == pytest.approx(math.exp(1.5), rel=1e-5)
+
+
+def test_truth_values_of_an_outer_recording_are_truth_values_inside():
+    def masked(x, is_positive, is_large):
+        return np.sum(x[is_positive] ** 2) * (2.0 if is_large else 3.0) + np.sum(x[~is_positive])
+
+    def total(x):
+        return np.sum(tg.grad(masked)(x, x > 0.0, x[0] > 5.0) ** 2)
+
+    gradient = tg.grad(total)
+    for x in ([1.0, -2.0, 3.0], [6.0, 2.0, -1.0]):
+        x, factor = np.array(x), 2.0 if x[0] > 5.0 else 3.0
+        np.testing.assert_allclose(gradient(x), np.where(x > 0.0, 8.0 * factor**2 * x, 0.0))

@@ -183,7 +183,7 @@ def record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any],
 def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], options: Options,
             places: Places | None, tape: OpenTape, twins: Twins) -> Recording:  # fmt: skip
     active = [
-        leaf if isinstance(spec, Fixed) else _activate(tape, _primal(leaf))
+        leaf if isinstance(spec, Fixed) else _activate(tape, leaf)
         for leaf, spec in zip(leaves, plan.specs, strict=True)
     ]
     args, kwargs = plan.arguments(active)
@@ -255,11 +255,21 @@ def _primal(leaf: Any) -> Any:
 
 
 def _activate(tape: OpenTape, leaf: Any) -> Any:
-    if isinstance(leaf, float):
-        return make(tape, tape.input(leaf), leaf)
+    number = _input(tape, _primal(leaf))
+    return number != 0.0 if is_truth(leaf) else number
+
+
+def is_truth(leaf: Any) -> bool:
+    """Whether a number or array, active or not, is of truth values."""
+    return getattr(leaf, "dtype", None) == np.bool_
+
+
+def _input(tape: OpenTape, leaf: Any) -> Any:
+    if isinstance(leaf, float | np.bool_):
+        return make(tape, tape.input(float(leaf)), float(leaf))
     data = np.empty(leaf.shape, ACTIVE)
     flat = data.reshape(-1)
     flat["value"] = leaf.reshape(-1)
-    flat["slot"] = tape.input_block(np.ravel(leaf))
+    flat["slot"] = tape.input_block(flat["value"].copy())
     flat["tape"] = tape.address
     return ActiveArray(tape, data)

@@ -19,18 +19,21 @@ import numpy as np
 
 from tapegrad.errors import OutdatedBlockError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, shape_of, size_of, sort_arguments
+from tapegrad.function.content import is_active
 from tapegrad.function.environment import Environment, is_watched
-from tapegrad.function.places import Places
+from tapegrad.function.places import Places, primal_of
 from tapegrad.function.plan import Plan
-from tapegrad.function.recording import Recording, name_of, record
+from tapegrad.function.recording import Recording, is_truth, name_of, record
 from tapegrad.function.vectors import Vector
 from tapegrad.function.watch.draws import drawn_between, shared_states
 from tapegrad.implicit.inner import OPTIONS, Recorded
 from tapegrad.implicit.lifting import Lifted, lift
 from tapegrad.record.active import Active
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
 from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.twins import Twins
+from tapegrad.tree import flatten
 
 T = TypeVar("T")
 
@@ -79,12 +82,14 @@ class Function(Recorded):
 
     def __init__(self, lifted: Lifted, use: Use, plan: Plan, leaves: Sequence[Any],
                  captured: Sequence[Active] = ()) -> None:  # fmt: skip
-        self._lifted, self._use, self._plan = lifted, use, plan
+        plain = tuple(map(primal_of, lifted.leaves))  # so that no recording is held by it
+        self._lifted, self._use, self._plan = lifted._replace(leaves=()), use, plan
+        self._template = lifted.holding(plain)
+        self._truths = truths_in(leaves)
         self._fixed = plan.fixed(leaves)
-        self._tape = weakref.ref(current()) if is_recording() else _gone
+        self._callers: set[int] = set()
         self.captured = list(captured)
-        template = lifted.holding(lifted.leaves)
-        self._environments = [Environment(template, are_called=True)]
+        self._environments = [Environment(self._template, are_called=True)]
         if any(map(is_watched, self._fixed)):
             names = self._environments[0].names
             self._environments.append(Environment(*self._fixed, names=names))
@@ -97,8 +102,18 @@ class Function(Recorded):
         is_repeatable = lifted.is_repeatable and watched and drawn is None
         self.result, self.effects = first.result, first.effects
         self.is_shared = is_repeatable and not self.captured and not self.effects
-        name = f"{use.verb} of {name_of(template)}"
-        super().__init__(name, self._again, _plainly(first), self.is_shared, use.is_kept)
+        name = f"{use.verb} of {name_of(self._template)}"
+        super().__init__(name, _plainly(first), self.is_shared, use.is_kept)
+
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Be what this thread calls: what the function reads is what it is to read."""
+        thread = threading.get_ident()
+        self._callers.add(thread)
+        try:
+            yield
+        finally:
+            self._callers.discard(thread)
 
     def holds(self) -> bool:
         """Whether nothing that it reads has changed."""
@@ -124,7 +139,8 @@ class Function(Recorded):
         return found, [n for n in found.captured if (id(n.tape), n.slot) not in known]
 
     def _called(self) -> Callable[..., Any]:
-        lifted, finish, captured = self._lifted, self._use.finish, self.captured
+        lifted, captured = self._lifted, self.captured
+        verb, finish = self._use.verb, self._use.finish
 
         def call(x: Any, args: Any, kwargs: Any, numbers: Any) -> Any:
             for number in captured:  # these first, in this order
@@ -132,23 +148,30 @@ class Function(Recorded):
             twins = THREAD.twins
             assert isinstance(twins, Twins), "it's called while it's recorded"
             function = twins.of(lifted.holding(numbers))
+            before = _state_of((args, kwargs, numbers))
             result = taking_active(function)(*x, *args, **kwargs)
+            if _state_of((args, kwargs, numbers)) != before:
+                raise UnsupportedFunctionError(
+                    f"{name_of(call)} changes what it's called with, or closes over, which is a "
+                    f"copy where {verb} of it is taken: let it return what it makes"
+                )
             return finish(x, result)
 
-        return functools.update_wrapper(call, lifted.holding(lifted.leaves), updated=())
+        return functools.update_wrapper(call, self._template, updated=())
 
-    def _again(self, inputs: Vector) -> Recording:
-        tape = self._tape()
-        is_within = tape is not None and tape.is_open
-        if self.captured and not is_within:
+    def _record(self, inputs: Vector) -> Recording:
+        if not hasattr(self, "_lifted"):  # it was pickled
+            return super()._record(inputs)
+        is_called = threading.get_ident() in self._callers
+        if self.captured and not is_called:
             raise OutdatedBlockError(
                 f"{self.name} takes another way here, and reads active numbers of a recording "
                 "that has ended: pass them to it as arguments"
             )
-        if not is_within and not (self.is_shared and self.holds()):
+        if not is_called and not (self.is_shared and self.holds()):
             raise OutdatedBlockError(
                 f"{self.name} is to be recorded again, and what it reads has changed since it was "
-                "called: pass that to it as an argument"
+                "called, or can't be seen: pass that to it as an argument"
             )
         recording, more = self._recording(list(self._unpacked(inputs)))
         if more:
@@ -164,24 +187,37 @@ class Function(Recorded):
     def _unpacked(self, inputs: Vector) -> Iterator[Any]:
         """Yield a call's leaves."""
         start, fixed = 0, iter(self._fixed)
-        for spec in self._plan.specs:
+        for position, spec in enumerate(self._plan.specs):
             if isinstance(spec, Fixed):
                 yield next(fixed)
                 continue
             stop = start + size_of(spec)
             part = inputs[start:stop]
-            yield float(part[0]) if spec is FLOAT else part.reshape(shape_of(spec)).copy()
+            if position in self._truths:
+                part = part != 0.0
+            yield part[0] if spec is FLOAT else part.reshape(shape_of(spec)).copy()
             start = stop
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        own = ("_lifted", "_use", "_plan", "_fixed", "_tape", "captured", "_environments",
-               "result", "effects")  # fmt: skip
+        own = ("_lifted", "_template", "_use", "_plan", "_fixed", "_truths", "_callers", "captured",
+               "_environments", "result", "effects")  # fmt: skip
         return {name: value for name, value in state.items() if name not in own}
 
 
-def _gone() -> None:
-    """Return nothing, as a reference to a tape that is gone does."""
+def _state_of(tree: Any) -> Any:
+    """Return what a tree is made of, and the slots in its arrays."""
+    leaves: list[Any] = []
+    structure = flatten(tree, leaves)
+    return structure, [
+        leaf.data["slot"].tobytes() if isinstance(leaf, ActiveArray) else id(leaf)
+        for leaf in leaves
+    ]
+
+
+def truths_in(leaves: Sequence[Any]) -> tuple[int, ...]:
+    """Return which of a call's inputs are truth values."""
+    return tuple([k for k, leaf in enumerate(leaves) if is_active(leaf) and is_truth(leaf)])
 
 
 def _plainly(recording: Recording) -> Recording:
@@ -211,19 +247,20 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     structure, specs, leaves = sort_arguments((x, args, kwargs, lifted.leaves), {}, (0,))
     plan = Plan(structure, specs, (0,), True)
     inputs = plan.inputs(leaves)
-    key = use, lifted.key, structure, specs
+    kind = structure, specs, truths_in(leaves)
     with _lock:
-        shared = _shared.get(key) if lifted.is_repeatable else None
+        shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
-        with contextlib.suppress(OutdatedBlockError):  # it returns something else here
+        with contextlib.suppress(OutdatedBlockError), shared.calling():  # or returns another thing
             return body(shared, inputs)
     lifted, captured = lift(function), list[Active]()
     while True:
         own = Function(lifted, use, plan, leaves, captured)
         if own.is_shared:
             with _lock:
-                _shared[use, lifted.key, structure, specs] = own
+                _shared[use, lifted.key, kind] = own
         try:
-            return body(own, [*inputs, *own.captured])
+            with own.calling():
+                return body(own, [*inputs, *own.captured])
         except MoreCapturedError:
             captured = own.captured

@@ -174,8 +174,6 @@ class Recorded(Inner):
     Parameters
     ----------
     name : str
-    record : callable
-        Records the function at the inputs, or raises where that can't be done any more.
     first : Recording
         The recording it begins with.
     is_repeatable : bool
@@ -184,10 +182,10 @@ class Recorded(Inner):
         Whether they are forgotten only where there are too many, not for the room they take.
     """
 
-    def __init__(self, name: str, record: Callable[[Vector], Recording], first: Recording,
-                 is_repeatable: bool, is_kept: bool) -> None:  # fmt: skip
+    def __init__(self, name: str, first: Recording, is_repeatable: bool,
+                 is_kept: bool) -> None:  # fmt: skip
         super().__init__(name, len(first.tape.inputs), len(first.tape.outputs))
-        self._record, self._is_repeatable = record, is_repeatable
+        self._is_repeatable = is_repeatable
         self._is_kept = is_kept or not is_repeatable
         self._first = first.point()
         self._recordings: list[Recording] = []
@@ -232,17 +230,17 @@ class Recorded(Inner):
         if not self._recordings:
             self.values(self._first)
         state = super().__getstate__()
-        for name in ("_record", "_lock", "_recordings"):
+        for name in ("_lock", "_recordings"):
             del state[name]
         return {**state, "tapes": [recording.tape for recording in self._recordings]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         tapes = state.pop("tapes")
-        vars(self).update(state, _record=self._refuse, _lock=threading.RLock(), _is_kept=True)
-        self._is_repeatable = False
+        vars(self).update(state, _lock=threading.RLock(), _is_kept=True, _is_repeatable=False)
         self._recordings = [recording_of(tape, self.name) for tape in tapes]
 
-    def _refuse(self, inputs: Vector) -> Recording:
+    def _record(self, inputs: Vector) -> Recording:
+        """Record the function at the inputs, or raise where that can't be done any more."""
         raise OutdatedBlockError(
             f"{self.name} takes a way that it didn't take before it was pickled, and can't be "
             "recorded again from its tapes: call the derivative of your function in this process"

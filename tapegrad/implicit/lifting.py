@@ -15,6 +15,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from tapegrad.function.content import Unknown, freeze, is_active
+from tapegrad.function.watch.reads import CHANGING, names_in, stores
 from tapegrad.function.watch.walk import items
 from tapegrad.record.interception import original_of
 from tapegrad.record.namespaces import EMPTY, Namespace, contents_of
@@ -134,7 +135,8 @@ class _Walk:
     def _of_tree(self, tree: Any) -> tuple[Any, Make]:
         found: list[Any] = []
         structure = flatten(tree, found)
-        if len(found) == 1 and found[0] is tree:  # an object, which holds them in its own way
+        is_object = len(found) == 1 and found[0] is tree  # which holds them in its own way
+        if is_object or any(_may_change_things(function.__code__) for function in self._above):
             self.is_repeatable = False
             return Unknown(tree), lambda leaves, made: tree
         parts = [self.of(leaf) for leaf in found]
@@ -147,6 +149,12 @@ class _Walk:
 
 def _next(leaves: Iterator[Any], made: Made) -> Any:
     return next(leaves)
+
+
+@functools.lru_cache(maxsize=1024)
+def _may_change_things(code: CodeType) -> bool:
+    """Whether code may change a container, which then must be the one that it was given."""
+    return stores(code) or not names_in(code).isdisjoint(CHANGING)
 
 
 @functools.lru_cache(maxsize=1024)
