@@ -762,6 +762,7 @@ def test_what_calls_a_rule_can_be_pickled_with_its_tape():
     tape = derivative.recorded.recordings[0].tape
     other = pickle.loads(pickle.dumps(tape))
     assert other.blocks == tape.blocks
+    np.testing.assert_array_equal(other.blocks[0].evaluated([X]), [X**3])
     tg.check(other)
 
     def f(x):

@@ -193,6 +193,7 @@ def test_what_a_typed_client_calls_runs():
     np.testing.assert_array_equal(typed_client.product(X, X), 4 * X)
     assert typed_client.by_k(X, 2.0) == 14.0
     assert typed_client.slope(2.0) == 4.0
+    np.testing.assert_array_equal(typed_client.by_rule(X), np.diag(2 * X))
 
 
 @dataclasses.dataclass

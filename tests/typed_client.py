@@ -44,3 +44,14 @@ def product(x: Vector, v: Vector) -> Vector:
 def by_k(x: Vector, k: float) -> float:
     derivative: float = tg.grad(loss, argnums="k")(x, k=k)
     return derivative
+
+
+@tg.custom_rule(vjp=lambda cotangent, result, x: 2.0 * cotangent * x)
+def square(x: Vector) -> Vector:
+    return x * x
+
+
+def by_rule(x: Vector) -> Vector:
+    assert_type(square(x), Vector)
+    derivative: Vector = tg.jacobian(square)(x)
+    return derivative

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from tapegrad.custom.calls import Keys, several
-from tapegrad.custom.rule import FunctionWithRule, Options
+from tapegrad.custom.rule import FunctionWithRule, Options, P, R
 
 __all__ = ["CustomJvp", "CustomRule", "CustomVjp", "custom_jvp", "custom_rule", "custom_vjp"]
 
 Function = Callable[..., Any]
 
 
-class CustomRule(FunctionWithRule):
+class CustomRule(FunctionWithRule[P, R]):
     """What `custom_rule` returns: the function, with a derivative of its own."""
 
     def defjvp(self, jvp: Function) -> Function:
@@ -65,6 +65,19 @@ class CustomRule(FunctionWithRule):
         """
         self._give(jacobian=jacobian)
         return jacobian
+
+
+@overload
+def custom_rule(function: Callable[P, R], *, jvp: Function | None = None,
+                vjp: Function | None = None, jacobian: Function | None = None, nondiff: Keys = (),
+                sparsity: Any = None, check: bool = True) -> CustomRule[P, R]: ...  # fmt: skip
+
+
+@overload
+def custom_rule(function: None = None, *, jvp: Function | None = None,
+                vjp: Function | None = None, jacobian: Function | None = None, nondiff: Keys = (),
+                sparsity: Any = None, check: bool = True,
+                ) -> Callable[[Callable[P, R]], CustomRule[P, R]]: ...  # fmt: skip
 
 
 def custom_rule(function: Function | None = None, *, jvp: Function | None = None,
@@ -147,7 +160,7 @@ def _options(nondiff_argnums: Keys, nondiff_argnames: Keys, sparsity: Any,
     return Options((*several(nondiff_argnums), *several(nondiff_argnames)), sparsity, check)
 
 
-class CustomJvp(FunctionWithRule):
+class CustomJvp(FunctionWithRule[P, R]):
     """What `custom_jvp` returns: the function, with a jvp in JAX's convention."""
 
     _by_position = True
@@ -179,7 +192,7 @@ class CustomJvp(FunctionWithRule):
         self._give(primals_jvp=None, jvps=jvps)
 
 
-class CustomVjp(FunctionWithRule):
+class CustomVjp(FunctionWithRule[P, R]):
     """What `custom_vjp` returns: the function, with a vjp in JAX's convention."""
 
     _by_position = True
@@ -197,8 +210,8 @@ class CustomVjp(FunctionWithRule):
         self._give(fwd=fwd, bwd=bwd)
 
 
-def custom_jvp(fun: Function, nondiff_argnums: Keys = (), nondiff_argnames: Keys = (), *,
-               sparsity: Any = None, check: bool = True) -> CustomJvp:  # fmt: skip
+def custom_jvp(fun: Callable[P, R], nondiff_argnums: Keys = (), nondiff_argnames: Keys = (), *,
+               sparsity: Any = None, check: bool = True) -> CustomJvp[P, R]:  # fmt: skip
     """Return a function with a jvp of the user's own, in JAX's convention.
 
     A reverse sweep costs one call of the rule for each number that is differentiated; `sparsity`,
@@ -233,8 +246,8 @@ def custom_jvp(fun: Function, nondiff_argnums: Keys = (), nondiff_argnames: Keys
     return CustomJvp(fun, _options(nondiff_argnums, nondiff_argnames, sparsity, check))
 
 
-def custom_vjp(fun: Function, nondiff_argnums: Keys = (), nondiff_argnames: Keys = (), *,
-               sparsity: Any = None, check: bool = True) -> CustomVjp:  # fmt: skip
+def custom_vjp(fun: Callable[P, R], nondiff_argnums: Keys = (), nondiff_argnames: Keys = (), *,
+               sparsity: Any = None, check: bool = True) -> CustomVjp[P, R]:  # fmt: skip
     """Return a function with a vjp of the user's own, in JAX's convention.
 
     What `fwd` returns for `bwd` is kept from the one to the other if it's floats and arrays of

@@ -58,7 +58,7 @@ def form_for_compiled_code(rule: Any) -> Callable[..., Any]:
     def standing(*args: Any) -> Any:
         """Stand for a function with a rule; what is compiled for a call is chosen by the types."""
 
-    @overload(standing, strict=False)
+    @overload(standing, strict=False)  # type: ignore[untyped-decorator]
     def choose(*args: Kind) -> Implementation:
         if not is_compiled(function):
             raise TypingError(

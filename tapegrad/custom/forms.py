@@ -39,6 +39,9 @@ class Form(NamedTuple):
     structure: Structure
     specs: tuple[Spec, ...]
 
+    def __reduce__(self) -> Any:
+        return _again, tuple(self)
+
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The numbers' shapes."""
@@ -77,6 +80,11 @@ class Form(NamedTuple):
             if is_number(spec):
                 numbers.append(None if part is None else _as_numbers(part, shape_of(spec), what))
         return numbers
+
+
+def _again(structure: Structure, specs: tuple[Spec, ...]) -> Form:
+    """Return a form that was pickled: what a float is, is asked by identity."""
+    return Form(structure, tuple(FLOAT if spec == FLOAT else spec for spec in specs))
 
 
 _NONE = Fixed(None)

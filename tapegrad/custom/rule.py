@@ -6,7 +6,7 @@ import functools
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -38,7 +38,11 @@ class Options(NamedTuple):
     check: bool
 
 
-class FunctionWithRule:
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FunctionWithRule(Generic[P, R]):
     """A function with a derivative of its own.
 
     Attributes
@@ -50,20 +54,20 @@ class FunctionWithRule:
 
     _by_position = False
 
-    def __init__(self, function: Callable[..., Any], options: Options,
+    def __init__(self, function: Callable[P, R], options: Options,
                  parts: dict[str, Any] | None = None) -> None:  # fmt: skip
-        function = original_of(getattr(function, "__func__", function))
-        if not callable(function):
-            raise TypeError(f"a function is needed, not {type(function).__name__}")
-        functools.update_wrapper(self, function, updated=())
+        own: Any = original_of(getattr(function, "__func__", function))
+        if not callable(own):
+            raise TypeError(f"a function is needed, not {type(own).__name__}")
+        functools.update_wrapper(self, own, updated=())
         self.options = options
         nondiff: Keys = options.nondiff
-        if not self._by_position and takes_self(function):
+        if not self._by_position and takes_self(own):
             nondiff = [*several(nondiff), 0]
-        self._binding = Binding(function, nondiff, self._by_position)
+        self._binding = Binding(own, nondiff, self._by_position)
         self.nondiff = self._binding.nondiff
         self._pattern = None if options.sparsity is None else Pattern(options.sparsity)
-        self._parts: dict[str, Any] = {"function": function}
+        self._parts: dict[str, Any] = {"function": own}
         self._lock = threading.RLock()
         self._checked: set[Any] = set()
         self._rules: Rules | None = None
@@ -96,7 +100,7 @@ class FunctionWithRule:
 
     # --- calls ------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the function's result; while it's recorded, one with the rule's derivative."""
         if not is_recording() and not any(map(is_active, (*args, *kwargs.values()))):
             return self._parts["function"](*args, **kwargs)
@@ -111,6 +115,14 @@ class FunctionWithRule:
             self._hold()
             return self._called(rules.name, rules.function, layout, plain)
         return self._recorded(rules, layout, numbers, plain, tape)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            """Return the function's result."""
+
+    else:
+        __call__ = _call
 
     def _called(self, name: str, function: Callable[..., Any], layout: Layout,
                 plain: Sequence[Any]) -> Any:  # fmt: skip

@@ -38,11 +38,12 @@ from tapegrad.function.watch.states import hides_state, slots_of
 from tapegrad.function.watch.unchanging import functions_of, is_fixed, is_plain, wrapped_by
 from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
-    is_compiler_object,
     is_library_module,
     is_library_object,
     module_of,
 )  # fmt: skip
+from tapegrad.numba_internals import is_compiled
+from tapegrad.numba_protocols import Dispatcher
 from tapegrad.record.namespaces import contents_of
 from tapegrad.record.trampolines import code_of
 
@@ -82,7 +83,7 @@ def follow_all(walk: Walk) -> bool:
 def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) -> None:
     if isinstance(thing, ModuleType):
         _follow_module(walk, thing)
-    elif is_compiler_object(thing):
+    elif is_compiled(thing):
         _follow_compiled(walk, name, thing)
     elif thing is MISSING or is_active(thing) or is_fixed(thing):
         return
@@ -138,18 +139,18 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
         _follow_object(walk, name, function)
 
 
-def _follow_compiled(walk: Walk, name: str, dispatcher: Any) -> None:
+def _follow_compiled(walk: Walk, name: str, dispatcher: Dispatcher) -> None:
     """Follow what has a rule among the things that a compiled function names.
 
     What else it names is as it was when it was compiled.
     """
-    function = getattr(dispatcher, "py_func", None)
-    if function is None or not walk.is_new(dispatcher):
+    if not walk.is_new(dispatcher):
         return
+    function = dispatcher.py_func
     names = names_in(function.__code__, frozenset())
     held = map(contents_of, function.__closure__ or ())
     for thing in [*(function.__globals__[n] for n in names & function.__globals__.keys()), *held]:
-        if hasattr(type(thing), "watched") or is_compiler_object(thing):
+        if hasattr(type(thing), "watched") or is_compiled(thing):
             walk.follow(name, thing, True)
 
 
