@@ -145,11 +145,42 @@ def test_a_body_that_python_runs_is_compiled_as_it_is():
     np.testing.assert_allclose(out, gradient, rtol=1e-13)
 
 
+@njit
+def reduces(x):
+    y = x[1:]
+    m = np.outer(x, x)[1:, 1:]
+    total = np.sum(m @ m) + y @ (m @ y) + np.prod(y) + np.sum(m.max(axis=0) * m.min(axis=1))
+    total += np.nanmax(x) * np.nanmin(x) + np.std(y) + np.sum(np.diff(y, 2) ** 2)
+    return total + np.sum(np.cumsum(y) * np.cumprod(y))
+
+
+def test_reductions_and_products_write_the_same_records_in_both():
+    x = np.array([np.nan, 0.4, -1.0, 2.5, 0.9])
+    value, gradient = tg.value_and_grad(reduces)(x)
+    assert value == pytest.approx(reduces.py_func(x), rel=1e-14)
+    np.testing.assert_allclose(gradient, tg.grad(reduces.py_func)(x), rtol=1e-13)
+    out = np.zeros(5)
+    assert tg.value_and_grad(reduces).njit(x, out) == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(out, gradient, rtol=1e-13)
+    one, other = (np.bincount(tape_of(f, x).op) for f in (reduces, reduces.py_func))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_the_list_says_where_a_function_works():
     found = tg.supported()
     assert list(found) == sorted(found)
     assert set(found.values()) == {("python",), ("python", "njit")}
-    for name in ("exp", "sum", "sort", "median", "sinc", "where", "zeros_like", "reshape"):
+    for name in (
+        "exp",
+        "sum",
+        "sort",
+        "median",
+        "sinc",
+        "where",
+        "nanmax",
+        "zeros_like",
+        "reshape",
+    ):
         assert found[f"numpy.{name}"] == ("python", "njit")
     for name in ("numpy.histogram", "numpy.bitwise_and", "scipy.special.digamma"):
         assert found[name] == ("python",)

@@ -1,4 +1,4 @@
-"""Array operations recorded in one compiled loop each: elementwise, reductions, products.
+"""Array operations recorded in one compiled loop each: elementwise and reductions.
 
 Arrays of active numbers have dtype `ACTIVE`; an operand that is a float64 array is passive. A
 loop asks for room first, in the number of its appends. In an operand, and nowhere else, a
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from numba import float64, int64, types
 
 from tapegrad.jit import Kernel
-from tapegrad.ops import CODE
 from tapegrad.record.active import make
 from tapegrad.record.appending import (
     append,
@@ -29,8 +28,6 @@ from tapegrad.record.numba_operations import as_active
 from tapegrad.record.open_tape import OpenTape
 
 Data = npt.NDArray[Any]
-
-_ADD, _MULTIPLY = CODE["add"], CODE["multiply"]
 
 
 def _unary(address, code, x, out):
@@ -80,23 +77,6 @@ def _chain(address, code, x):
     return result.value, result.slot
 
 
-def _matmul(address, x, y, out):
-    (m, n), length = out.shape, x.shape[1]
-    tape, slot, constant = room_for(address, m * n * (2 * length - 1))
-    for i in range(m):
-        for j in range(n):
-            result, slot, constant = append(
-                address, tape, slot, constant, _MULTIPLY, x[i, 0], y[0, j]
-            )
-            for k in range(1, length):
-                term, slot, constant = append(
-                    address, tape, slot, constant, _MULTIPLY, x[i, k], y[k, j]
-                )
-                result, slot, constant = append(address, tape, slot, constant, _ADD, result, term)
-            out[i, j] = result
-    leave(address, slot, constant)
-
-
 def _numbers(of: Any, ndim: int) -> Any:
     return types.Array(of, ndim, "A")
 
@@ -115,7 +95,6 @@ _number_kernel = _kernel(
 )
 _reduce_kernel = _kernel(_reduce, _numbers(active, 3), _numbers(active, 2))
 _chain_kernel = Kernel(_chain, types.Tuple((float64, int64))(int64, int64, _numbers(active, 1)))
-_matmul_kernel = Kernel(_matmul, types.void(int64, *[_numbers(active, 2)] * 3))
 _binary_kernels = {
     (True, True): _binary_kernel(active, active),
     (True, False): _binary_kernel(active, float64),
@@ -203,14 +182,6 @@ def chain(tape: OpenTape, code: int, x: Data) -> Any:
     return make(tape, slot, value) if slot else np.float64(value)
 
 
-def matmul(tape: OpenTape, x: Data, y: Data) -> Data:
-    """Record the product of two matrices, shapes (m, k) and (k, n) with k > 0."""
-    out = np.empty((x.shape[0], y.shape[1]), ACTIVE)
-    x, y = with_constants(tape, x), with_constants(tape, y)
-    tape.run(_matmul_kernel, tape.address, x, y, out)
-    return out
-
-
 def with_constants(tape: OpenTape, x: Data) -> Data:
     """Return an operand whose passive elements are constants on the tape, for repeated use."""
     if is_active_data(x):
@@ -220,7 +191,7 @@ def with_constants(tape: OpenTape, x: Data) -> Data:
         operand = x.copy()
     else:
         passive = np.ones(x.shape, np.bool_)
-        operand = np.empty(x.shape, ACTIVE)
+        operand = np.zeros(x.shape, ACTIVE)
         operand["value"] = x
     operand["slot"][passive] = tape.constant_block(operand["value"][passive])
     return operand

@@ -46,11 +46,20 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO_VALUE,
         return [np.broadcast_to(values, shape) if values.ndim == 0 else values]
 
     array = np.concatenate([*border(prepend), array, *border(append)], axis=axis)
+    return np.moveaxis(_differences(np.moveaxis(array, axis, -1), n), -1, axis)
+
+
+@shared
+def _differences(a: Any, n: int) -> Any:
+    """Return the n-th differences along the last axis; for Python and compiled code."""
     for _ in range(n):
-        array = (
-            array[_slices(array.ndim, axis, 1, None)] - array[_slices(array.ndim, axis, None, -1)]
-        )
-    return array
+        a = a[..., 1:] - a[..., :-1]
+    return a
+
+
+@stand_in(np.diff)
+def _diff_in_numba(a: Kind, n: Kind = 1) -> Implementation | None:
+    return lambda a, n=1: _differences(a, n)
 
 
 @rule(np.ediff1d)
@@ -316,16 +325,6 @@ def _geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtyp
 
 
 # --- in compiled code -------------------------------------------------------------------------
-
-
-@stand_in(np.diff)
-def _diff_in_numba(a: Kind, n: Kind = 1) -> Implementation | None:
-    def implementation(a: Array, n: int = 1) -> Array:
-        for _ in range(n):
-            a = a[..., 1:] - a[..., :-1]
-        return a
-
-    return implementation
 
 
 @stand_in(np.interp, of_numbers=True, reads=True)

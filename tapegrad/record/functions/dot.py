@@ -10,19 +10,40 @@ import numpy.typing as npt
 from numba import types
 from numpy.lib.array_utils import normalize_axis_index
 
-from tapegrad.jit import jit
+from tapegrad.jit import Kernel, jit
 from tapegrad.numba_protocols import Implementation, Kind
 from tapegrad.record import elementwise
 from tapegrad.record.array import as_data, wrap
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
-from tapegrad.record.kinds import ACTIVE, Array
+from tapegrad.record.kinds import ACTIVE, Array, active
 from tapegrad.record.linear import products
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 
 Data = npt.NDArray[Any]
+
+
+@jit
+def _inner_product(x: Array, y: Array) -> Any:
+    if len(x) != len(y):
+        raise ValueError("incompatible array sizes for a product of vectors")
+    result = 0.0
+    for i in range(len(x)):
+        result = x[i] * y[i] if i == 0 else result + x[i] * y[i]
+    return result
+
+
+@jit
+def _multiply(a: Array, b: Array, out: Array) -> None:
+    """Store the product of two matrices."""
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = _inner_product(a[i], b[:, j])
+
+
+_product_kernel = Kernel(_multiply, types.void(*[types.Array(active, 2, "A")] * 3), records=True)
 
 
 @rule(np.matmul)
@@ -53,7 +74,8 @@ def _recorded(tape: OpenTape, x: Data, y: Data, stack: tuple[int, ...]) -> Data:
         x = np.broadcast_to(x, stack + x.shape[-2:])
         y = np.broadcast_to(y, stack + y.shape[-2:])
         for index in np.ndindex(*stack):
-            result[index] = elementwise.matmul(tape, x[index], y[index])
+            left, right = (elementwise.with_constants(tape, part[index]) for part in (x, y))
+            tape.run(_product_kernel, left, right, result[index])
     return result
 
 
@@ -196,16 +218,6 @@ def _divmod(a: Any, b: Any) -> Any:
 # --- in compiled code -------------------------------------------------------------------------
 
 
-@jit
-def _inner_product(x: Array, y: Array) -> Any:
-    if len(x) != len(y):
-        raise ValueError("incompatible array sizes for a product of vectors")
-    result = 0.0
-    for i in range(len(x)):
-        result = x[i] * y[i] if i == 0 else result + x[i] * y[i]
-    return result
-
-
 def _vector_by_vector(a: Array, b: Array) -> Any:
     return _inner_product(a, b)
 
@@ -226,9 +238,7 @@ def _vector_by_matrix(a: Array, b: Array) -> Any:
 
 def _matrix_by_matrix(a: Array, b: Array) -> Any:
     out = cleared((a.shape[0], b.shape[1]), (a, b))
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            out[i, j] = _inner_product(a[i], b[:, j])
+    _multiply(a, b, out)
     return out
 
 

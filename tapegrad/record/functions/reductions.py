@@ -6,7 +6,6 @@ are guarded once the program reads their result.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.jit import jit
 from tapegrad.numba_internals import tuple_setitem
-from tapegrad.numba_protocols import Implementation, Kind
+from tapegrad.numba_protocols import Choose, Function, Implementation, Kind
 from tapegrad.ops import BY_NAME, CODE
 from tapegrad.record import elementwise, scans
 from tapegrad.record.array import ActiveArray, as_active_data, wrap
@@ -35,7 +34,7 @@ from tapegrad.record.functions.operands import (
 from tapegrad.record.functions.registry import check_dtype, rule, store
 from tapegrad.record.kinds import Array, Operation, Shape
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
+from tapegrad.record.stand_ins import FUNCTIONS, cleared, is_omitted, stand_in
 
 _INF = float("inf")
 _RIGHT_NEUTRAL = {"subtract": 0.0, "divide": 1.0, "power": 1.0, "maximum": -_INF, "fmax": -_INF,
@@ -145,12 +144,6 @@ def _truth(name: str) -> Callable[..., Any]:
     return truth
 
 
-total = rule(np.sum, method="sum")(_reduction("add"))
-product = rule(np.prod, method="prod")(_reduction("multiply"))
-maximum = rule(np.max, np.amax, method="max")(_extremum("maximum"))
-minimum = rule(np.min, np.amin, method="min")(_extremum("minimum"))
-rule(np.nanmax)(_extremum("fmax"))
-rule(np.nanmin)(_extremum("fmin"))
 any_of = rule(np.any, method="any")(_truth("logical_or"))
 all_of = rule(np.all, method="all")(_truth("logical_and"))
 
@@ -214,8 +207,6 @@ def _running(name: str, skip_nans: bool = False) -> Callable[..., Any]:
     return running
 
 
-rule(np.cumsum, method="cumsum")(_running("add"))
-rule(np.cumprod, method="cumprod")(_running("multiply"))
 rule(np.nancumsum)(_running("add", skip_nans=True))
 rule(np.nancumprod)(_running("multiply", skip_nans=True))
 
@@ -288,34 +279,21 @@ def _others(shape: Shape, axis: int) -> Shape:
     return rest
 
 
-def _chains(operation: Operation, start: float, a: Kind, axis: Kind | None) -> Implementation:
-    """Return the implementation of a reduction of an array with actives."""
-    if is_omitted(axis) or a.ndim == 1:
-        return lambda a, axis=None: chain(operation, a, start)
-    if a.ndim == 2:
-        return lambda a, axis=None: _along(operation, a, axis, start)
-    return lambda a, axis=None: _along(operation, a, axis, start).reshape(_others(a.shape, axis))
+def _in_numba(name: str) -> Choose:
+    """Return what chooses the implementation of a reduction by an operation."""
+    operation, neutral = getattr(np, name), identity(name)
+    start = np.nan if neutral is None else neutral
 
+    def choose(a: Kind, axis: Kind | None = None) -> Implementation | None:
+        if is_omitted(axis) or a.ndim == 1:
+            return lambda a, axis=None: chain(operation, a, start)
+        if a.ndim == 2:
+            return lambda a, axis=None: _along(operation, a, axis, start)
+        return lambda a, axis=None: _along(operation, a, axis, start).reshape(
+            _others(a.shape, axis)
+        )
 
-@stand_in(np.sum, method="sum")
-def sum_(a: Kind, axis: Kind | None = None) -> Implementation | None:
-    """Choose a sum, of all elements or along an axis."""
-    return _chains(operator.add, 0.0, a, axis)
-
-
-@stand_in(np.prod, method="prod")
-def _prod(a: Kind, axis: Kind | None = None) -> Implementation | None:
-    return _chains(operator.mul, 1.0, a, axis)
-
-
-@stand_in(np.max, np.amax, method="max")
-def _max(a: Kind, axis: Kind | None = None) -> Implementation | None:
-    return _chains(np.maximum, np.nan, a, axis)
-
-
-@stand_in(np.min, np.amin, method="min")
-def _min(a: Kind, axis: Kind | None = None) -> Implementation | None:
-    return _chains(np.minimum, np.nan, a, axis)
+    return choose
 
 
 @stand_in(np.ptp)
@@ -343,11 +321,33 @@ def _running_chain(operation: Operation, a: Array) -> Array:
     return out
 
 
-@stand_in(np.cumsum, method="cumsum")
-def _cumsum(a: Kind) -> Implementation | None:
-    return lambda a: _running_chain(operator.add, a)
+def _running_in_numba(name: str) -> Choose:
+    operation = getattr(np, name)
+
+    def choose(a: Kind) -> Implementation | None:
+        return lambda a: _running_chain(operation, a)
+
+    return choose
 
 
-@stand_in(np.cumprod, method="cumprod")
-def _cumprod(a: Kind) -> Implementation | None:
-    return lambda a: _running_chain(operator.mul, a)
+# --- in Python and in compiled code -----------------------------------------------------------
+
+
+def _everywhere(recorder: Callable[[str], Function], name: str, *functions: Function,
+                method: str = "") -> Function:  # fmt: skip
+    """Register reductions by an operation as NumPy's functions, in compiled code too."""
+    stand_in(*functions, method=method)(_in_numba(name))
+    return rule(*functions, method=method)(recorder(name))
+
+
+total = _everywhere(_reduction, "add", np.sum, method="sum")
+product = _everywhere(_reduction, "multiply", np.prod, method="prod")
+maximum = _everywhere(_extremum, "maximum", np.max, np.amax, method="max")
+minimum = _everywhere(_extremum, "minimum", np.min, np.amin, method="min")
+_everywhere(_extremum, "fmax", np.nanmax)
+_everywhere(_extremum, "fmin", np.nanmin)
+sum_ = FUNCTIONS[np.sum]
+
+for _name, _function in (("add", np.cumsum), ("multiply", np.cumprod)):
+    rule(_function, method=_function.__name__)(_running(_name))
+    stand_in(_function, method=_function.__name__)(_running_in_numba(_name))

@@ -31,7 +31,7 @@ from tapegrad.record.functions.registry import rule, store
 from tapegrad.record.functions.sorting import stated_order
 from tapegrad.record.kinds import Array
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.stand_ins import cleared, is_omitted, stand_in
+from tapegrad.record.stand_ins import FUNCTIONS, cleared, is_omitted, stand_in
 
 
 def _divided(x: Any, count: Any) -> Any:
@@ -263,12 +263,13 @@ def _mean_in_numba(a: Kind, axis: Kind | None = None) -> Implementation | None:
 
 @stand_in(np.var, method="var")
 def _var_in_numba(a: Kind) -> Implementation | None:
-    return lambda a: sum_((a - sum_(a) / a.size) ** 2) / a.size
+    return lambda a: sum_(np.square(a - sum_(a) / a.size)) / a.size
 
 
 @stand_in(np.std, method="std")
 def _std_in_numba(a: Kind) -> Implementation | None:
-    return lambda a: np.sqrt(sum_((a - sum_(a) / a.size) ** 2) / a.size)
+    variance = FUNCTIONS[np.var]
+    return lambda a: np.sqrt(variance(a))
 
 
 @stand_in(np.median, reads=True)
