@@ -363,6 +363,43 @@ def test_plain_arguments_give_plain_results_which_are_watched():
     assert derivative(2.0) == 15.0
 
 
+def test_rules_compute_derivatives_of_others_while_something_is_recorded():
+    class Storing:
+        def cumulated(self, x):  # its `np.zeros` has to hold active numbers
+            out = np.zeros(len(x))
+            for k in range(len(x)):
+                out[k] = x[k] + (out[k - 1] if k else 0.0)
+            return out
+
+    storing = Storing()
+
+    def potential(x):
+        return np.sum(storing.cumulated(x) ** 2)
+
+    tapped = []
+
+    @tg.custom_rule(vjp=lambda ct, result, x: ct * tg.grad(potential)(x))
+    def energy(x):
+        tg.tap(tapped.append, "energy")
+        return potential(plain(x))
+
+    def f(x):
+        before = np.sum(storing.cumulated(x))
+        return before + energy(x) + np.sum(storing.cumulated(2.0 * x))
+
+    def right(x):
+        return np.sum(storing.cumulated(3.0 * x)) + potential(x)
+
+    derivative = tg.grad(f, compile="never")
+    for x in (X, 2.0 * X):
+        np.testing.assert_allclose(derivative(x), tg.grad(right)(x))
+    tapped.clear()
+    derivative(X)
+    assert tapped == ["energy"]
+    np.testing.assert_allclose(tg.hessian(f)(X), tg.hessian(right)(X))
+    np.testing.assert_allclose(storing.cumulated(np.ones(2)), [1.0, 2.0])
+
+
 # --- what changes ---------------------------------------------------------------------------------
 
 

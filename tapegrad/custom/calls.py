@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, SupportsIndex
 from tapegrad.custom.forms import Form, form_of
 from tapegrad.errors import InputTypeError, LostDerivativeError
 from tapegrad.function.arguments import Fixed
-from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.content import can_change, duplicate, is_active
 from tapegrad.function.watch.walk import items
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.interception import original_of
+from tapegrad.tree import LEAF
 
 Key = int | str
 Keys = SupportsIndex | str | Sequence[SupportsIndex | str]
@@ -44,6 +45,18 @@ class Layout(NamedTuple):
     keys: tuple[Key, ...]
     form: Form
     others: tuple[Fixed, ...]
+
+    @property
+    def can_change(self) -> bool:
+        """Whether a function could write into the arguments."""
+        form = self.form
+        is_flat = all(child is LEAF for child in form.structure[2])
+        fixed = (*(spec for spec in form.specs if isinstance(spec, Fixed)), *self.others)
+        return (
+            not is_flat
+            or any(type(spec) is tuple for spec in form.specs)
+            or any(can_change(one.thing) for one in fixed)
+        )
 
     def arguments(self, numbers: Sequence[Any]) -> Arguments:
         """Return the arguments with these numbers."""
@@ -79,6 +92,7 @@ class Binding:
         self._signature = _signature_of(function)
         parameters = {} if self._signature is None else self._signature.parameters
         self._positional = [p.name for p in parameters.values() if p.kind in _POSITIONAL]
+        self._is_plain = len(self._positional) == len(parameters)
         self._has_more = self._signature is None or any(
             p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters.values()
         )
@@ -119,7 +133,9 @@ class Binding:
         TypeError
             As the function does, if they don't fit it.
         """
-        if self._signature is None:
+        if self._signature is None or (
+            self._is_plain and not kwargs and len(args) == len(self._positional)
+        ):
             return args, kwargs
         call = self._signature.bind(*args, **kwargs)
         call.apply_defaults()

@@ -107,7 +107,7 @@ class FunctionWithRule(Generic[P, R]):
         args, kwargs = self._binding.bound(args, kwargs)
         layout, numbers = self._binding.laid_out(args, kwargs)
         rules = self.rules
-        plainly.refuse_actives(rules.name, rules.functions)
+        plainly.refuse_actives(rules.name, rules.holding)
         rules = rules.as_now()
         tape = tape_of(*numbers)
         plain = [_plain(number) for number in numbers]
@@ -134,6 +134,8 @@ class FunctionWithRule(Generic[P, R]):
 
     def _refuse_stores(self, name: str, layout: Layout, plain: Sequence[Any],
                        given: Any) -> None:  # fmt: skip
+        if not layout.can_change:
+            return
         args, kwargs = given
         again, now = self._binding.laid_out(args, kwargs)
         if again != layout or not all(
@@ -156,7 +158,7 @@ class FunctionWithRule(Generic[P, R]):
             raise plainly.closes_over(rules.name, "an active number, which it returns")
 
         def made(is_active: tuple[bool, ...]) -> Block:
-            block = RuleBlock(rules, layout, result, residuals, is_active)
+            block: RuleBlock = rules.block(RuleBlock, layout, result, residuals, is_active)
             self._check(block, plain, values)
             return block
 
