@@ -260,6 +260,30 @@ def test_methods_and_static_methods_have_rules():
     assert derivative(3.0) == 15.0
 
 
+def test_objects_that_are_called_have_rules():
+    class Power:
+        def __init__(self, n):
+            self.n = n
+
+        def __call__(self, x):
+            return plain(x) ** self.n
+
+    cube = Power(3)
+    for function in (cube, functools.partial(pow, exp=3), functools.partial(Power.__call__, cube)):
+        rule = tg.custom_rule(function, vjp=lambda ct, result, x, *more, **named: (
+            (3.0 * x**2 * ct, *[None] * (len(more) + len(named)))
+            if more or named else 3.0 * x**2 * ct))  # fmt: skip
+        derivative = tg.grad(lambda x, rule=rule: rule(x) * 1.0)
+        assert [derivative(x) for x in (2.0, 1.0)] == [12.0, 3.0]
+        assert "CustomRule" in repr(rule)
+
+
+def test_complex_results_are_refused():
+    rule = tg.custom_rule(lambda x: complex(x, 1.0), vjp=lambda ct, result, x: ct)
+    with pytest.raises(InputTypeError, match=r"returns complex numbers.* the imaginary part"):
+        tg.grad(lambda x: abs(rule(x)))(1.0)
+
+
 def test_arguments_are_copies_that_can_be_kept_but_not_written():
     kept = []
 

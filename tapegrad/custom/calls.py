@@ -88,7 +88,8 @@ class Binding:
     """
 
     def __init__(self, function: Callable[..., Any], nondiff: Keys, by_position: bool) -> None:
-        self._function, self._by_position = function, by_position
+        self._name = getattr(function, "__name__", "the function")
+        self._by_position = by_position
         self._signature = _signature_of(function)
         parameters = {} if self._signature is None else self._signature.parameters
         self._positional = [p.name for p in parameters.values() if p.kind in _POSITIONAL]
@@ -119,9 +120,8 @@ class Binding:
 
     def _no_such(self, given: str) -> InputTypeError:
         names = ", ".join(() if self._signature is None else self._signature.parameters)
-        name = getattr(self._function, "__name__", repr(self._function))
         return InputTypeError(
-            f"{name} has no argument {given} that could go without a derivative; its parameters "
+            f"{self._name} has no argument {given} that could go without a derivative; its parameters "
             f"are {names}"
         )
 
@@ -141,7 +141,7 @@ class Binding:
         call.apply_defaults()
         if call.kwargs and self._by_position:
             raise TypeError(
-                f"{self._function.__name__} takes {', '.join(call.kwargs)} by keyword alone, which "
+                f"{self._name} takes {', '.join(call.kwargs)} by keyword alone, which "
                 "the rules of `custom_jvp` and `custom_vjp` can't be given: use "
                 "tapegrad.custom_rule"
             )
@@ -176,7 +176,7 @@ class Binding:
         if any(map(is_active, inside)):
             name = self.name_of(key)
             raise LostDerivativeError(
-                f"the argument {name} of {self._function.__name__} is one without derivative, by "
+                f"the argument {name} of {self._name} is one without derivative, by "
                 f"`nondiff`, and holds active numbers: take {name!r} out of `nondiff` and have the "
                 "rule return None for it if its derivative is zero, or pass "
                 "x.value for a number or an array x whose value alone is wanted"

@@ -60,6 +60,8 @@ class FunctionWithRule(Generic[P, R]):
         if not callable(own):
             raise TypeError(f"a function is needed, not {type(own).__name__}")
         functools.update_wrapper(self, own, updated=())
+        if not hasattr(own, "__qualname__"):  # an object that is called, or a partial function
+            self.__name__ = self.__qualname__ = type(own).__qualname__
         self.options = options
         nondiff: Keys = options.nondiff
         if not self._by_position and takes_self(own):
@@ -241,6 +243,7 @@ class FunctionWithRule(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.__qualname__}>"
 
+    __name__: str
     __qualname__: str
 
 
