@@ -121,8 +121,8 @@ class Binding:
     def _no_such(self, given: str) -> InputTypeError:
         names = ", ".join(() if self._signature is None else self._signature.parameters)
         return InputTypeError(
-            f"{self._name} has no argument {given} that could go without a derivative; its parameters "
-            f"are {names}"
+            f"{self._name} has no argument {given} that could go without a derivative; its "
+            f"parameters are {names}"
         )
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
