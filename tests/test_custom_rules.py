@@ -693,7 +693,7 @@ def test_what_is_raised_in_a_rule_arrives_as_it_is_and_leaves_nothing_behind(err
 
 # --- what can't be recorded -----------------------------------------------------------------------
 
-libm = ctypes.CDLL(ctypes.util.find_library("m") or None)
+libm = ctypes.CDLL(ctypes.util.find_library("m") or "ucrtbase")
 libm.erf.restype, libm.erf.argtypes = ctypes.c_double, [ctypes.c_double]
 SLOPE = 2.0 / math.sqrt(math.pi)
 
