@@ -35,18 +35,36 @@ wave_rule = tg.custom_rule(wave, vjp=wave_vjp, jvp=wave_jvp)
 
 @njit
 def parts(x, y, scale, shift):
-    return np.sin(x) * y[0, 0] * scale + shift, y * x.sum()
+    first, second = np.empty(len(x)), np.empty(y.shape)
+    for k in range(len(x)):
+        first[k] = np.sin(x[k]) * y[0, 0] * scale + shift
+    for i in range(len(y)):
+        for j in range(y.shape[1]):
+            second[i, j] = y[i, j] * x[0]
+    return first, second
 
 
 @njit
 def parts_vjp(ct, result, x, y, scale, shift):
     first, second = ct
-    by_y = second * x.sum()
-    by_y[0, 0] += (first * np.sin(x)).sum() * scale
-    return first * np.cos(x) * y[0, 0] * scale + (second * y).sum(), by_y
+    by_x, by_y = np.empty(len(x)), np.empty(y.shape)
+    for k in range(len(x)):
+        by_x[k] = first[k] * np.cos(x[k]) * y[0, 0] * scale
+    for i in range(len(y)):
+        for j in range(y.shape[1]):
+            by_y[i, j] = second[i, j] * x[0]
+            by_x[0] += second[i, j] * y[i, j]
+    for k in range(len(x)):
+        by_y[0, 0] += first[k] * np.sin(x[k]) * scale
+    return by_x, by_y
 
 
 parts_rule = tg.custom_rule(parts, vjp=parts_vjp, nondiff=("scale", "shift"))
+
+
+def parts_in_numpy(x, y, scale, shift):
+    return np.sin(x) * y[0, 0] * scale + shift, y * x[0]
+
 
 X, Y = np.array([0.3, -0.5, 0.7]), np.array([[2.0, 0.1]])
 
@@ -78,7 +96,7 @@ def test_compiled_rules_are_called_by_address():
 
 def test_compiled_rules_take_arrays_constants_and_tuples_for_all_shapes_at_once():
     ours = tg.value_and_grad(lambda x, y: loss(x, y, parts_rule), argnums=(0, 1))
-    theirs = tg.value_and_grad(lambda x, y: loss(x, y, parts.py_func), argnums=(0, 1))
+    theirs = tg.value_and_grad(lambda x, y: loss(x, y, parts_in_numpy), argnums=(0, 1))
     code = set()
     for x, y in ((X, Y), (2.0 * X, Y), (np.arange(1.0, 6.0), np.ones((2, 3)))):
         for one, other in zip(ours(x, y)[1], theirs(x, y)[1], strict=True):
@@ -88,7 +106,7 @@ def test_compiled_rules_take_arrays_constants_and_tuples_for_all_shapes_at_once(
     assert 0 not in code
     np.testing.assert_allclose(
         tg.hessian(lambda x: loss(x, Y, parts_rule))(X),
-        tg.hessian(lambda x: loss(x, Y, parts.py_func))(X), rtol=1e-12,
+        tg.hessian(lambda x: loss(x, Y, parts_in_numpy))(X), rtol=1e-12,
     )  # fmt: skip
 
 

@@ -108,6 +108,16 @@ def test_anything_may_be_kept_from_forward_to_reverse(keep):
     np.testing.assert_allclose(tg.jacobian(tg.grad(f))(X), 2.0 * np.eye(3), atol=1e-15)
 
 
+def test_masks_that_are_kept_need_no_recording_of_their_own():
+    f = tg.custom_vjp(lambda x: np.maximum(x, 0.0))
+    f.defvjp(lambda x: (np.maximum(x, 0.0), x > 0.0), lambda mask, g: (g * mask,))
+    derivative = tg.grad(lambda x: np.sum(f(x) ** 2), compile="never")
+    rng = np.random.default_rng(1)
+    for x in rng.standard_normal((40, 5)):
+        np.testing.assert_allclose(derivative(x), 2.0 * np.maximum(x, 0.0))
+    assert len(derivative.recorded.recordings) == 1
+
+
 def test_nondiff_argnums_come_first_and_may_be_functions():
     @functools.partial(tg.custom_jvp, nondiff_argnums=(0,))
     def app(f, x):

@@ -16,7 +16,8 @@ from tapegrad.custom.derived import Case, RecordedCase, of_arguments, of_results
 from tapegrad.custom.forms import UNKNOWN, Form, described, form_of
 from tapegrad.custom.machine import compiled, context_of
 from tapegrad.custom.quick import Respond, responder
-from tapegrad.errors import BlockFailedError
+from tapegrad.errors import BlockFailedError, InputTypeError
+from tapegrad.function.arguments import Fixed
 from tapegrad.function.content import is_active
 from tapegrad.record.nesting import THREAD
 
@@ -158,6 +159,11 @@ def _write(shapes: Shapes, found: Sequence[Any], writes: int) -> None:
 def formed(rules: Rules, found: tuple[Any, Any]) -> tuple[Form, Form, list[Any]]:
     """Return the forms of a result and of what is kept with it, and the numbers of both."""
     result, numbers = form_of(found[0])
+    if any(isinstance(spec, Fixed) and np.iscomplexobj(spec.thing) for spec in result.specs):
+        raise InputTypeError(
+            f"{rules.name} returns complex numbers, which are not supported: return the real and "
+            "the imaginary part"
+        )
     residuals, kept = form_of(found[1], keeps=False)
     if UNKNOWN in residuals.specs:  # then all of it is computed again
         residuals, kept = _COMPUTED_AGAIN, []

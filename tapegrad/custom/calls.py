@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, SupportsIndex
 from tapegrad.custom.forms import Form, form_of
 from tapegrad.errors import InputTypeError, LostDerivativeError
 from tapegrad.function.arguments import Fixed
-from tapegrad.function.content import duplicate, is_active
+from tapegrad.function.content import can_change, duplicate, is_active
 from tapegrad.function.watch.walk import items
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.interception import original_of
+from tapegrad.tree import LEAF
 
 Key = int | str
 Keys = SupportsIndex | str | Sequence[SupportsIndex | str]
@@ -44,6 +45,18 @@ class Layout(NamedTuple):
     keys: tuple[Key, ...]
     form: Form
     others: tuple[Fixed, ...]
+
+    @property
+    def can_change(self) -> bool:
+        """Whether a function could write into the arguments."""
+        form = self.form
+        is_flat = all(child is LEAF for child in form.structure[2])
+        fixed = (*(spec for spec in form.specs if isinstance(spec, Fixed)), *self.others)
+        return (
+            not is_flat
+            or any(type(spec) is tuple for spec in form.specs)
+            or any(can_change(one.thing) for one in fixed)
+        )
 
     def arguments(self, numbers: Sequence[Any]) -> Arguments:
         """Return the arguments with these numbers."""
@@ -75,10 +88,12 @@ class Binding:
     """
 
     def __init__(self, function: Callable[..., Any], nondiff: Keys, by_position: bool) -> None:
-        self._function, self._by_position = function, by_position
+        self._name = getattr(function, "__name__", "the function")
+        self._by_position = by_position
         self._signature = _signature_of(function)
         parameters = {} if self._signature is None else self._signature.parameters
         self._positional = [p.name for p in parameters.values() if p.kind in _POSITIONAL]
+        self._is_plain = len(self._positional) == len(parameters)
         self._has_more = self._signature is None or any(
             p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters.values()
         )
@@ -105,10 +120,9 @@ class Binding:
 
     def _no_such(self, given: str) -> InputTypeError:
         names = ", ".join(() if self._signature is None else self._signature.parameters)
-        name = getattr(self._function, "__name__", repr(self._function))
         return InputTypeError(
-            f"{name} has no argument {given} that could go without a derivative; its parameters "
-            f"are {names}"
+            f"{self._name} has no argument {given} that could go without a derivative; its "
+            f"parameters are {names}"
         )
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
@@ -119,13 +133,15 @@ class Binding:
         TypeError
             As the function does, if they don't fit it.
         """
-        if self._signature is None:
+        if self._signature is None or (
+            self._is_plain and not kwargs and len(args) == len(self._positional)
+        ):
             return args, kwargs
         call = self._signature.bind(*args, **kwargs)
         call.apply_defaults()
         if call.kwargs and self._by_position:
             raise TypeError(
-                f"{self._function.__name__} takes {', '.join(call.kwargs)} by keyword alone, which "
+                f"{self._name} takes {', '.join(call.kwargs)} by keyword alone, which "
                 "the rules of `custom_jvp` and `custom_vjp` can't be given: use "
                 "tapegrad.custom_rule"
             )
@@ -160,7 +176,7 @@ class Binding:
         if any(map(is_active, inside)):
             name = self.name_of(key)
             raise LostDerivativeError(
-                f"the argument {name} of {self._function.__name__} is one without derivative, by "
+                f"the argument {name} of {self._name} is one without derivative, by "
                 f"`nondiff`, and holds active numbers: take {name!r} out of `nondiff` and have the "
                 "rule return None for it if its derivative is zero, or pass "
                 "x.value for a number or an array x whose value alone is wanted"

@@ -27,6 +27,8 @@ from tapegrad.record.twins import Twins
 from tapegrad.tree import flatten, unflatten_all
 
 Function = Callable[..., Any]
+_MOST_BLOCKS = 1000
+
 Parts = Mapping[str, Any]
 """The functions that a rule is made of, by what they are; under "jvps" a tuple of them."""
 
@@ -63,6 +65,7 @@ class Rules:
         self.is_own = not parts.keys() & {"fwd", "primals_jvp", "jvps"}
         self.lock = threading.RLock()
         self.compiled: dict[Any, Any] = {}
+        self._blocks: dict[Any, Any] = {}
         self._identity: Any = None
         jvp, vjp, jacobian = (parts.get(name) for name in ("jvp", "vjp", "jacobian"))
         if jvp is not None:
@@ -122,6 +125,20 @@ class Rules:
         """The user's functions, one by one."""
         return [f for part in self.parts.values()
                 for f in (part if type(part) is tuple else (part,)) if f is not None]  # fmt: skip
+
+    @functools.cached_property
+    def holding(self) -> list[Function]:
+        """Those that may hold active numbers."""
+        return [*filter(plainly.may_hold, self.functions)]
+
+    def block(self, make: Function, *parts: Any) -> Any:
+        """Return the block of a call, made of these parts unless there's one already."""
+        found = self._blocks.get(parts)
+        if found is None:
+            if len(self._blocks) > _MOST_BLOCKS:
+                self._blocks = {}
+            found = self._blocks[parts] = make(self, *parts)
+        return found
 
     def as_now(self) -> Rules:
         """Return the rules as a recording keeps them.

@@ -23,7 +23,7 @@ from tapegrad.record.interception import original_of
 from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
 
 UNKNOWN = "unknown"
-"""What a leaf is that is no number, and has no content to compare."""
+"""What a leaf is that is no number, and isn't part of a form."""
 
 
 class Form(NamedTuple):
@@ -49,8 +49,8 @@ class Form(NamedTuple):
 
     @property
     def has_more(self) -> bool:
-        """Whether there are leaves that are no numbers, but for None."""
-        return any(not is_number(spec) and spec != _NONE for spec in self.specs)
+        """Whether there are leaves that are no numbers and have a content, but for None."""
+        return any(isinstance(spec, Fixed) and spec != _NONE for spec in self.specs)
 
     def tree(self, arrays: Sequence[Any]) -> Any:
         """Return the tree with these numbers, for which plain arrays are copied."""
@@ -170,7 +170,8 @@ def form_of(tree: Any, keeps: bool = True) -> tuple[Form, list[Any]]:
     ----------
     tree : object
     keeps : bool
-        Whether leaves that have no content to compare are part of the form, by their identity.
+        Whether leaves are part of the form that have no content to compare, or one that numbers
+        make: truth values, arrays of integers.
     """
     leaves: list[Any] = []
     structure = flatten(tree, leaves)
@@ -180,12 +181,15 @@ def form_of(tree: Any, keeps: bool = True) -> tuple[Form, list[Any]]:
         spec, number = sorted_leaf(_read(original_of(one)))
         if not isinstance(spec, Fixed):
             numbers.append(number)
-        elif not keeps and not is_data(spec.thing):
+        elif not keeps and (not is_data(spec.thing) or isinstance(spec.thing, _MADE)):
             spec = UNKNOWN
         else:
             spec = Fixed(duplicate(spec.thing))
         specs.append(spec)
     return Form(structure, tuple(specs)), numbers
+
+
+_MADE = (bool, complex, np.bool_, np.ndarray)
 
 
 def _read(thing: Any) -> Any:

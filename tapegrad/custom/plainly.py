@@ -58,6 +58,13 @@ def refuse_actives(name: str, functions: Iterable[Callable[..., Any]]) -> None:
                 raise closes_over(name, f"`{variable}`, an active number or array")
 
 
+def may_hold(function: Any) -> bool:
+    """Whether a function has a closure, or arguments of its own."""
+    if type(function) is not FunctionType:
+        return isinstance(function, functools.partial)
+    return bool(function.__closure__ or function.__defaults__ or function.__kwdefaults__)
+
+
 def _held(function: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(function, functools.partial):
         return [("its arguments", (function.args, function.keywords)), *_held(function.func)]

@@ -60,6 +60,8 @@ class FunctionWithRule(Generic[P, R]):
         if not callable(own):
             raise TypeError(f"a function is needed, not {type(own).__name__}")
         functools.update_wrapper(self, own, updated=())
+        if not hasattr(own, "__qualname__"):  # an object that is called, or a partial function
+            self.__name__ = self.__qualname__ = type(own).__qualname__
         self.options = options
         nondiff: Keys = options.nondiff
         if not self._by_position and takes_self(own):
@@ -107,7 +109,7 @@ class FunctionWithRule(Generic[P, R]):
         args, kwargs = self._binding.bound(args, kwargs)
         layout, numbers = self._binding.laid_out(args, kwargs)
         rules = self.rules
-        plainly.refuse_actives(rules.name, rules.functions)
+        plainly.refuse_actives(rules.name, rules.holding)
         rules = rules.as_now()
         tape = tape_of(*numbers)
         plain = [_plain(number) for number in numbers]
@@ -134,6 +136,8 @@ class FunctionWithRule(Generic[P, R]):
 
     def _refuse_stores(self, name: str, layout: Layout, plain: Sequence[Any],
                        given: Any) -> None:  # fmt: skip
+        if not layout.can_change:
+            return
         args, kwargs = given
         again, now = self._binding.laid_out(args, kwargs)
         if again != layout or not all(
@@ -156,7 +160,7 @@ class FunctionWithRule(Generic[P, R]):
             raise plainly.closes_over(rules.name, "an active number, which it returns")
 
         def made(is_active: tuple[bool, ...]) -> Block:
-            block = RuleBlock(rules, layout, result, residuals, is_active)
+            block: RuleBlock = rules.block(RuleBlock, layout, result, residuals, is_active)
             self._check(block, plain, values)
             return block
 
@@ -239,6 +243,7 @@ class FunctionWithRule(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.__qualname__}>"
 
+    __name__: str
     __qualname__: str
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapegrad.blocks import Kind
-from tapegrad.custom.forms import Form, is_number, without_more
+from tapegrad.custom.forms import UNKNOWN, Form, is_number, without_more
 from tapegrad.tree import LEAF, Structure
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def written(writer: Writer, block: RuleBlock, kind: Kind) -> Written:
         If that is more than tuples of numbers.
     """
     layout, rules = block.layout, block.rules
+    if UNKNOWN in block.residuals.specs:
+        raise NotPlainError
     n_operands, n_results = len(layout.form.shapes), len(block.result.shapes)
     n_kept = len(block.residuals.shapes)
     if kind == "pullback" and rules.keeps:
