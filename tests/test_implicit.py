@@ -648,24 +648,3 @@ def test_a_residual_with_many_ways_keeps_as_many_recordings_as_are_of_use():
     (block,) = slope.recorded.recordings[0].tape.blocks
     assert len(slope.recorded.recordings) == 1
     assert len(block.inner.recordings) == 32
-
-
-def test_compiled_functions_are_told_what_to_do():
-    import numba
-
-    @numba.njit
-    def solving(a):
-        return 2.0 * ROOT(a)
-
-    @numba.njit
-    def making(a):
-        return tg.root(lambda x: x * x, a)()
-
-    message = r"tapegrad.root can't be called in .*compiled: call it in plain"
-    for function, kind in (
-        (solving, numba.TypingError),
-        (making, numba.TypingError),
-        (tg.grad(making), UnsupportedFunctionError),
-    ):
-        with pytest.raises(kind, match=message):
-            function(2.0)

@@ -45,6 +45,11 @@ class Implicit(Wrapping):
     tol : float
     maxiter : int
     has_aux : bool
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        Of what it returns, if that is a number or an array.
     """
 
     _finish: Any
@@ -58,6 +63,9 @@ class Implicit(Wrapping):
         self._x0 = stop_gradient(map_leaves(_as_start, x0))
         self._solver, self._tol, self._maxiter = solver, tol, maxiter
         self._has_aux = has_aux
+        leaves: list[Any] = []
+        is_bare = flatten(self._x0, leaves) == LEAF and not has_aux
+        self.shape = np.shape(leaves[0]) if is_bare else None
         with contextlib.suppress(TypeError, ValueError):  # it tells no parameters
             parameters = list(inspect.signature(self._function).parameters.values())
             if parameters and parameters[0].kind in _POSITIONAL:  # the unknowns

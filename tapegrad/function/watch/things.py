@@ -40,8 +40,10 @@ from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
     is_library_module,
     is_library_object,
+    is_of_this_package,
     module_of,
 )  # fmt: skip
+from tapegrad.numba_internals import is_compiled
 from tapegrad.record.trampolines import code_of
 
 _MOST = 20_000  # things and functions followed: about half a second
@@ -80,6 +82,8 @@ def follow_all(walk: Walk) -> bool:
 def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) -> None:
     if isinstance(thing, ModuleType):
         _follow_module(walk, thing)
+    elif is_compiled(thing):
+        _follow_called_back(walk, thing)
     elif thing is MISSING or is_active(thing) or is_fixed(thing):
         return
     elif callable(thing):
@@ -89,6 +93,22 @@ def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) 
 
 
 # --- functions ------------------------------------------------------------------------------------
+
+
+def _follow_called_back(walk: Walk, compiled: Any) -> None:
+    """Follow what a compiled function calls of Python's; what else it reads is frozen in it."""
+    if not walk.is_new(compiled):
+        return
+    function = compiled.py_func
+    code = code_of(function)
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    found = {name: Path(CELL, cell).get() for name, cell in cells.items()}
+    names = function.__globals__
+    found |= {name: names[name] for name in names_in(code) & names.keys()}
+    for name, thing in found.items():
+        is_own = is_of_this_package(module_of(type(thing))) and wrapped_by(thing) is not None
+        if is_own or is_compiled(thing):
+            walk.follow(name, thing, True, is_named=True)
 
 
 def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
