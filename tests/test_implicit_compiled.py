@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
+from numba import NumbaWarning
 
 import tapegrad as tg
 from tapegrad.errors import NoConvergenceError, UnsupportedFunctionError
@@ -127,3 +128,12 @@ def test_forms_in_which_no_python_runs_refuse_solvers():
     message = r"tapegrad.root can't be called .*no Python"
     with pytest.raises(UnsupportedFunctionError, match=message):
         tg.value_and_grad(arrays).njit(np.ones(2), np.empty(2))
+
+
+def test_code_that_solves_is_not_cached_on_disk():
+    @numba.njit(cache=True)
+    def solving(a):
+        return ROOT(a)
+
+    with pytest.warns(NumbaWarning, match="Cannot cache compiled function"):
+        assert solving(9.0) == 3.0

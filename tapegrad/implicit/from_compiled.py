@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import functools
 import itertools
-import weakref
 from typing import Any, NoReturn
 
 import numpy as np
+from llvmlite import ir
 from numba import TypingError, njit, objmode, typeof, types
-from numba.extending import models, overload, register_model, typeof_impl
+from numba.extending import intrinsic, models, overload, register_model, typeof_impl
 
 from tapegrad.function.compiled_taps import active_of, plain_of, slots_of
 from tapegrad.implicit.solvers import Implicit
 from tapegrad.implicit.wrapping import Wrapping
-from tapegrad.numba_protocols import Function, Kind
+from tapegrad.numba_protocols import (
+    Builder,
+    Function,
+    Intrinsic,
+    Kind,
+    LoweringContext,
+    Signature,
+    TypingContext,
+    Value,
+    Values,
+)
 from tapegrad.record.array import as_active_data
 from tapegrad.record.kinds import active, kind_in
 from tapegrad.record.nesting import current
@@ -27,7 +37,8 @@ from tapegrad.record.nesting import current
 _ACTIVES = types.Array(active, 1, "C")
 
 _tokens = itertools.count(1)
-_called: weakref.WeakValueDictionary[int, Wrapping] = weakref.WeakValueDictionary()
+_called: dict[int, Wrapping] = {}
+"""What compiled code calls, by token; it's kept, as what compiled code reads is frozen in it."""
 
 
 def _refuse(name: str, why: str) -> NoReturn:
@@ -73,32 +84,42 @@ class WrappingType(types.Callable, types.Opaque):  # type: ignore[misc]  # numba
 register_model(WrappingType)(models.OpaqueModel)
 
 
-@functools.cache
-def _types() -> weakref.WeakKeyDictionary[Wrapping, WrappingType]:
-    return weakref.WeakKeyDictionary()
+_type_of = functools.cache(WrappingType)
 
 
 @typeof_impl.register(Wrapping)  # type: ignore[untyped-decorator]
 def _(wrapping: Wrapping, context: Any) -> WrappingType:
-    return _types().setdefault(wrapping, WrappingType(wrapping))
+    return _type_of(wrapping)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _calling(token: int, shape: tuple[int, ...], has_active: bool) -> Function:
     """Return a compiled function that calls what a token means, with numbers or active ones."""
     n_dimensions = len(shape)
 
+    @intrinsic  # type: ignore[untyped-decorator]
+    def own_token(typing_context: TypingContext) -> Intrinsic:
+        """Return the token, as an address of this process: what has one isn't cached on disk."""
+
+        def codegen(context: LoweringContext, builder: Builder, sig: Signature,
+                    args: Values) -> Value:  # fmt: skip
+            address = context.add_dynamic_addr(builder, token, "tapegrad_solver")
+            return builder.ptrtoint(address, ir.IntType(64))
+
+        return types.int64(), codegen
+
     @njit  # type: ignore[untyped-decorator]
     def with_active(*values: Any) -> Any:
-        plain, slots = plain_of(values), slots_of(values)
+        number, plain, slots = own_token(), plain_of(values), slots_of(values)
         with objmode(found=_ACTIVES):
-            found = _solved(token, plain, slots)
+            found = _solved(number, plain, slots)
         return found[0] if n_dimensions == 0 else found.reshape(shape)
 
     @njit  # type: ignore[untyped-decorator]
     def with_numbers(*values: Any) -> Any:
+        number = own_token()
         with objmode(found="float64[::1]"):
-            found = _solved_plainly(token, values)
+            found = _solved_plainly(number, values)
         return found[0] if n_dimensions == 0 else found.reshape(shape)
 
     return with_active if has_active else with_numbers
