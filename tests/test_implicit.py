@@ -583,6 +583,16 @@ def test_unknowns_and_equations_of_very_different_sizes_are_all_precise():
     np.testing.assert_allclose(tg.jacobian(solve)(2.0), [300.0, 1e-6 / 8**0.5], rtol=1e-13)
 
 
+def test_an_unknown_that_is_zero_beside_others_is_no_singularity():
+    def residual(x, a):
+        return np.stack([x[0] ** 2 - a, x[1] - (x[0] - 2.0) ** 2, x[2] * x[0] - x[1]])
+
+    for start in (1.0, 2.0 + 1e-9, 2.0 + 3e-5, 30.0):
+        solve = tg.root(residual, np.full(3, start))
+        np.testing.assert_allclose(solve(4.0), [2.0, 0.0, 0.0], atol=1e-15)
+        np.testing.assert_allclose(tg.jacobian(solve)(4.0), [0.25, 0.0, 0.0], atol=1e-14)
+
+
 def test_a_solution_of_zeros_is_found():
     for residual, start in [
         (lambda x, a: a * x, np.ones(2)),
