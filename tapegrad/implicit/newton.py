@@ -111,8 +111,7 @@ def asked(solver: Callable[..., Any], name: str, function: Any, start: Vector,
             f"the solver returned {len(x)} numbers for the {len(start)} unknowns: return "
             "the solution as one array, or an object with it as `x`, as scipy.optimize's results"
         )
-    value = function(x)
-    history = [float(np.max(np.abs(value[0] if isinstance(value, tuple) else value)))]
+    history = [float(np.max(np.abs(function(x))))]
     if not getattr(found, "success", True):
         message = getattr(found, "message", "no message")
         raise NoConvergenceError(f"the solver didn't find {name}: {message}",

@@ -17,7 +17,7 @@ import numpy as np
 from tapegrad.errors import StructureError
 from tapegrad.function.content import is_active
 from tapegrad.function.vectors import join, leaf
-from tapegrad.implicit.checkpointing import evaluated_tree, returned
+from tapegrad.implicit.checkpointing import NO_NUMBERS, evaluated_tree, returned
 from tapegrad.implicit.descent import MinimumMethod
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
@@ -94,7 +94,8 @@ class Implicit(Wrapping):
         x = unflatten_all(structure, [leaf(part) for part in parts])
         if not self._has_aux:
             return x
-        return x, with_inner(function, _AUX, (x,), args, kwargs, evaluated_tree)
+        aux = with_inner(function, _AUX, (x,), args, kwargs, evaluated_tree)
+        return x, function(x, *args, **kwargs)[1] if aux is NO_NUMBERS else aux
 
     def _solved(self, function: Function, start: Any, parameters: list[Any]) -> Any:
         """Return the solution as a vector."""
