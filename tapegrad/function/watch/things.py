@@ -44,6 +44,8 @@ from tapegrad.libraries import (
     module_of,
 )  # fmt: skip
 from tapegrad.numba_internals import is_compiled
+from tapegrad.numba_protocols import Dispatcher
+from tapegrad.record.namespaces import contents_of
 from tapegrad.record.trampolines import code_of
 
 _MOST = 20_000  # things and functions followed: about half a second
@@ -83,7 +85,7 @@ def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) 
     if isinstance(thing, ModuleType):
         _follow_module(walk, thing)
     elif is_compiled(thing):
-        _follow_called_back(walk, thing)
+        _follow_compiled(walk, name, thing)
     elif thing is MISSING or is_active(thing) or is_fixed(thing):
         return
     elif callable(thing):
@@ -93,22 +95,6 @@ def _follow(walk: Walk, name: str, thing: Any, is_called: bool, is_named: bool) 
 
 
 # --- functions ------------------------------------------------------------------------------------
-
-
-def _follow_called_back(walk: Walk, compiled: Any) -> None:
-    """Follow what a compiled function calls of Python's; what else it reads is frozen in it."""
-    if not walk.is_new(compiled):
-        return
-    function = compiled.py_func
-    code = code_of(function)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    found = {name: Path(CELL, cell).get() for name, cell in cells.items()}
-    names = function.__globals__
-    found |= {name: names[name] for name in names_in(code) & names.keys()}
-    for name, thing in found.items():
-        is_own = is_of_this_package(module_of(type(thing))) and wrapped_by(thing) is not None
-        if is_own or is_compiled(thing):
-            walk.follow(name, thing, True, is_named=True)
 
 
 def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
@@ -148,6 +134,26 @@ def _follow_callable(walk: Walk, name: str, function: Any, is_called: bool,
             walk.follow(name, call, True)
     else:
         _follow_object(walk, name, function)
+
+
+def _follow_compiled(walk: Walk, name: str, dispatcher: Dispatcher) -> None:
+    """Follow what has a rule among the things that a compiled function names.
+
+    What else it names is as it was when it was compiled.
+    """
+    if not walk.is_new(dispatcher):
+        return
+    function = dispatcher.py_func
+    names = names_in(function.__code__, frozenset())
+    held = map(contents_of, function.__closure__ or ())
+    for thing in [*(function.__globals__[n] for n in names & function.__globals__.keys()), *held]:
+        if hasattr(type(thing), "watched") or is_compiled(thing) or _is_wrapping(thing):
+            walk.follow(name, thing, True)
+
+
+def _is_wrapping(thing: Any) -> bool:
+    """Whether a thing is one of this package's, made of a function of the user's."""
+    return is_of_this_package(module_of(type(thing))) and wrapped_by(thing) is not None
 
 
 def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:
