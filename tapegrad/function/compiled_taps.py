@@ -27,11 +27,11 @@ _tapped: dict[int, Any] = {}
 """Compiled functions that are tapped in compiled code, by identity; they are kept."""
 
 
-def plain_of(x: Structure) -> Structure:
+def _plain(x: Structure) -> Structure:
     """Return a value with plain numbers in place of active ones; for compiled code."""
 
 
-def slots_of(x: Structure) -> Structure:
+def _slots(x: Structure) -> Structure:
     """Return the slots of active numbers, where they are in a value; for compiled code."""
 
 
@@ -48,7 +48,7 @@ def _slot_of(x: ActiveValue) -> int:
 def _each(function: str, n: int) -> Any:
     """Return a function for compiled code that applies another to each item of a tuple."""
     items = "".join(f"{function}(x[{k}])," for k in range(n))
-    names: dict[str, Any] = {"plain_of": plain_of, "slots_of": slots_of}
+    names: dict[str, Any] = {"_plain": _plain, "_slots": _slots}
     return eval(f"lambda x: ({items})", names)
 
 
@@ -75,8 +75,8 @@ def _have_taken(function: Any, of_active: Any, kind: type, otherwise: Implementa
         return otherwise
 
 
-_have_taken(plain_of, _value_of, np.float64, lambda x: x)
-_have_taken(slots_of, _slot_of, np.int64, lambda x: -1)
+_have_taken(_plain, _value_of, np.float64, lambda x: x)
+_have_taken(_slots, _slot_of, np.int64, lambda x: -1)
 
 
 @overload(tap, strict=False)
@@ -89,14 +89,14 @@ def _(function: Kind, *values: Kind) -> Implementation | None:
     if kind_in(*values) is not active:
 
         def at_once(function: Any, *values: Any) -> None:
-            called(*plain_of(values))
+            called(*_plain(values))
 
         return at_once
     number = id(called)
     _tapped[number] = called
 
     def by_python(function: Any, *values: Any) -> None:
-        plain, slots = plain_of(values), slots_of(values)
+        plain, slots = _plain(values), _slots(values)
         with objmode():
             note(number, plain, slots)
 
@@ -107,15 +107,14 @@ def note(number: int, plain: tuple[Any, ...], slots: tuple[Any, ...]) -> None:
     """Tap active numbers of the tape being recorded, given as values and slots."""
     function = _tapped[number]
     if is_recording():
-        tap(function, *map(active_of, plain, slots))
+        tap(function, *map(_active, plain, slots))
     else:  # a form of a derivative, which records afresh
         function(*plain)
 
 
-def active_of(plain: Any, slots: Any) -> Any:
-    """Return a value of the tape being recorded, given as values and slots."""
+def _active(plain: Any, slots: Any) -> Any:
     if isinstance(plain, tuple):
-        return tuple(map(active_of, plain, slots))
+        return tuple(map(_active, plain, slots))
     tape = current()
     if isinstance(slots, np.ndarray):
         data = np.empty(plain.shape, ACTIVE)

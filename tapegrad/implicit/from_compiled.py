@@ -16,7 +16,8 @@ from llvmlite import ir
 from numba import TypingError, njit, objmode, typeof, types
 from numba.extending import intrinsic, models, overload, register_model, typeof_impl
 
-from tapegrad.function.compiled_taps import active_of, plain_of, slots_of
+from tapegrad.function.compiled_taps import _active as as_recorded
+from tapegrad.function.compiled_taps import _plain, _slots
 from tapegrad.implicit.solvers import Implicit
 from tapegrad.implicit.wrapping import Wrapping
 from tapegrad.numba_protocols import (
@@ -110,7 +111,7 @@ def _calling(token: int, shape: tuple[int, ...], has_active: bool) -> Function:
 
     @njit  # type: ignore[untyped-decorator]
     def with_active(*values: Any) -> Any:
-        number, plain, slots = own_token(), plain_of(values), slots_of(values)
+        number, plain, slots = own_token(), _plain(values), _slots(values)
         with objmode(found=_ACTIVES):
             found = _solved(number, plain, slots)
         return found[0] if n_dimensions == 0 else found.reshape(shape)
@@ -129,7 +130,7 @@ def _solved(token: int, plain: tuple[Any, ...], slots: tuple[Any, ...]) -> Any:
     """Return the elements of a solution for numbers of the tape being recorded."""
     tape = current()
     tape.take_note()
-    found = _called[token](*map(active_of, plain, slots))
+    found = _called[token](*map(as_recorded, plain, slots))
     data = np.ascontiguousarray(as_active_data(tape, found).reshape(-1))
     tape.flush()
     return data
