@@ -374,6 +374,34 @@ def test_a_branch_that_returns_something_else_records_the_rest_again():
         assert gradient(x) == ((x * x + 100.0, 2.0 * x) if x > 1 else (3.0 * x, 3.0))
 
 
+def test_a_branch_is_noticed_even_where_no_number_of_it_is_used():
+    @tg.checkpoint
+    def word(x):
+        return "large" if x > 1.0 else "small"
+
+    @tg.checkpoint
+    def both(x):
+        return x * x, "large" if x > 1.0 else "small"
+
+    @tg.checkpoint
+    def chosen(x):
+        return x[x > 1.0]
+
+    def total(x):
+        found = 5.0 * x[0] if word(x[0]) == "large" else x[0]
+        found = found + (7.0 * x[1] if both(x[1])[1] == "large" else x[1])
+        return found * len(chosen(x))
+
+    gradient = tg.grad(total)
+    for x in ([0.5, 2.0], [2.0, 0.5], [2.0, 3.0], [0.5, 2.0]):
+        count = sum(np.array(x) > 1.0)
+        wanted = [5.0 if x[0] > 1.0 else 1.0, 7.0 if x[1] > 1.0 else 1.0]
+        np.testing.assert_array_equal(gradient(np.array(x)), count * np.array(wanted))
+    assert len(gradient.recorded.recordings) == 3
+    _, tape = recorded(total, np.array([0.5, 2.0]))
+    assert len(tape.guard_slot) == 3  # of `word`, and that the others return the like
+
+
 FACTOR = 2.0
 
 

@@ -583,6 +583,16 @@ def test_unknowns_and_equations_of_very_different_sizes_are_all_precise():
     np.testing.assert_allclose(tg.jacobian(solve)(2.0), [300.0, 1e-6 / 8**0.5], rtol=1e-13)
 
 
+def test_an_unknown_that_is_zero_beside_others_is_no_singularity():
+    def residual(x, a):
+        return np.stack([x[0] ** 2 - a, x[1] - (x[0] - 2.0) ** 2, x[2] * x[0] - x[1]])
+
+    for start in (1.0, 2.0 + 1e-9, 2.0 + 3e-5, 30.0):
+        solve = tg.root(residual, np.full(3, start))
+        np.testing.assert_allclose(solve(4.0), [2.0, 0.0, 0.0], atol=1e-15)
+        np.testing.assert_allclose(tg.jacobian(solve)(4.0), [0.25, 0.0, 0.0], atol=1e-14)
+
+
 def test_a_solution_of_zeros_is_found():
     for residual, start in [
         (lambda x, a: a * x, np.ones(2)),
@@ -648,24 +658,3 @@ def test_a_residual_with_many_ways_keeps_as_many_recordings_as_are_of_use():
     (block,) = slope.recorded.recordings[0].tape.blocks
     assert len(slope.recorded.recordings) == 1
     assert len(block.inner.recordings) == 32
-
-
-def test_compiled_functions_are_told_what_to_do():
-    import numba
-
-    @numba.njit
-    def solving(a):
-        return 2.0 * ROOT(a)
-
-    @numba.njit
-    def making(a):
-        return tg.root(lambda x: x * x, a)()
-
-    message = r"tapegrad.root can't be called in .*compiled: call it in plain"
-    for function, kind in (
-        (solving, numba.TypingError),
-        (making, numba.TypingError),
-        (tg.grad(making), UnsupportedFunctionError),
-    ):
-        with pytest.raises(kind, match=message):
-            function(2.0)

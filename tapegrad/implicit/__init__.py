@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tapegrad.implicit.checkpointing import checkpoint
-from tapegrad.implicit.refusing import refuse_in_compiled_code
+from tapegrad.implicit.from_compiled import refuse_in_compiled_code
 from tapegrad.implicit.solvers import fixed_point, minimizer, root
 
 __all__ = ["checkpoint", "fixed_point", "minimizer", "root"]

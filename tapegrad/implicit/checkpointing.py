@@ -14,7 +14,7 @@ import numpy as np
 
 from tapegrad.function.arguments import size_of
 from tapegrad.function.results import Result
-from tapegrad.implicit.evaluation import evaluated
+from tapegrad.implicit.evaluation import evaluated, evaluated_guarded
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.wrapping import Wrapping
 from tapegrad.record.array import ActiveArray
@@ -28,6 +28,9 @@ def returned(unknowns: Any, result: Any) -> Any:
     return result
 
 
+NO_NUMBERS = object()
+"""What stands for what has no numbers in it, which is best made as if there were no block."""
+
 _USE = Use("a checkpoint", returned, has_effects=True, is_kept=False)
 
 
@@ -38,15 +41,23 @@ class Checkpoint(Wrapping):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns."""
-        return with_inner(self._function, _USE, (), args, kwargs, evaluated_tree)
+        found = with_inner(self._function, _USE, (), args, kwargs, evaluated_tree)
+        return self._function(*args, **kwargs) if found is NO_NUMBERS else found
 
 
 def evaluated_tree(function: Function, operands: list[Any]) -> Any:
-    """Return what an inner function returns, recorded as a call, and do what it does beside."""
-    if function.n_inputs and function.n_outputs:
-        outputs = evaluated(function, operands)
+    """Return what an inner function returns, recorded as a call, and do what it does beside.
+
+    If there are no numbers in it, that is `NO_NUMBERS`: a tape has nothing to call it for.
+    """
+    if not function.n_outputs:
+        return NO_NUMBERS
+    if not function.n_inputs:
+        outputs = function.values(np.empty(0))
+    elif function.may_branch:
+        outputs = evaluated_guarded(function, operands)
     else:
-        outputs = function.values(np.zeros(function.n_inputs))[: function.n_outputs]
+        outputs = evaluated(function, operands)
     results = [function.result, *[effect.result for effect in function.effects]]
     stops = np.cumsum([sum(map(size_of, result.specs)) for result in results])
     found, *more = [

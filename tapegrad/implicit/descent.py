@@ -19,6 +19,7 @@ from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.newton import (
     EPS,
     SMALL,
+    LastStep,
     asked,
     inverse_of,
     refuse_change,
@@ -70,10 +71,10 @@ class MinimumMethod(NamedTuple):
             function, slope = within.value, within.gradient
             x, _ = asked(self.solver, name, function, start, slope, *pairs)
             history, most = [float(np.max(np.abs(slope(x))))], _MOST_POLISHING
-        end, before = within.descend(x, self.tol, most, history)
+        last = within.descend(x, self.tol, most, history)
         if self.solver is not None:
-            warn_if_far(end, x, start, self.tol, name)
-        return within.found(end, before)
+            warn_if_far(last.x, x, start, self.tol, name)
+        return within.found(last)
 
 
 class _Problem:
@@ -110,8 +111,8 @@ class _Problem:
         return np.clip(x, self._lower, self._upper)
 
     def descend(self, x: Vector, tol: float, most: int,
-                history: list[float]) -> tuple[Vector, Array]:  # fmt: skip
-        """Return the minimum, and the Hessian a step before."""
+                history: list[float]) -> LastStep:  # fmt: skip
+        """Return the minimum, and how it was reached."""
         x = self._clipped(x)
         value = self.value(x)
         for _ in range(most):
@@ -122,11 +123,11 @@ class _Problem:
                 break
             hessian = self.hessian(x)
             if not free.any():
-                return x, hessian
+                return LastStep(x, np.zeros_like(x), hessian)
             step, is_convex = _step(slope, hessian, free)
             there = self._clipped(x + step)
             if is_convex and relative(there - x, there) <= tol:
-                return there, hessian
+                return LastStep(there, there - x, hessian)
             found = self._lower_point(x, value, slope, step)
             if found is None:
                 scaled = np.where(free, -slope / np.maximum(np.abs(np.diag(hessian)), SMALL), 0.0)
@@ -155,8 +156,8 @@ class _Problem:
 
     # --- what it must be --------------------------------------------------------------------------
 
-    def found(self, x: Vector, before: Array) -> Found:
-        """Return the solution with what its derivatives need; the Hessian `before` is like its own.
+    def found(self, last: LastStep) -> Found:
+        """Return the solution with what its derivatives need.
 
         Raises
         ------
@@ -165,6 +166,7 @@ class _Problem:
         DegenerateBoundError
             If an unknown is on a bound, or next to it, and nothing presses it there.
         """
+        x = last.x
         slope, hessian = self.gradient(x), self.hessian(x)
         lower, upper = self._pressed(x, slope)
         free = ~(lower | upper)
@@ -178,8 +180,8 @@ class _Problem:
                     f"what was found isn't {self._name}: the Hessian has negative curvatures on "
                     "the unknowns that are on no bound; start elsewhere"
                 )
-            change = np.eye(len(n)) - inverse[within] @ before[within]
-            refuse_change(change, x[n], self._name)
+            step = np.where(free, last.step, 0.0)
+            refuse_change(step - inverse @ (last.matrix @ step), last, self._name)
         if self._method.is_differentiated:
             self._refuse_degenerate(x, slope, hessian, free)
         return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))

@@ -14,6 +14,8 @@ import numpy as np
 from tapegrad.blocks import Block, Shape, Shapes
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner
+from tapegrad.record.active import guard_all
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call, parted
 
 
@@ -95,10 +97,45 @@ class Evaluation(BlockOfInner):
         return [evaluated(self.inner.pushed, [*operands, *directions])]
 
 
+class BranchingEvaluation(Evaluation):
+    """The same, with one more result, to be guarded: then it's never left out.
+
+    What isn't a number of what a function returns, and its shape, may hang on the way that it
+    takes; where it takes another one, evaluating it fails.
+    """
+
+    def __init__(self, inner: Inner, shapes: Shapes, is_active: tuple[bool, ...]) -> None:
+        results = ((inner.n_outputs,), (1,))
+        BlockOfInner.__init__(self, inner.name, inner, shapes, results, is_active)
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the results."""
+        return [*super().value(operands), np.zeros(1)]
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the results' tangents."""
+        return [*super().pushforward(operands, results, tangents), None]
+
+    def recorded_pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the pushforward, as a call."""
+        return [*super().recorded_pushforward(operands, results, tangents), None]
+
+
 def evaluated(inner: Inner, operands: Sequence[Any]) -> Any:
     """Return the outputs of an inner function, recorded as a call."""
     shapes = shapes_of(operands)
     return call(lambda is_active: Evaluation(inner, shapes, is_active), operands)[0]
+
+
+def evaluated_guarded(inner: Inner, operands: Sequence[Any]) -> Any:
+    """Return the same, under a guard that the function takes a way that returns the like."""
+    shapes = shapes_of(operands)
+    found, way = call(lambda is_active: BranchingEvaluation(inner, shapes, is_active), operands)
+    if isinstance(way, ActiveArray):
+        guard_all(way.tape, way.data["slot"], way.data["value"])
+    return found
 
 
 class LinearSolution(BlockOfInner):

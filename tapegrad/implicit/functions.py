@@ -78,6 +78,8 @@ class Function(Recorded):
         The last inputs: numbers it reads from where they can't be taken out of.
     is_shared : bool
         Whether it stands for all calls of the same kind.
+    may_branch : bool
+        Whether it takes other ways elsewhere.
     """
 
     def __init__(self, lifted: Lifted, use: Use, plan: Plan, leaves: Sequence[Any],
@@ -101,6 +103,7 @@ class Function(Recorded):
         watched = all(e.unwatched is None and e.drawn_from() is None for e in self._environments)
         is_repeatable = lifted.is_repeatable and watched and drawn is None
         self.result, self.effects = first.result, first.effects
+        self.may_branch = bool(len(first.tape.guard_slot) or first.tape.blocks)
         self.is_shared = is_repeatable and not self.captured and not self.effects
         name = f"{use.verb} of {name_of(self._template)}"
         super().__init__(name, _plainly(first), self.is_shared, use.is_kept)
@@ -201,7 +204,7 @@ class Function(Recorded):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         own = ("_lifted", "_template", "_use", "_plan", "_fixed", "_truths", "_callers", "captured",
-               "_environments", "result", "effects")  # fmt: skip
+               "_environments", "result", "effects", "may_branch")  # fmt: skip
         return {name: value for name, value in state.items() if name not in own}
 
 

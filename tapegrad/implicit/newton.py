@@ -36,10 +36,18 @@ SMALL = 1e-8
 _SHORTEST, _MOST_POLISHING = 2.0**-10, 8
 _LARGEST_CONDITION = 1e14
 _LARGEST_CHANGE = 0.1
-"""Of the Jacobian over the last step: where solutions meet, it changes as much as it is."""
+"""Of the last step, as the Jacobian changes: where solutions meet, by as much as it is."""
 
 Values = Callable[[Vector], Vector]
 Matrix = Callable[[Vector], Array]
+
+
+class LastStep(NamedTuple):
+    """Where the last step led, the step, and the Jacobian where it began."""
+
+    x: Vector
+    step: Vector
+    matrix: Array
 
 
 class NewtonMethod(NamedTuple):
@@ -77,11 +85,12 @@ class NewtonMethod(NamedTuple):
         else:
             x, history = asked(self.solver, name, residual, start, jacobian)
             most = _MOST_POLISHING
-        end, before = _newton(residual, jacobian, x, self.tol, most, history, name)
+        last = _newton(residual, jacobian, x, self.tol, most, history, name)
+        end = last.x
         if self.solver is not None:
             warn_if_far(end, x, start, self.tol, name)
         inverse = inverse_of(jacobian(end), name)
-        refuse_change(np.eye(n) - inverse @ before, end, name)
+        refuse_change(last.step - inverse @ (last.matrix @ last.step), last, name)
         none = np.zeros(n)
         return Found(end, inverse, none, none)
 
@@ -102,8 +111,7 @@ def asked(solver: Callable[..., Any], name: str, function: Any, start: Vector,
             f"the solver returned {len(x)} numbers for the {len(start)} unknowns: return "
             "the solution as one array, or an object with it as `x`, as scipy.optimize's results"
         )
-    value = function(x)
-    history = [float(np.max(np.abs(value[0] if isinstance(value, tuple) else value)))]
+    history = [float(np.max(np.abs(function(x))))]
     if not getattr(found, "success", True):
         message = getattr(found, "message", "no message")
         raise NoConvergenceError(f"the solver didn't find {name}: {message}",
@@ -137,8 +145,7 @@ def scale_of(x: Vector) -> Vector:
 
 
 def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
-            history: list[float], name: str) -> tuple[Vector, Array]:  # fmt: skip
-    """Return the solution, and the Jacobian a step before."""
+            history: list[float], name: str) -> LastStep:  # fmt: skip
     lengths: list[float] = []
     r = residual(x)
     for _ in range(most):
@@ -154,7 +161,7 @@ def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int
             step = -inverse @ r
             lengths.append(math.hypot(*step))
             if relative(step, x + step) <= tol:
-                return x + step, matrix
+                return LastStep(x + step, step, matrix)
         moved = None if inverse is None else _damped(residual, x, step, inverse)
         moved = _regularised(residual, x, r, matrix) if moved is None else moved
         if moved is None:
@@ -245,10 +252,13 @@ def inverse_of(matrix: Array, name: str) -> Array:
     return found
 
 
-def refuse_change(change: Array, x: Vector, name: str) -> None:
-    """Raise SingularSystemError if the Jacobian's relative change over the last step is large."""
-    scale = scale_of(x)
-    if np.max(np.abs(change) / scale[:, None] * scale, initial=0.0) > _LARGEST_CHANGE:
+def refuse_change(change: Vector, last: LastStep, name: str) -> None:
+    """Raise SingularSystemError if the last step was no Newton step of where it led.
+
+    `change` is what it differs by from the step that the Jacobian there means, of the same
+    residual: twice the step that would follow.
+    """
+    if relative(change, last.x) > _LARGEST_CHANGE * relative(last.step, last.x):
         raise singular(name)
 
 

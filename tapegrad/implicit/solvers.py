@@ -17,7 +17,7 @@ import numpy as np
 from tapegrad.errors import StructureError
 from tapegrad.function.content import is_active
 from tapegrad.function.vectors import join, leaf
-from tapegrad.implicit.checkpointing import evaluated_tree, returned
+from tapegrad.implicit.checkpointing import NO_NUMBERS, evaluated_tree, returned
 from tapegrad.implicit.descent import MinimumMethod
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
@@ -45,6 +45,11 @@ class Implicit(Wrapping):
     tol : float
     maxiter : int
     has_aux : bool
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        Of what it returns, if that is a number or an array.
     """
 
     _finish: Any
@@ -58,6 +63,9 @@ class Implicit(Wrapping):
         self._x0 = stop_gradient(map_leaves(_as_start, x0))
         self._solver, self._tol, self._maxiter = solver, tol, maxiter
         self._has_aux = has_aux
+        leaves: list[Any] = []
+        is_bare = flatten(self._x0, leaves) == LEAF and not has_aux
+        self.shape = np.shape(leaves[0]) if is_bare else None
         with contextlib.suppress(TypeError, ValueError):  # it tells no parameters
             parameters = list(inspect.signature(self._function).parameters.values())
             if parameters and parameters[0].kind in _POSITIONAL:  # the unknowns
@@ -86,7 +94,8 @@ class Implicit(Wrapping):
         x = unflatten_all(structure, [leaf(part) for part in parts])
         if not self._has_aux:
             return x
-        return x, with_inner(function, _AUX, (x,), args, kwargs, evaluated_tree)
+        aux = with_inner(function, _AUX, (x,), args, kwargs, evaluated_tree)
+        return x, function(x, *args, **kwargs)[1] if aux is NO_NUMBERS else aux
 
     def _solved(self, function: Function, start: Any, parameters: list[Any]) -> Any:
         """Return the solution as a vector."""

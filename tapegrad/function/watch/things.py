@@ -40,6 +40,7 @@ from tapegrad.function.watch.walk import ATTRIBUTE, Walk
 from tapegrad.libraries import (
     is_library_module,
     is_library_object,
+    is_of_this_package,
     module_of,
 )  # fmt: skip
 from tapegrad.numba_internals import is_compiled
@@ -150,8 +151,13 @@ def _follow_compiled(walk: Walk, name: str, dispatcher: Dispatcher) -> None:
     names = names_in(function.__code__, frozenset())
     held = map(contents_of, function.__closure__ or ())
     for thing in [*(function.__globals__[n] for n in names & function.__globals__.keys()), *held]:
-        if hasattr(type(thing), "watched") or is_compiled(thing):
+        if hasattr(type(thing), "watched") or is_compiled(thing) or _is_wrapping(thing):
             walk.follow(name, thing, True)
+
+
+def _is_wrapping(thing: Any) -> bool:
+    """Whether a thing is one of this package's, made of a function of the user's."""
+    return is_of_this_package(module_of(type(thing))) and wrapped_by(thing) is not None
 
 
 def _follow_function(walk: Walk, function: FunctionType, instance: Any) -> None:

@@ -23,7 +23,8 @@ _PLACE = re.compile(r"(?:File \"(?P<file>[^\"]+)\", line (?P<line>\d+))|"
                     r"(?:at (?P<path>\S+?\.py) \((?P<number>\d+)\))")  # fmt: skip
 _DEFINITION = re.compile(r"\s*def (\w+)")
 _CALL = re.compile(r">>> (?P<call>(?!_)\w.*active.*)")
-_OWN_REASON = re.compile(r"TypingError: (?P<reason>[^\n]+)\n\s*raised from \S*tapegrad")
+_OWN_REASON = re.compile(r"TypingError: (?P<reason>[^\n]+)\n\s*raised from \S*tapegrad|"
+                         r"(?P<refusal>tapegrad\.\w+ can't be called [^\n]+)")  # fmt: skip
 _CALL_FAILED = re.compile(r"No matching definition|can't unbox heterogeneous list")
 _REMEDIES = (
     (r"No matching definition", "a function compiled for declared types can't be given active "
@@ -80,7 +81,8 @@ def explained(error: Exception) -> UnsupportedFunctionError:
     text = str(error).replace("active, linearised", "active")
     own = list(_OWN_REASON.finditer(text))
     if own:  # says what to do itself
-        return UnsupportedFunctionError(f"{own[-1]['reason']}{_where(text)}")
+        reason = own[-1]["reason"] or own[-1]["refusal"]
+        return UnsupportedFunctionError(f"{reason}{_where(text)}")
     remedy = next((advice for sign, advice in _REMEDIES if re.search(sign, text)), _OTHERWISE)
     calls = list(_CALL.finditer(text))
     what = f"{calls[-1]['call'].strip()} can't be recorded" if calls else _first_reason(text)
