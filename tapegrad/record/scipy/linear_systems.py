@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.libraries import frames_to_users_code
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.banded_systems import band_of, solve_banded
 from tapegrad.record.scipy.families import (
@@ -165,7 +166,7 @@ def _warn_if_ill(a: Any, packed: Any) -> None:
         warnings.warn(
             f"Ill-conditioned matrix (rcond={reciprocal:.6g}): result may not be accurate.",
             plain().LinAlgWarning,
-            stacklevel=8,
+            stacklevel=frames_to_users_code(),
         )
 
 

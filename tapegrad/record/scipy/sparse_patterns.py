@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.families import Family, called, total
 from tapegrad.record.scipy.recognition import STAND_INS
 
@@ -104,6 +105,8 @@ class Frozen:
     """
 
     def __init__(self, matrix: Any) -> None:
+        if matrix.dtype.kind not in "fiub":
+            raise no_numbers(matrix, matrix.dtype)
         self.matrix = matrix.astype(np.float64, copy=True)
         data = _arrays(self.matrix)[0].reshape(-1)
         self._hash = hash((matrix.format, matrix.shape, data.size, data[:64].tobytes()))
