@@ -132,6 +132,24 @@ def test_vectors_that_only_complete_others_are_refused():
     assert np.isnan(tg.jvp(lambda a: la.qr(a)[0][0, 3], (tall,), (tall,))[1])
 
 
+def test_eigenvectors_have_the_signs_that_scipy_finds_for_them():
+    rng = np.random.default_rng(0)
+    for n in (3, 4, 5, 6):
+        for k in range(n):
+            a = rng.normal(size=(n, n))
+
+            def vectors(a, k=k):
+                found = [
+                    la.eigh(a, subset_by_index=[k, k])[1],
+                    la.eigh(a, lower=False, driver=("ev", "evd", "evr", "evx")[k % 4])[1],
+                    la.eigh(a, a @ a.T + np.eye(len(a)), lower=False)[1],
+                    *la.svd(a, lapack_driver="gesvd")[::2], *la.qr(a),
+                ]  # fmt: skip
+                return sum(np.sum(part.T @ (1.0 + a[0])) for part in found)
+
+            assert tg.value_and_grad(vectors)(a)[0] == pytest.approx(vectors(a), rel=1e-10)
+
+
 # --- singular matrices -------------------------------------------------------------------------
 
 
