@@ -98,3 +98,11 @@ def frames_to_user() -> int:
     while frame.f_back is not None and is_of_this_package(frame.f_globals.get("__name__")):
         count, frame = count + 1, frame.f_back
     return count
+
+
+def frames_to_users_code() -> int:
+    """Return the `stacklevel` at which a warning of the caller's is at the user's line."""
+    count, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and in_library(frame.f_code.co_filename):
+        count, frame = count + 1, frame.f_back
+    return count

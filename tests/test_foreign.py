@@ -35,8 +35,8 @@ def through_nditer(x):
 FOREIGN = {
     "a function": (lambda x: np.sum(scipy.signal.lfilter([1.0], [1.0, 0.5], x)),
                    "scipy.signal.lfilter ", NotImplementedError),
-    "a checked function": (lambda x: np.sum(scipy.linalg.solve(np.diag(X), x)),
-                           "scipy.linalg.solve ", ValueError),
+    "a checked function": (lambda x: np.sum(scipy.linalg.hessenberg(np.outer(x, X))),
+                           "scipy.linalg.hessenberg ", ValueError),
     "an object's method": (lambda x: np.sum(scipy.stats.norm.logpdf(x)),
                            "scipy.stats.norm.logpdf ", TypeError),
     "C code": (lambda x: np.sum(scipy.ndimage.gaussian_filter1d(x, 1.0)),
@@ -96,13 +96,13 @@ def test_statistics_of_a_table_that_are_made_of_operations_are_recorded():
 
 
 def test_a_sparse_operand_is_told_how_to_become_an_array():
-    for function, kind in (
-        (lambda x: np.sum(SPARSE @ x), UnsupportedFunctionError),
-        (lambda x: np.sum(SPARSE.dot(x)), UnsupportedFunctionError),
-        (lambda x: np.sum(x @ SPARSE), InputTypeError),
-        (lambda x: np.sum((SPARSE * x[0]).toarray()), LostDerivativeError),
+    for function in (
+        lambda x: np.sum(np.maximum(SPARSE, x)),
+        lambda x: np.sum(np.matmul(x, SPARSE)),
     ):
-        with pytest.raises(kind, match=r"write a\.toarray\(\) for the csr_array a") as caught:
+        with pytest.raises(
+            InputTypeError, match=r"write a\.toarray\(\) for the csr_array a"
+        ) as caught:
             tg.grad(function)(X.copy())
         assert f"at {__file__}:" in str(caught.value)
     dense = tg.grad(lambda x: np.sum(SPARSE.toarray() @ x))(X.copy())

@@ -145,9 +145,11 @@ class _Standing:
 
     def add(self, makers: Mapping[FunctionType, Callable[[FunctionType], FunctionType]]) -> None:
         for function, make in makers.items():
-            place = self.places[function] = _Place(function)
-            _functions[place.plain] = function
-            self.twins[place.plain] = make(place.plain)
+            if function not in self.places:  # unless another thread added it meanwhile
+                place = _Place(function)
+                _functions[place.plain] = function
+                self.twins[place.plain] = make(place.plain)
+                self.places[function] = place
         if self.users:
             self._put_all()
 
@@ -201,8 +203,7 @@ def standing_twin(plain: FunctionType) -> FunctionType | None:
 def put(functions: Iterable[FunctionType], user: User) -> None:
     """Make functions call their twins in threads that have some, until `take_away`."""
     with _lock:
-        if _standing.places:
-            _standing.put(user)
+        _standing.put(user)
         found = {}
         for function in functions:
             if function.__code__.co_flags & _ASYNCHRONOUS:

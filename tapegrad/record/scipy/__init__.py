@@ -3,15 +3,16 @@
 from tapegrad.record.scipy import (
     arrangements,
     banded_systems,
+    decompositions,
     factors,
     linear_systems,
     matrix_equations,
     matrix_functions,
     sparse_rules,
     sparse_solvers,
-    spectra,
     superlu,
 )
 
-__all__ = ["arrangements", "banded_systems", "factors", "linear_systems", "matrix_equations",
-           "matrix_functions", "sparse_rules", "sparse_solvers", "spectra", "superlu"]  # fmt: skip
+__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "linear_systems",
+           "matrix_equations", "matrix_functions", "sparse_rules", "sparse_solvers",
+           "superlu"]  # fmt: skip

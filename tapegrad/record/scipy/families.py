@@ -123,6 +123,12 @@ def total(*terms: Any) -> Any:
     return functools.reduce(lambda x, y: x + y, found) if found else None
 
 
+def have_same_bits(x: Any, y: Any) -> bool:
+    """Whether two plain arrays are the same to the bit."""
+    first, second = (np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (x, y))
+    return (x.shape, x.dtype) == (y.shape, y.dtype) and np.array_equal(first, second)
+
+
 # --- operands ---------------------------------------------------------------------------------
 
 

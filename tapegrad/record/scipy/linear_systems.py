@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tapegrad.libraries import frames_to_users_code
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.banded_systems import band_of, solve_banded
 from tapegrad.record.scipy.families import (
@@ -15,6 +17,7 @@ from tapegrad.record.scipy.families import (
     Family,
     called,
     check_finite_of,
+    have_same_bits,
     operand,
     over_stacks,
     plain,
@@ -23,9 +26,43 @@ from tapegrad.record.scipy.families import (
     triangle,
     values_of,
 )
-from tapegrad.record.scipy.recognition import scipy_rule
+from tapegrad.record.scipy.recognition import is_passive, scipy_rule
 
 # --- dense systems ------------------------------------------------------------------------------
+
+
+def _factors_of(a: Any, structure: str) -> Sequence[Any]:
+    """Return a plain matrix's factors: P L U, L D L' or L L', by what it is."""
+    lapack = plain().lapack
+    if structure == "positive":
+        factor, info = lapack.dpotrf(a, lower=1)
+        if info > 0:
+            raise np.linalg.LinAlgError(
+                f"{info}-th leading minor of the array is not positive definite"
+            )
+        return [factor]
+    if structure == "symmetric":
+        packed, pivots, info = lapack.dsytrf(a, lower=1)
+    else:
+        packed, pivots, info = lapack.dgetrf(a)
+    if info > 0:
+        raise np.linalg.LinAlgError("A singular matrix detected.")
+    return [packed, pivots]
+
+
+def _solved_by(factors: Sequence[Any], structure: str, b: Any, transposed: bool) -> Any:
+    """Return the solution of A x = b, or of A' x = b, by A's factors."""
+    lapack = plain().lapack
+    right = b.reshape(len(b), -1)
+    if structure == "positive":
+        x, _ = lapack.dpotrs(factors[0], right, lower=1)
+    else:
+        packed, pivots = factors[0], factors[1].astype(np.int32)
+        if structure == "symmetric":
+            x, _ = lapack.dsytrs(packed, pivots, right, lower=1)
+        else:
+            x, _ = lapack.dgetrs(packed, pivots, right, trans=int(transposed))
+    return x.reshape(b.shape)
 
 
 class Solve(Family):
@@ -46,44 +83,14 @@ class Solve(Family):
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the solution and the factors."""
         a, b = operands
-        factors = self._factors(a)
-        return [self._solved(factors, b, self.transposed), *factors]
-
-    def _factors(self, a: Any) -> Sequence[Any]:
-        lapack = plain().lapack
-        if self.structure == "positive":
-            factor, info = lapack.dpotrf(a, lower=1)
-            if info > 0:
-                raise np.linalg.LinAlgError(
-                    f"{info}-th leading minor of the array is not positive definite"
-                )
-            return [factor]
-        if self.structure == "symmetric":
-            packed, pivots, info = lapack.dsytrf(a, lower=1)
-        else:
-            packed, pivots, info = lapack.dgetrf(a)
-        if info > 0:
-            raise np.linalg.LinAlgError("A singular matrix detected.")
-        return [packed, pivots]
-
-    def _solved(self, factors: Sequence[Any], b: Any, transposed: bool) -> Any:
-        lapack = plain().lapack
-        right = b.reshape(len(b), -1)
-        if self.structure == "positive":
-            x, _ = lapack.dpotrs(factors[0], right, lower=1)
-        else:
-            packed, pivots = factors[0], factors[1].astype(np.int32)
-            if self.structure == "symmetric":
-                x, _ = lapack.dsytrs(packed, pivots, right, lower=1)
-            else:
-                x, _ = lapack.dgetrs(packed, pivots, right, trans=int(transposed))
-        return x.reshape(b.shape)
+        factors = _factors_of(a, self.structure)
+        return [_solved_by(factors, self.structure, b, self.transposed), *factors]
 
     def _again(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
                transposed: bool) -> differentials.Solver:  # fmt: skip
         if la is RECORDED:
             return lambda b: called(Solve, (operands[0], b), transposed, self.structure)[0]
-        return lambda b: self._solved(results[1:], b, transposed)
+        return lambda b: _solved_by(results[1:], self.structure, b, transposed)
 
     def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -100,6 +107,60 @@ class Solve(Family):
         da, db = tangents
         tangent = differentials.solve_pushforward(solve, results[0], da, db, self.transposed)
         return [tangent, *[None] * (len(results) - 1)]
+
+
+class Factored:
+    """A matrix of plain numbers that blocks own, and its factors."""
+
+    def __init__(self, a: Any, structure: str) -> None:
+        self.a, self.structure = np.array(a, np.float64), structure
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Factored)
+            and self.structure == other.structure
+            and have_same_bits(self.a, other.a)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.a.shape, self.structure, self.a[:1].tobytes()))
+
+    def __reduce__(self) -> Any:
+        return Factored, (self.a, self.structure)
+
+    @functools.cached_property
+    def factors(self) -> Sequence[Any]:
+        """LAPACK's."""
+        return _factors_of(self.a, self.structure)
+
+
+class FactoredSystem(Family):
+    """The solution of A x = b, or of A' x = b, of a matrix that the block owns."""
+
+    def __init__(self, shapes: Any, is_active: tuple[bool, ...], matrix: Factored,
+                 transposed: bool) -> None:  # fmt: skip
+        super().__init__("solve", shapes, shapes, is_active, matrix, transposed)
+        self.matrix, self.transposed = matrix, transposed
+
+    def _solved(self, b: Any, transposed: bool) -> Any:
+        """Return the solution, recorded if it's active."""
+        if type(b) is not np.ndarray:
+            return called(FactoredSystem, (b,), self.matrix, transposed)[0]
+        return _solved_by(self.matrix.factors, self.matrix.structure, b, transposed)
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the solution."""
+        return [self._solved(operands[0], self.transposed)]
+
+    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
+             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the adjoint."""
+        return [self._solved(adjoints[0], not self.transposed)]
+
+    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
+             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the tangent."""
+        return [self._solved(tangents[0], self.transposed)]
 
 
 _STRUCTURES = {
@@ -146,7 +207,12 @@ def _solved(a: Any, b: Any, structure: str, lower: bool, transposed: bool) -> An
         return solve_banded((1, 1), band, b, check_finite=False)
     if structure != "general":
         a = symmetric(a, lower)
-    x, *factors = called(Solve, (a, b), transposed, structure)
+    if is_passive(a):
+        matrix = Factored(values_of(a), structure)
+        factors = matrix.factors
+        (x,) = called(FactoredSystem, (b,), matrix, transposed)
+    else:
+        x, *factors = called(Solve, (a, b), transposed, structure)
     if structure == "general":
         _warn_if_ill(values_of(a), values_of(factors[0]))
     return x
@@ -165,7 +231,7 @@ def _warn_if_ill(a: Any, packed: Any) -> None:
         warnings.warn(
             f"Ill-conditioned matrix (rcond={reciprocal:.6g}): result may not be accurate.",
             plain().LinAlgWarning,
-            stacklevel=8,
+            stacklevel=frames_to_users_code(),
         )
 
 

@@ -104,12 +104,12 @@ def _stands_in(thing: Any) -> bool:
     return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
 
 
-def _is_passive(thing: Any) -> bool:
+def is_passive(thing: Any) -> bool:
     """Whether nothing in an argument depends on an input."""
     if type(thing) is ActiveArray:
         return thing.is_passive
     if isinstance(thing, list | tuple):
-        return all(map(_is_passive, thing))
+        return all(map(is_passive, thing))
     return not is_held(thing)
 
 
@@ -152,7 +152,7 @@ class Row:
                 THREAD.twins.made[id(args[0])] = args[0]
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
-            if _is_passive(args) and _is_passive([*kwargs.values()]):
+            if is_passive(args) and is_passive([*kwargs.values()]):
                 return plain(*_plain(args), **{key: _plain(x) for key, x in kwargs.items()})
             try:
                 return self._recorded(args, kwargs)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.record.scipy.families import Family, called, total
+from tapegrad.record.refusals import no_numbers
+from tapegrad.record.scipy.families import Family, called, have_same_bits, total
 from tapegrad.record.scipy.recognition import STAND_INS
 
 Index = npt.NDArray[np.intp]
@@ -86,12 +87,7 @@ def same_matrix(x: Any, y: Any) -> bool:
         return x is y
     if (type(x), x.shape, x.dtype) != (type(y), y.shape, y.dtype):
         return False
-    return all(map(_have_same_bits, _arrays(x), _arrays(y)))
-
-
-def _have_same_bits(x: Any, y: Any) -> bool:
-    first, second = (np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (x, y))
-    return (x.shape, x.dtype) == (y.shape, y.dtype) and np.array_equal(first, second)
+    return all(map(have_same_bits, _arrays(x), _arrays(y)))
 
 
 class Frozen:
@@ -104,6 +100,8 @@ class Frozen:
     """
 
     def __init__(self, matrix: Any) -> None:
+        if matrix.dtype.kind not in "fiub":
+            raise no_numbers(matrix, matrix.dtype)
         self.matrix = matrix.astype(np.float64, copy=True)
         data = _arrays(self.matrix)[0].reshape(-1)
         self._hash = hash((matrix.format, matrix.shape, data.size, data[:64].tobytes()))

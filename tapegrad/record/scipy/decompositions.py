@@ -36,17 +36,30 @@ def _asked(adjoint: Any) -> Any:
 
 
 class Eigh(Family):
-    """Eigenvalues and eigenvectors of a symmetric matrix, or of a pencil."""
+    """Eigenvalues and eigenvectors of a symmetric matrix, or of a pencil.
 
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], driver: str | None) -> None:
+    Options: which triangle is read, LAPACK's driver, and which vectors are wanted. All are
+    computed, for the derivatives; those wanted have the signs that SciPy finds for them alone.
+    """
+
+    def __init__(self, shapes: Any, is_active: tuple[bool, ...], lower: bool, driver: str | None,
+                 wanted: tuple[int, int] | None) -> None:  # fmt: skip
         n = shapes[0][0]
-        super().__init__("eigh", shapes, ((n,), (n, n)), is_active, driver)
-        self.driver = driver
+        super().__init__("eigh", shapes, ((n,), (n, n)), is_active, lower, driver, wanted)
+        self.driver, self.wanted = driver, wanted
+        self._keywords = {"lower": lower, "check_finite": False}
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the eigenvalues and the vectors."""
-        found: Sequence[Any] = plain().eigh(*operands, driver=self.driver, check_finite=False)
-        return found
+        if self.wanted is None:
+            w, v = plain().eigh(*operands, driver=self.driver, **self._keywords)
+            return w, v
+        w, v = plain().eigh(*operands, **self._keywords)
+        part = slice(self.wanted[0], self.wanted[1] + 1)
+        w[part], v[:, part] = plain().eigh(
+            *operands, driver=self.driver, subset_by_index=self.wanted, **self._keywords
+        )
+        return w, v
 
     def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -78,18 +91,19 @@ def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False,
     def found(*matrices: Any) -> Any:
         parts = [symmetric(square(x), lower) for x in matrices]
         n = len(parts[0])
-        if n == 0:
-            w, v = np.empty(0), np.empty((0, 0))
-        else:
-            w, v = called(Eigh, parts, driver)
-        if subset_by_index is not None:
-            first, last = subset_by_index
-            if not 0 <= first <= last < n:
-                raise ValueError(
-                    f"Requested eigenvalue indices are not valid. Valid range is [0, {n - 1}] and "
-                    f"start <= end, but start={first}, end={last} is given"
-                )
-            w, v = w[first : last + 1], v[:, first : last + 1]
+        wanted = None if subset_by_index is None else (*map(int, subset_by_index),)
+        if wanted is not None and not 0 <= wanted[0] <= wanted[1] < n:
+            raise ValueError(
+                f"Requested eigenvalue indices are not valid. Valid range is [0, {n - 1}] and "
+                f"start <= end, but start={wanted[0]}, end={wanted[1]} is given"
+            )
+        w, v = (
+            called(Eigh, parts, bool(lower), driver, wanted)
+            if n
+            else (np.empty(0), np.empty((0, 0)))
+        )
+        if wanted is not None:
+            w, v = w[wanted[0] : wanted[1] + 1], v[:, wanted[0] : wanted[1] + 1]
         return w if eigvals_only else (w, v)
 
     return over_stacks(found, matrices, [2] * len(matrices))
