@@ -15,9 +15,8 @@ def of_one(a):
     """What is recorded operation by operation where it's small, or where there is no Python."""
     n = len(a)
     s = a @ a.T + np.eye(n)
-    x = np.linalg.solve(s, a[:, 0])
-    both = np.linalg.solve(s, a[:, ::-1])
-    found = np.sum(np.linalg.cholesky(s)[n - 1]) + np.sum(x * x) + np.sum(both[0])
+    x = np.linalg.solve(s, a[:, ::-1])
+    found = np.sum(np.linalg.cholesky(s)[n - 1]) + np.sum(x * x)
     return found + np.sum(np.linalg.inv(a)[0]) + np.linalg.det(a / 3.0)
 
 
@@ -27,9 +26,8 @@ def of_vectors(a):
     q, r = np.linalg.qr(a)
     u, s, vt = np.linalg.svd(a)
     x, squares, rank, sizes = np.linalg.lstsq(a[:, :3], a[:, 1:4].copy())
-    y, _, _, _ = np.linalg.lstsq(a[:, :3].copy(), a[:, 0].copy(), 1e-10)
     found = np.sum(w * v[0] ** 2) + np.sum(q[1] * r[1]) + np.sum(s * u[0] * vt[0])
-    return found + np.sum(x) * rank + np.sum(sizes) + np.sum(squares) + np.sum(y * y)
+    return found + np.sum(x) * rank + np.sum(sizes) + np.sum(squares)
 
 
 @njit
@@ -59,10 +57,10 @@ def test_large_products_are_blocks_in_compiled_functions_too():
     @njit
     def products(a):
         b = np.ones((len(a), 20))
-        c, d = a @ b, np.dot(b.T, a)
-        return np.sum(c * c) + np.sum(d[::2] @ a[:, ::-1])
+        c = a[:, ::-1] @ b
+        return np.sum(c * c)
 
-    for n, count in ((5, 0), (30, 3)):
+    for n, count in ((5, 0), (30, 1)):
         a = RNG.normal(size=(n, n))
         gradient = tg.value_and_grad(products)
         value, found = gradient(a)
