@@ -39,6 +39,11 @@ def can_grow_no_more(tape: Growing) -> None:
     _by_address.pop(tape.address, None)
 
 
+def recording_at(address: int) -> Any:
+    """Return the tape of Python's that is at an address, or None."""
+    return _by_address.get(address)
+
+
 def _grow(address: int, group: int, extra: int) -> int:
     """Make room in a group of columns, and return whether there is.
 

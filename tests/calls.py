@@ -169,6 +169,11 @@ _FURTHER = {
     "linalg.svd": [lambda x, y: np.linalg.svd(x, full_matrices=False),
                    lambda x, y: np.linalg.svd(y)[1], lambda x, y: np.linalg.svd(
                        _definite(x, y), hermitian=True)[1]],
+    "linalg.matrix_rank": [lambda x, y: np.linalg.matrix_rank(x),
+                           lambda x, y: np.linalg.matrix_rank(_definite(x, y), hermitian=True),
+                           lambda x, y: np.linalg.matrix_rank(y, 0.5)],
+    "linalg.tensorinv": [lambda x, y: np.linalg.tensorinv(_definite(x, y), ind=1)],
+    "linalg.tensorsolve": [lambda x, y: np.linalg.tensorsolve(_definite(x, y), y[:, 0])],
     "linalg.svdvals": [lambda x, y: np.linalg.svdvals(x)],
     "linspace": [lambda x, y: np.linspace(x, y, 4), lambda x, y: np.linspace(x, y, 1)],
     "logspace": [lambda x, y: np.logspace(x, y, 3)],

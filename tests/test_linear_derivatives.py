@@ -103,6 +103,9 @@ FUNCTIONS = {
     "cond -2": (lambda a: L.cond(a, -2), TALL),
     "cond 1": (lambda a: L.cond(a, 1), A),
     "cond of stacks": (lambda a: L.cond(a, "fro"), STACK),
+    "tensorinv": (lambda a: L.tensorinv(a.reshape(2, 2, 4)), A4),
+    "tensorsolve": (lambda a: L.tensorsolve(a.reshape(2, 2, 2, 2), a[:2, :2]), A4),
+    "tensorsolve by axes": (lambda a: L.tensorsolve(a.reshape(2, 4, 2), a[0], axes=(0, 2)), A4),
     "multi_dot": (lambda a, b: L.multi_dot([a, b, b.T]), A, B),
 }  # fmt: skip
 

@@ -213,7 +213,11 @@ def test_a_rank_is_guarded():
         found, left, rank, _ = L.lstsq(np.array([[1.0, 1.0], [1.0, x], [2.0, 2.0]]), b)
         return np.sum(found) * rank + np.sum(left)
 
-    for function in (pseudo, squares):
+    def scaled(x):
+        a = np.array([[1.0, 1.0], [1.0, x], [2.0, 2.0]])
+        return x * L.matrix_rank(a) + x * np.sum(L.matrix_rank(np.stack([a, a * 0.0])))
+
+    for function in (pseudo, squares, scaled):
         gradient = tg.value_and_grad(function)
         for x in (3.0, 1.0, 2.0, 1.0):
             value, slope = gradient(x)

@@ -29,10 +29,11 @@ from tapegrad.record.linear import (
     singular,
     spectra,
     systems,
+    tensors,
 )
 
 __all__ = ["RULES", "calculus", "choices", "compositions", "determinants", "dot", "einsum",
            "least_squares", "linear_algebra", "making", "moves", "norms", "orthogonal",
            "positive", "powers", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
            "singular", "sorting", "spectra", "statistics", "supported", "systems", "tables",
-           "ufunc_methods"]  # fmt: skip
+           "tensors", "ufunc_methods"]  # fmt: skip

@@ -19,6 +19,8 @@ from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE, Array, active
 from tapegrad.record.linear import products
+from tapegrad.record.linear.compiled_calls import MATMUL, attempt, can_attempt, is_done
+from tapegrad.record.linear.products import is_worth
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 
@@ -242,6 +244,16 @@ def _matrix_by_matrix(a: Array, b: Array) -> Any:
     return out
 
 
+def _large_matrix_by_matrix(a: Array, b: Array) -> Any:
+    results = a.shape[0] * b.shape[1]
+    if a.shape[1] == b.shape[0] and is_worth(results * len(b), a.size + b.size + results):
+        out = cleared((a.shape[0], b.shape[1]), (a, b))
+        if is_done(attempt(MATMUL, (a, b), (out,))):
+            return out
+    return _recorded_product(a, b)
+
+
+_recorded_product = jit(_matrix_by_matrix)
 _PRODUCTS = {(1, 1): _vector_by_vector, (2, 1): _matrix_by_vector, (1, 2): _vector_by_matrix,
              (2, 2): _matrix_by_matrix}  # fmt: skip
 
@@ -251,6 +263,8 @@ def product_in_numba(a: Kind, b: Kind) -> Implementation | None:
     are_arrays = isinstance(a, types.Array) and isinstance(b, types.Array)
     if not are_arrays or not (holds_actives(a) or holds_actives(b)):
         return None
+    if (a.ndim, b.ndim) == (2, 2) and can_attempt(a, b):
+        return _large_matrix_by_matrix
     return _PRODUCTS.get((a.ndim, b.ndim)) if is_operand(a) and is_operand(b) else None
 
 

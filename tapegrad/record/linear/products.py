@@ -18,6 +18,7 @@ from tapegrad.record.elementwise import is_active_data
 from tapegrad.record.linear.product_forms import PRODUCT
 from tapegrad.record.linear.shaped import ShapedBlock, applied, stack_size, total_of, transposed
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.stand_ins import shared
 
 Data = npt.NDArray[Any]
 
@@ -27,6 +28,12 @@ LEAST_MULTIPLICATIONS, LEAST_USES = 2048, 4
 With fewer the numbers' way to BLAS and back takes longer than the multiplications in a loop of
 machine code: of a product with a vector three times as long, however large the matrix is.
 """
+
+
+@shared
+def is_worth(multiplications: int, numbers: int) -> bool:
+    """Whether a product that reads and makes so many numbers is worth a block."""
+    return multiplications >= LEAST_MULTIPLICATIONS and multiplications >= LEAST_USES * numbers
 
 
 class Product(ShapedBlock):
@@ -79,10 +86,8 @@ def _moved(by: Any, x: Any) -> Any:
 
 def is_large(a: Data, b: Data, stack: Shape) -> bool:
     """Whether the products of two stacks of matrices are worth a block."""
-    m, length, n = *a.shape[-2:], b.shape[-1]
-    results = math.prod(stack) * m * n
-    least = max(LEAST_MULTIPLICATIONS, LEAST_USES * (a.size + b.size + results))
-    return results * length >= least
+    results = math.prod(stack) * a.shape[-2] * b.shape[-1]
+    return is_worth(results * a.shape[-1], a.size + b.size + results)
 
 
 def product(tape: OpenTape, a: Data, b: Data, stack: Shape) -> Data:
