@@ -73,8 +73,9 @@ def _recorded(tape: OpenTape, x: Data, y: Data, stack: tuple[int, ...]) -> Data:
     """Record products operation by operation."""
     result = np.zeros((*stack, x.shape[-2], y.shape[-1]), ACTIVE)
     if x.shape[-1]:
-        x = np.broadcast_to(x, stack + x.shape[-2:])
-        y = np.broadcast_to(y, stack + y.shape[-2:])
+        if stack:
+            x = np.broadcast_to(x, stack + x.shape[-2:])
+            y = np.broadcast_to(y, stack + y.shape[-2:])
         for index in np.ndindex(*stack):
             left, right = (elementwise.with_constants(tape, part[index]) for part in (x, y))
             tape.run(_product_kernel, left, right, result[index])
