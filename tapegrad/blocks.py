@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import BlockFailedError, UnsupportedBlockError
+from tapegrad.errors import BlockFailedError, BlockShapeError
 from tapegrad.ops import CODE
 
 if TYPE_CHECKING:
@@ -161,10 +161,10 @@ class Block:
     def _check(self, results: Sequence[Array]) -> None:
         shapes = tuple(result.shape for result in results)
         if shapes != self.result_shapes:
-            raise UnsupportedBlockError(
+            raise BlockShapeError(
                 f"the block `{self.name}` returned arrays of shapes {shapes} where it returned "
-                f"{self.result_shapes} before: a block's shapes may depend on its operands' shapes "
-                "only"
+                f"{self.result_shapes} before: shapes may depend on the operands' shapes only; "
+                "return the same for the same"
             )
 
     def respond(self, kind: Kind, reads: int, writes: int) -> None:

@@ -97,8 +97,8 @@ class DegenerateBoundError(TapegradError, ArithmeticError):
     """A minimum lies on a bound that it would not leave by itself: it has no derivative there."""
 
 
-class UnsupportedBlockError(TapegradError, TypeError):
-    """A tape calls a block where elementary operations alone can be evaluated."""
+class BlockShapeError(TapegradError, ValueError):
+    """A block returned arrays of other shapes than it states."""
 
 
 class InvalidProgramError(TapegradError, ValueError):

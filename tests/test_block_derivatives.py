@@ -300,7 +300,7 @@ def test_a_block_returns_arrays_of_the_shapes_it_states():
         def value(self, operands):
             return (np.zeros(3),)
 
-    with pytest.raises(TypeError, match=r"`wrong` returned arrays of shapes \(\(3,\),\)"):
+    with pytest.raises(ValueError, match=r"`wrong` returned arrays of shapes \(\(3,\),\)"):
         tg.grad(lambda x: call(Wrong, [x[:2]])[0].sum())(X)
 
 
