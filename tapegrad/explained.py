@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from tapegrad.blocks import calls_of
 from tapegrad.derivatives.base import Derivative
 from tapegrad.errors import NotCompilableError
 from tapegrad.function.effects import silence
@@ -73,6 +75,9 @@ class Explanation:
         lines = [("recorded", f"{n_records:,} records, {len(tape.inputs):,} inputs, "
                   f"{len(tape.outputs):,} outputs, {len(tape.guard_slot):,} guards, "
                   f"{_bytes(tape.nbytes)}, in {_time(self.seconds['record'])}")]  # fmt: skip
+        calls = Counter(tape.blocks[k].name for k in tape.a[calls_of(tape)].tolist())
+        if calls:
+            lines.append(("  calls", ", ".join(f"{n:,} of {name}" for name, n in calls.items())))
         for step in self.steps:
             before, after = step.records
             constants = step.constants[0] - step.constants[1]

@@ -1,5 +1,6 @@
 """Blocks in recordings: values and derivatives by every executor, of every order."""
 
+import io
 import pickle
 import re
 import sys
@@ -347,3 +348,9 @@ def test_a_drawing_shows_calls_and_adjoints():
     text = str(tg.draw(tape_of(FUNCTIONS["straight"])))
     assert "solve(" in text
     assert "polar(" in text
+
+
+def test_an_explanation_counts_the_calls():
+    found = tg.explain(FUNCTIONS["loop"], X, file=io.StringIO())
+    assert dict(found.lines())["  calls"] == "25 of solve, 25 of polar"
+    assert "solve.pullback(" in found.adjoint
