@@ -19,6 +19,7 @@ import numpy as np
 from tapegrad.blocks import Block, Shapes
 from tapegrad.record.called import call
 from tapegrad.record.creation import as_array
+from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.recognition import FUNCTIONS, is_held
 
 
@@ -133,8 +134,19 @@ def have_same_bits(x: Any, y: Any) -> bool:
 
 
 def operand(thing: Any) -> Any:
-    """Return an argument as an array, an active one if it holds active numbers."""
-    return as_array(thing) if is_held(thing) else np.asarray(thing)
+    """Return an argument as an array, an active one if it holds active numbers.
+
+    Raises
+    ------
+    InputTypeError
+        For complex numbers and for what is no number.
+    """
+    if is_held(thing):
+        return as_array(thing)
+    array = np.asarray(thing)
+    if array.dtype.kind not in "fiub":
+        raise no_numbers(thing, array.dtype)
+    return array
 
 
 def values_of(thing: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
