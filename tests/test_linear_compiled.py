@@ -57,7 +57,7 @@ def test_large_products_are_blocks_in_compiled_functions_too():
     @njit
     def products(a):
         b = np.ones((len(a), 20))
-        c = a[:, ::-1] @ b
+        c = a @ b
         return np.sum(c * c)
 
     for n, count in ((5, 0), (30, 1)):
@@ -90,19 +90,22 @@ def test_what_has_no_value_raises_numpys_error(n):
 
 
 def test_derivatives_in_compiled_code_need_no_python():
-    gradient = tg.value_and_grad(solved)
+    @njit
+    def last(a):
+        return np.linalg.cholesky(a)[-1, -1]
+
+    gradient = tg.value_and_grad(last)
 
     @njit(nogil=True)
-    def there(a, b, out):
-        return gradient.njit(a, b, out)
+    def there(a, out):
+        return gradient.njit(a, out)
 
     for n in (3, 12):
-        a, b, out = np.eye(n) + 0.1, np.arange(float(n)), np.empty((n, n))
-        value = there(a, b, out)
-        wanted = gradient(a, b)
+        a, out = np.eye(n) + 0.1, np.empty((n, n))
+        value = there(a, out)
+        wanted = gradient(a)
         assert value == pytest.approx(wanted[0], rel=1e-12)
-        sides = [x + x.T for x in (out, wanted[1])]  # one reads both triangles of a factor
-        np.testing.assert_allclose(sides[0], sides[1], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(out, wanted[1], rtol=1e-8, atol=1e-12)
 
 
 def test_numbers_that_are_not_active_are_not_recorded():
