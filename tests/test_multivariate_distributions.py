@@ -39,7 +39,7 @@ FUNCTIONS = {
     "normal density": lambda p: multivariate_normal.pdf(p[3:], 0.5 * p[3:], matrix(p)),
     "frozen inside": lambda p: np.sum(multivariate_normal(p[3:], matrix(p)).logpdf(POINTS)),
     "frozen outside": lambda p: FROZEN.logpdf(p[3:]) + FROZEN.pdf(np.stack([p[3:], p[:2]]))[1],
-    "variances": lambda p: np.sum(normal(POINTS, None, p[:3:2])),
+    "variances": lambda p: np.sum(normal(POINTS, p[3:], p[:3:2])),
     "one variance": lambda p: np.sum(normal(POINTS, p[3:], p[0])),
     "one dimension": lambda p: np.sum(normal(POINTS[:, 0], p[3], p[0])),
     "diagonal": lambda p: np.sum(normal(POINTS, p[3:], Covariance.from_diagonal(p[:3:2]))),

@@ -87,7 +87,7 @@ def _dimension(center: Any, cov: Any) -> tuple[int, Any]:
     """Return how many dimensions there are, and the center."""
     shape = np.shape(cov) if not hasattr(cov, "shape") else cov.shape
     if center is None:
-        dim = shape[0] if shape else 1
+        dim = shape[0] if len(shape) > 1 else 1
         return dim, np.zeros(dim)
     center = operand(center).reshape(-1)
     return center.shape[0], center
