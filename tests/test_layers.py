@@ -72,6 +72,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
+    ["distributions"],
     ["storing"],
     ["twins"],
     ["numba"],

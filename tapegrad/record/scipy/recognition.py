@@ -80,6 +80,10 @@ STAND_INS: set[type] = set()
 """The classes of objects that stand for SciPy's and hold active numbers."""
 
 
+HOLDERS: set[type] = set()
+"""The classes of SciPy's objects that may hold active numbers in their attributes."""
+
+
 # --- what is active ---------------------------------------------------------------------------
 
 _ACTIVES = frozenset([Active, ActiveBool, ActiveArray])
@@ -91,10 +95,12 @@ def is_held(thing: Any) -> bool:
     kind = type(thing)
     if kind in _ACTIVES or kind in STAND_INS:
         return True
-    if kind is list or kind is tuple:
+    if kind is list or issubclass(kind, tuple):
         return any(map(is_held, thing))
     if kind in _sparse_kinds:  # somebody may have given it other numbers
         return type(vars(thing).get("data")) is ActiveArray
+    if kind in HOLDERS:
+        return any(map(is_held, vars(thing).values()))
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
 
 
@@ -217,7 +223,8 @@ def find_functions() -> None:
 
 @functools.cache
 def _modules() -> frozenset[str]:
-    return frozenset({name.rpartition(".")[0] for name in FUNCTIONS} | {SPARSE})
+    owners = {name.rpartition(".")[0] for name in FUNCTIONS}
+    return frozenset(owners | {SPARSE} | set(_PREPARING))
 
 
 def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]]:
