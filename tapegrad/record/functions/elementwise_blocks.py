@@ -1,0 +1,192 @@
+"""Blocks of the special functions that are computed by whole arrays: a call each, elementwise.
+
+The formulas of `special_table` are computed with NumPy's and SciPy's own functions. On plain
+arrays these give derivatives, on active ones they record them, to any order that has rules.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tapegrad.blocks import Block, Shape, Shapes
+from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.expression import ZERO, Expression, Folding, functions_in
+from tapegrad.ops import CODE
+from tapegrad.record.called import call
+from tapegrad.record.frames import Site
+from tapegrad.record.functions.operands import is_active
+from tapegrad.record.functions.registry import record, special_rule
+from tapegrad.special.arrays import KERNELS
+from tapegrad.special_table import FUNCTIONS, Function
+
+_SIGNS: dict[tuple[str, int], Callable[..., Any]] = {
+    ("+", 2): operator.add, ("-", 2): operator.sub, ("*", 2): operator.mul,
+    ("/", 2): operator.truediv, ("**", 2): operator.pow, ("-", 1): operator.neg,
+    ("<", 2): np.less, (">", 2): np.greater,
+}  # fmt: skip
+
+
+# --- formulas -------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _plain(name: str) -> Callable[..., Any]:
+    """Return what a formula calls by a name: NumPy's, SciPy's or `special`'s own function."""
+    if name in KERNELS:
+        return KERNELS[name]
+    special = importlib.import_module("scipy.special")
+    private = importlib.import_module("scipy.special._ufuncs")
+    for module in (np, special, private):
+        if hasattr(module, name):
+            found: Callable[..., Any] = getattr(module, name)
+            return found
+    raise UnsupportedFunctionError(f"this version of SciPy has no {name}()")
+
+
+def _applied(name: str, operands: list[Any]) -> Any:
+    sign = _SIGNS.get((name, len(operands)))
+    if sign is not None:
+        return sign(*operands)
+    if any(map(is_active, operands)):
+        if name in FUNCTIONS:
+            return elementwise(FUNCTIONS[name], *operands)
+        if name in KERNELS:
+            return record(CODE[name], *operands)
+    return _plain(name)(*operands)
+
+
+def _chain(x: Any, y: Any) -> Any:
+    """Return the product of an adjoint or a tangent and a partial derivative."""
+    if is_active(x) or is_active(y):
+        return record(CODE["chain"], x, y)
+    product = np.asarray(x * y)
+    is_lost = np.isnan(product)
+    return np.where(is_lost & ((x == 0.0) | (y == 0.0)), 0.0, product) if is_lost.any() else product
+
+
+def _summed(array: Any, shape: Shape) -> Any:
+    """Return an array summed along the axes that broadcasting gave it."""
+    if array.shape == shape:
+        return array
+    extra = array.ndim - len(shape)
+    axes = [k + extra for k, n in enumerate(shape) if n == 1 and array.shape[k + extra] != 1]
+    return np.sum(array, axis=(*range(extra), *axes)).reshape(shape)
+
+
+# --- the block ------------------------------------------------------------------------------------
+
+
+class Elementwise(Block):
+    """A special function of arrays, broadcast."""
+
+    def __init__(self, name: str, shapes: Shapes, is_active: tuple[bool, ...]) -> None:
+        super().__init__(name, shapes, (np.broadcast_shapes(*shapes),), is_active)
+
+    @property
+    def function(self) -> Function:
+        """The row of the table."""
+        return FUNCTIONS[self.name]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        return self.name, self.operand_shapes, self.is_active
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the value, SciPy's."""
+        with np.errstate(all="ignore"):
+            return [np.asarray(_plain(self.name)(*operands), np.float64)]
+
+    def _partials(self, operands: Sequence[Any], z: Any) -> list[Callable[[], Any] | None]:
+        """Return what computes the partial derivatives that are asked for."""
+        names = dict(zip(self.function.operands, operands, strict=True))
+        formulas: Folding[Any] = Folding({**names, "z": z}, float, _applied)
+        return [
+            functools.partial(formulas, tree) if counts and tree not in (None, ZERO) else None
+            for tree, counts in zip(self.function.trees, self.is_active, strict=True)
+        ]
+
+    def _pulled(self, operands: Sequence[Any], z: Any, adjoint: Any) -> Sequence[Any]:
+        return [
+            None if partial is None else _summed(_chain(adjoint, partial()), shape)
+            for partial, shape in zip(self._partials(operands, z), self.operand_shapes, strict=True)
+        ]
+
+    def _pushed(self, operands: Sequence[Any], z: Any, tangents: Sequence[Any]) -> Sequence[Any]:
+        total: Any = None
+        for partial, tangent in zip(self._partials(operands, z), tangents, strict=True):
+            if partial is not None and tangent is not None:
+                term = _chain(tangent, partial())
+                total = term if total is None else total + term
+        (shape,) = self.result_shapes
+        if total is None or total.shape == shape:
+            return [total]
+        return [np.broadcast_to(total, shape)]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the adjoints."""
+        with np.errstate(all="ignore"):
+            return self._pulled(operands, results[0], adjoints[0])
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the tangent."""
+        with np.errstate(all="ignore"):
+            return self._pushed(operands, results[0], tangents)
+
+
+def _block(function: Function, shapes: Shapes, is_active: tuple[bool, ...]) -> Elementwise:
+    for tree, operand, counts in zip(function.trees, function.operands, is_active, strict=True):
+        if counts and tree is None:
+            raise _no_rule(function, operand)
+    return Elementwise(function.name, shapes, is_active)
+
+
+def _no_rule(function: Function, operand: str) -> UnsupportedFunctionError:
+    module = "scipy.special." if function.is_scipys else "the derivative "
+    return UnsupportedFunctionError(
+        f"{module}{function.name}({', '.join(function.operands)}) has no rule for the derivative "
+        f"by {operand}, at {Site().place}hold it constant, with tapegrad.stop_gradient if its "
+        "derivative is not wanted, or give the call a derivative of your own with "
+        "tapegrad.custom_rule"
+    )
+
+
+def elementwise(function: Function, *operands: Any) -> Any:
+    """Record a special function of numbers and arrays, some of them active."""
+    if len(operands) != len(function.operands):
+        raise TypeError(
+            f"{function.name}() takes {len(function.operands)} arguments, not {len(operands)}"
+        )
+    shapes = tuple(np.shape(operand) for operand in operands)
+    (found,) = call(functools.partial(_block, function, shapes), operands)
+    return found[()] if found.shape == () else found
+
+
+def _recorder(function: Function) -> Callable[..., Any]:
+    def recorder(*operands: Any) -> Any:
+        return elementwise(function, *operands)
+
+    return recorder
+
+
+for _function in FUNCTIONS.values():
+    if _function.is_scipys:
+        special_rule(_function.name)(_recorder(_function))
+
+
+def calls_in(tree: Expression) -> frozenset[str]:
+    """Return the functions, no signs, that a formula calls."""
+    return frozenset(name for name in functions_in(tree) if name.isidentifier())
