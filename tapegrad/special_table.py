@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tapegrad.expression import Expression, Name, Number, parse
-from tapegrad.ops import CONSTANTS
+from tapegrad.ops import CONSTANTS, aligned
 
 _CONSTANTS = {**CONSTANTS, "PI": math.pi, "SQRT_2": math.sqrt(2.0)}
 
@@ -38,6 +38,8 @@ class Function:
         Whether SciPy has it.
     where : dict
         Expressions that partial derivatives share, by name.
+    whole : str
+        The operand that SciPy wants as an integer if it's whole.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Function:
     within: float
     is_scipys: bool
     where: dict[str, str] = field(default_factory=dict)
+    whole: str = ""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -69,10 +72,10 @@ FUNCTIONS: dict[str, Function] = {}
 
 def _rows(is_scipys: bool) -> Callable[..., None]:
     def row(name: str, operands: str, *partials: str | None, within: float = 1e-13,
-            **where: str) -> None:  # fmt: skip
+            whole: str = "", **where: str) -> None:  # fmt: skip
         names = tuple(operands.split())
         assert len(names) == len(partials), name
-        FUNCTIONS[name] = Function(name, names, partials, within, is_scipys, where)
+        FUNCTIONS[name] = Function(name, names, partials, within, is_scipys, where, whole)
 
     return row
 
@@ -94,6 +97,8 @@ _part("kve_moment", "n v x", "0", "kve_moment(n + 1.0, v, x)",
       "z - 0.5 * (kve_moment(n, v - 1.0, x) + kve_moment(n, v + 1.0, x))")
 _part("zeta_by_order", "s q", None, "-_zeta(s + 1.0, q) - s * zeta_by_order(s + 1.0, q)")
 _part("harmonic_slope", "first last a", "0", "0", None)
+_part("ellipk_slope", "m", "9.0 * PI / 64.0 * hyp2f1(2.5, 2.5, 3.0, m)", within=1e-11)
+_part("ellipe_slope", "m", "-3.0 * PI / 64.0 * hyp2f1(1.5, 2.5, 3.0, m)", within=1e-11)
 _part("wofz_real", "x y", "wofz_slope_real(x, y)", "-wofz_slope_imaginary(x, y)")
 _part("wofz_imaginary", "x y", "wofz_slope_imaginary(x, y)", "wofz_slope_real(x, y)")
 _part("wofz_slope_real", "x y", "-2.0 * (wofz_real(x, y) + x * z - y * i)",
@@ -157,9 +162,10 @@ _row("fdtri", "n d p",
      "(0.5 * betainc_by_a(0.5 * d, 0.5 * n, v, u) * s / (f * v) + n * z / d) / n",
      "s / (f * n * v)", within=1e-12,
      s="d + n * z", u="n * z / s", v="d / s", f="beta_density(0.5 * n, 0.5 * d, u, v)")
-_row("bdtr",  "k n p", "0", None, "-beta_density(n - k, floor(k) + 1.0, 1.0 - p, p)")
-_row("bdtrc", "k n p", "0", None, "beta_density(n - k, floor(k) + 1.0, 1.0 - p, p)")
-_row("bdtri", "k n q", "0", None, "-1.0 / beta_density(n - k, floor(k) + 1.0, 1.0 - z, z)")
+_row("bdtr",  "k n p", "0", None, "-beta_density(n - k, floor(k) + 1.0, 1.0 - p, p)", whole="n")
+_row("bdtrc", "k n p", "0", None, "beta_density(n - k, floor(k) + 1.0, 1.0 - p, p)", whole="n")
+_row("bdtri", "k n q", "0", None, "-1.0 / beta_density(n - k, floor(k) + 1.0, 1.0 - z, z)",
+     whole="n")
 _row("nbdtr",  "k n p", "0", None, "beta_density(n, k + 1.0, p, 1.0 - p)")
 _row("nbdtrc", "k n p", "0", None, "-beta_density(n, k + 1.0, p, 1.0 - p)")
 _row("nbdtri", "k n q", "0", None, "1.0 / beta_density(n, k + 1.0, z, 1.0 - z)")
@@ -258,14 +264,16 @@ _row("y1", "x", "0.5 * (y0(x) - yv(2.0, x))")
 _row("yv", "v x", None, "0.5 * (yv(v - 1.0, x) - yv(v + 1.0, x))")
 _row("yn", "n x", None, "0.5 * (yv(n - 1.0, x) - yv(n + 1.0, x))")
 _row("iv", "v x", None, "0.5 * (iv(v - 1.0, x) + iv(v + 1.0, x))")
-_row("ive", "v x", None, "0.5 * (ive(v - 1.0, x) + ive(v + 1.0, x)) - sign(x) * z")
+_row("ive", "v x", None, "0.5 * (ive(v - 1.0, x) + ive(v + 1.0, x)) - sign(x) * z",
+     within=1e-12)
 _row("k0", "x", "-k1(x)")
 _row("k1", "x", "-k0(x) - z / x")
-_row("k0e", "x", "z - k1e(x)")
-_row("k1e", "x", "z - k0e(x) - z / x")
+_row("k0e", "x", "z - k1e(x)", within=1e-12)
+_row("k1e", "x", "z - k0e(x) - z / x", within=1e-12)
 _row("kn", "n x", None, "-0.5 * (kv(n - 1.0, x) + kv(n + 1.0, x))")
 _row("kv", "v x", "exp(-x) * kve_moment(1.0, v, x)", "-0.5 * (kv(v - 1.0, x) + kv(v + 1.0, x))")
-_row("kve", "v x", "kve_moment(1.0, v, x)", "z - 0.5 * (kve(v - 1.0, x) + kve(v + 1.0, x))")
+_row("kve", "v x", "kve_moment(1.0, v, x)", "z - 0.5 * (kve(v - 1.0, x) + kve(v + 1.0, x))",
+     within=1e-12)
 
 # --- hypergeometric and elliptic functions, integrals ---------------------------------------
 _row("hyp0f1", "b x", None, "hyp0f1(b + 1.0, x) / b")
@@ -273,8 +281,8 @@ _row("hyp1f1", "a b x", None, None, "a / b * hyp1f1(a + 1.0, b + 1.0, x)", withi
 _row("hyp2f1", "a b c x", None, None, None,
      "a * b / c * hyp2f1(a + 1.0, b + 1.0, c + 1.0, x)", within=1e-11)
 _row("hyperu", "a b x", None, None, "-a * hyperu(a + 1.0, b + 1.0, x)", within=1e-11)
-_row("ellipk", "m", "PI / 8.0 * hyp2f1(1.5, 1.5, 2.0, m)", within=1e-12)
-_row("ellipe", "m", "-PI / 8.0 * hyp2f1(0.5, 1.5, 2.0, m)", within=1e-12)
+_row("ellipk", "m", "ellipk_slope(m)")
+_row("ellipe", "m", "ellipe_slope(m)")
 _row("ellipkinc", "phi m", "1.0 / sqrt(1.0 - m * square(sin(phi)))", None)
 _row("ellipeinc", "phi m", "sqrt(1.0 - m * square(sin(phi)))", None)
 _row("exp1", "x", "-exp(-x) / x")
@@ -306,3 +314,25 @@ _row("boxcox1p", "x l", "exp((l - 1.0) * L)", "L * L * exponential_moment(1.0, l
 _row("inv_boxcox1p", "y l", "(1.0 + z) / (1.0 + l * y)",
      "-(1.0 + z) / (1.0 + l * y) * L * L * exponential_moment(1.0, l * L)", L="log1p(z)")
 # fmt: on
+
+
+def documentation() -> str:
+    """Return the table as aligned text, one function a line.
+
+    Examples
+    --------
+    >>> from tapegrad.special_table import documentation
+    >>> print(documentation().splitlines()[0])
+    function                              partials' accuracy  partials
+    """
+    header = ("function", "partials' accuracy", "partials")
+    rows = [
+        (
+            f"{row.name}({', '.join(row.operands)})",
+            f"{row.within:g}",
+            "; ".join([", ".join(text or "no rule" for text in row.partials),
+                       *(f"{name} = {text}" for name, text in row.where.items())]),
+        )
+        for row in FUNCTIONS.values()
+    ]  # fmt: skip
+    return aligned([header, *rows])

@@ -115,6 +115,41 @@ def _exponential_moment(n, x, out):
         out[i] = exponential_moment(n[i], x[i])
 
 
+# --- elliptic integrals ---------------------------------------------------------------------------
+
+_CANCELS = 0.05
+
+
+def _apart_from_zero(quotient: Callable[..., Any], m: Any, factor: float, a: float) -> Any:
+    """Return a quotient by m, or near zero, where it cancels, its hypergeometric series."""
+    m = np.asarray(m, np.float64)
+    is_near = np.abs(m) < _CANCELS
+    found = np.asarray(quotient(np.where(is_near, 0.5, m)))
+    if is_near.any():
+        special = importlib.import_module("scipy.special")
+        found[is_near] = factor * math.pi * special.hyp2f1(a, 1.5, 2.0, m[is_near])
+    return found[()]
+
+
+def _ellipk_slope(m: Any) -> Any:
+    """Return the derivative of the complete elliptic integral of the first kind."""
+    special = importlib.import_module("scipy.special")
+    return _apart_from_zero(
+        lambda m: (special.ellipe(m) / (1.0 - m) - special.ellipk(m)) / (2.0 * m), m, 0.125, 1.5
+    )
+
+
+def _ellipe_slope(m: Any) -> Any:
+    """Return the derivative of the complete elliptic integral of the second kind."""
+    special = importlib.import_module("scipy.special")
+    return _apart_from_zero(
+        lambda m: (special.ellipe(m) - special.ellipk(m)) / (2.0 * m), m, -0.125, 0.5
+    )
+
+
+KERNELS["ellipk_slope"], KERNELS["ellipe_slope"] = _ellipk_slope, _ellipe_slope
+
+
 # --- the Faddeeva function, by its real and its imaginary part ------------------------------------
 
 _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -129,17 +164,16 @@ def _faddeeva_slope(x: Any, y: Any) -> Any:
     is_far = np.abs(z) > _FAR
     if not is_far.any():
         return near
-    inverse = 1.0 / np.where(is_far, z, _FAR) ** 2
+    is_infinite = np.isinf(np.abs(z))
+    z = np.where(is_far & ~is_infinite, z, _FAR)
+    inverse = 1.0 / z**2
     total = np.zeros_like(z)
     for k in range(_FAR_TERMS, 0, -1):
         total = (1.0 + total) * (k + 0.5) * inverse
     far = -0.5j * _TWO_OVER_SQRT_PI * (1.0 + total) * inverse
     # What the series leaves out matters where all the rest is imaginary.
-    is_close = is_far & (np.abs(z.real) > z.imag)
-    beside = np.where(is_close, z, _FAR)
-    return np.where(
-        is_far, far - np.where(is_close, 2.0 * beside * np.exp(-(beside**2)), 0.0), near
-    )
+    far = far - np.where(np.abs(z.real) > z.imag, 2.0 * z * np.exp(-(z**2)), 0.0)
+    return np.where(is_infinite, 0.0, np.where(is_far, far, near))
 
 
 def _of_faddeeva(name: str, is_slope: bool, part: str) -> None:

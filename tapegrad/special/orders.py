@@ -27,7 +27,7 @@ def kve_moment(n: float, order: float, x: float) -> float:
     if x == math.inf or (is_odd and v == 0.0):
         return 0.0
     peak = math.asinh(v / x)
-    step = min(0.25, 0.6 / math.sqrt(math.hypot(x, v)))
+    step = min(0.2, 0.45 / math.sqrt(math.hypot(x, v)))
     half = math.sinh(0.5 * peak)
     top = v * peak - 2.0 * x * half * half
     total = 0.0 if is_odd or n > 0.0 else 0.5 * math.exp(-top)

@@ -34,6 +34,7 @@ from tapegrad.record.linear import (
 
 __all__ = ["RULES", "calculus", "choices", "compositions", "determinants", "dot", "einsum",
            "elementwise_blocks", "least_squares", "linear_algebra", "making", "moves", "norms",
-           "orthogonal", "positive", "powers", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
+           "orthogonal", "positive", "powers", "reductions", "rule", "scalar_methods",
+           "scipy_special", "shapes",
            "singular", "sorting", "spectra", "statistics", "supported", "systems", "tables",
            "ufunc_methods"]  # fmt: skip

@@ -10,13 +10,13 @@ import functools
 import importlib
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tapegrad.blocks import Block, Shape, Shapes
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.expression import ZERO, Expression, Folding, functions_in
+from tapegrad.expression import ZERO, Folding
 from tapegrad.ops import CODE
 from tapegrad.record.called import call
 from tapegrad.record.frames import Site
@@ -105,17 +105,27 @@ class Elementwise(Block):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the value, SciPy's."""
+        names, whole = self.function.operands, self.function.whole
+        given = [
+            operand.astype(np.int64) if name == whole and np.all(operand % 1 == 0) else operand
+            for name, operand in zip(names, operands, strict=True)
+        ]
         with np.errstate(all="ignore"):
-            return [np.asarray(_plain(self.name)(*operands), np.float64)]
+            return [np.asarray(_plain(self.name)(*given), np.float64)]
 
     def _partials(self, operands: Sequence[Any], z: Any) -> list[Callable[[], Any] | None]:
         """Return what computes the partial derivatives that are asked for."""
         names = dict(zip(self.function.operands, operands, strict=True))
         formulas: Folding[Any] = Folding({**names, "z": z}, float, _applied)
-        return [
-            functools.partial(formulas, tree) if counts and tree not in (None, ZERO) else None
-            for tree, counts in zip(self.function.trees, self.is_active, strict=True)
-        ]
+        found: list[Callable[[], Any] | None] = []
+        for k, (tree, counts) in enumerate(zip(self.function.trees, self.is_active, strict=True)):
+            if not counts or tree == ZERO:
+                found.append(None)
+            elif tree is None:
+                found.append(functools.partial(_refuse, self.function, k))
+            else:
+                found.append(functools.partial(formulas, tree))
+        return found
 
     def _pulled(self, operands: Sequence[Any], z: Any, adjoint: Any) -> Sequence[Any]:
         return [
@@ -148,19 +158,23 @@ class Elementwise(Block):
 
 
 def _block(function: Function, shapes: Shapes, is_active: tuple[bool, ...]) -> Elementwise:
-    for tree, operand, counts in zip(function.trees, function.operands, is_active, strict=True):
-        if counts and tree is None:
-            raise _no_rule(function, operand)
+    """Return the block of a call; a function of SciPy's is refused at the user's line.
+
+    A part may be recorded without anybody asking for its derivative.
+    """
+    for k, (tree, counts) in enumerate(zip(function.trees, is_active, strict=True)):
+        if counts and tree is None and function.is_scipys:
+            _refuse(function, k)
     return Elementwise(function.name, shapes, is_active)
 
 
-def _no_rule(function: Function, operand: str) -> UnsupportedFunctionError:
+def _refuse(function: Function, k: int) -> NoReturn:
     module = "scipy.special." if function.is_scipys else "the derivative "
-    return UnsupportedFunctionError(
+    raise UnsupportedFunctionError(
         f"{module}{function.name}({', '.join(function.operands)}) has no rule for the derivative "
-        f"by {operand}, at {Site().place}hold it constant, with tapegrad.stop_gradient if its "
-        "derivative is not wanted, or give the call a derivative of your own with "
-        "tapegrad.custom_rule"
+        f"by {function.operands[k]}, at {Site().place}hold it constant, with "
+        "tapegrad.stop_gradient if its derivative is not wanted, or give the call a derivative of "
+        "your own with tapegrad.custom_rule"
     )
 
 
@@ -185,8 +199,3 @@ def _recorder(function: Function) -> Callable[..., Any]:
 for _function in FUNCTIONS.values():
     if _function.is_scipys:
         special_rule(_function.name)(_recorder(_function))
-
-
-def calls_in(tree: Expression) -> frozenset[str]:
-    """Return the functions, no signs, that a formula calls."""
-    return frozenset(name for name in functions_in(tree) if name.isidentifier())
