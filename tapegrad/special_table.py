@@ -182,6 +182,27 @@ _row("_nbinom_sf",  "k n p", "0", "-betainc_by_a(n, k + 1.0, p, 1.0 - p)",
      "-beta_density(n, k + 1.0, p, 1.0 - p)", within=1e-12)
 _row("_nbinom_ppf", "q n p", "0", "0", "0")
 _row("_nbinom_isf", "q n p", "0", "0", "0")
+_row("_hypergeom_pmf", "k n r m", "0", None, None, None)
+_row("_hypergeom_cdf", "k n r m", "0", None, None, None)
+_row("_hypergeom_sf",  "k n r m", "0", None, None, None)
+
+# --- moments --------------------------------------------------------------------------------
+_row("_nbinom_mean",     "n p", "z / n", "-n / (p * p)")
+_row("_nbinom_variance", "n p", "z / n", "n * (p - 2.0) / (p * p * p)")
+_row("_nbinom_skewness", "n p", "-0.5 * z / n", "z * (0.5 / (1.0 - p) - 1.0 / (2.0 - p))")
+_row("_nbinom_kurtosis_excess", "n p", "-z / n",
+     "(2.0 * p * (1.0 - p) + p * p) / (n * (1.0 - p) * (1.0 - p))")
+_row("_ncf_mean", "n d nc", "-nc * d / (n * n * (d - 2.0))",
+     "-2.0 * (n + nc) / (n * (d - 2.0) * (d - 2.0))", "d / (n * (d - 2.0))")
+_row("_ncf_variance", "n d nc", "z * ((2.0 * (n + nc) + d - 2.0) / q - 2.0 / n)",
+     "z * (2.0 / d + (n + 2.0 * nc) / q - 2.0 / (d - 2.0) - 1.0 / (d - 4.0))",
+     "2.0 * z * (n + nc + d - 2.0) / q", q="square(n + nc) + (n + 2.0 * nc) * (d - 2.0)")
+_row("_nct_mean", "df nc", "0.5 * z * (1.0 / df - digamma_rise(0.5 * df - 0.5, 0.5))",
+     "sqrt(0.5 * df) / poch(0.5 * df - 0.5, 0.5)")
+_row("_nct_variance", "df nc", "-2.0 * (1.0 + nc * nc) / square(df - 2.0) - "
+     "nc * nc * q * (1.0 / df - digamma_rise(0.5 * df - 0.5, 0.5))",
+     "2.0 * nc * (df / (df - 2.0) - q)", within=1e-11,
+     q="0.5 * df / square(poch(0.5 * df - 0.5, 0.5))")
 
 # --- other distributions --------------------------------------------------------------------
 _row("_cauchy_ppf", "p m s", "c * c * s * PI", "1", "(z - m) / s", c="1.0 / sin(PI * p)")

@@ -68,6 +68,25 @@ def test_an_operand_twice_and_a_result_of_a_result():
     assert tg.grad(lambda x: sc.gammainc(2.0, sc.gammaincinv(2.0, x)))(0.3) == pytest.approx(1.0)
 
 
+@pytest.mark.skipif(not hasattr(sc._ufuncs, "_cauchy_ppf"), reason="SciPy lacks it")
+def test_second_derivatives_of_broadcast_operands():
+    p = np.array([0.2, 0.3, 0.6])
+
+    def f(q):  # the quantiles are m + s * cotangents
+        return np.sum(sc.stdtrit(3.0, p) * 0.0 + sc._ufuncs._cauchy_ppf(p, q[0], q[1]) ** 3)
+
+    cotangents = np.tan(np.pi * (p - 0.5))
+    quantiles = 0.4 + 1.3 * cotangents
+    wanted = [
+        [np.sum(6 * quantiles), np.sum(6 * quantiles * cotangents)],
+        [np.sum(6 * quantiles * cotangents), np.sum(6 * quantiles * cotangents**2)],
+    ]
+    q = np.array([0.4, 1.3])
+    np.testing.assert_allclose(tg.hessian(f)(q), wanted, rtol=1e-12)
+    product = tg.jvp(tg.grad(f), (q,), (np.array([0.3, -1.0]),))[1]
+    np.testing.assert_allclose(product, np.array(wanted) @ [0.3, -1.0], rtol=1e-12)
+
+
 def test_a_path_through_zero_contributes_nothing():
     # The density is infinite at zero, but nothing comes back along it.
     assert tg.grad(lambda x: 0.0 * sc.gammainc(0.5, x))(0.0) == 0.0

@@ -23,7 +23,12 @@ mp.dps = 40
 
 
 def function_of(name):
-    return getattr(scipy.special, name, None) or getattr(scipy.special._ufuncs, name)
+    private = getattr(scipy.special._ufuncs, name, None)  # which SciPy's versions differ in
+    return getattr(scipy.special, name, private)
+
+
+def had(names):
+    return [name for name in names if function_of(name) is not None]
 
 
 # --- the oracle -------------------------------------------------------------------------------
@@ -175,7 +180,7 @@ def assert_within(found, wanted, name, point, k, rounding=0.0):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", had(EXACT))
 def test_derivatives_are_as_exact_as_the_table_says(name):
     exact, points = EXACT[name]
     points = as_points(points)
@@ -197,7 +202,7 @@ def _with(function, columns, k, x):
     return function(*columns[:k], x, *columns[k + 1 :])
 
 
-@pytest.mark.parametrize("name", INVERSES)
+@pytest.mark.parametrize("name", had(INVERSES))
 def test_derivatives_of_inverses_are_as_exact_as_their_values(name):
     exact, points = INVERSES[name]
     function = function_of(name)
@@ -239,6 +244,11 @@ OTHERS = {
     "_smirnovci": (5.0, 0.3), "_smirnovp": (5.0, 0.3), "_log1mexp": (-0.7,), "yn": (2.0, 1.3),
     "wrightomega": (0.7,), "_gen_harmonic": (12.0, 0.7),
     "_normalized_gen_harmonic": (3.0, 7.0, 12.0, 0.7),
+    "_hypergeom_pmf": (2.0, 7.0, 12.0, 20.0), "_hypergeom_cdf": (2.0, 7.0, 12.0, 20.0),
+    "_hypergeom_sf": (2.0, 7.0, 12.0, 20.0), "_nbinom_mean": (5.3, 0.3),
+    "_nbinom_variance": (5.3, 0.3), "_nbinom_skewness": (5.3, 0.3),
+    "_nbinom_kurtosis_excess": (5.3, 0.3), "_ncf_mean": (3.0, 9.0, 1.3),
+    "_ncf_variance": (3.0, 9.0, 1.3), "_nct_mean": (5.0, 0.7), "_nct_variance": (5.0, 0.7),
 }  # fmt: skip
 POINTS = {name: as_points(points)[-1] for name, (_, points) in [*EXACT.items(), *INVERSES.items()]}
 POINTS |= OTHERS
@@ -260,7 +270,7 @@ def test_every_row_has_a_point():
     assert set(POINTS) == {name for name, row in FUNCTIONS.items() if row.is_scipys}
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", had(OTHERS))
 def test_derivatives_agree_with_differences_of_scipys_values(name):
     point, function = OTHERS[name], function_of(name)
     for k, text in enumerate(FUNCTIONS[name].partials):
@@ -276,7 +286,7 @@ def test_derivatives_agree_with_differences_of_scipys_values(name):
             assert found == pytest.approx(wanted, rel=1e-8, abs=1e-13), (name, k)
 
 
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("name", had(POINTS))
 def test_second_derivatives_agree_with_differences_or_are_refused(name):
     point, function = POINTS[name], function_of(name)
     for k in differentiable(name):

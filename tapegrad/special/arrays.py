@@ -33,11 +33,15 @@ def _kernel(function: Any) -> Any:
     run = Kernel(function, types.void(*[float64[::1]] * (arity + 1)))
 
     def call(*operands: Any) -> Any:
-        given = np.broadcast_arrays(*[np.asarray(operand, np.float64) for operand in operands])
+        given: Any = [np.asarray(operand, np.float64) for operand in operands]
+        shape = given[0].shape
+        if any(operand.shape != shape for operand in given):
+            given = np.broadcast_arrays(*given)
+            shape = given[0].shape
         flat = [np.ascontiguousarray(operand).reshape(-1) for operand in given]
         out = np.empty(flat[0].size)
         run.run(*flat, out)
-        return out.reshape(given[0].shape)[()]
+        return out.reshape(shape)[()]
 
     KERNELS[function.__name__.lstrip("_")] = call
     return function

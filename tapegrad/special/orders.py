@@ -92,8 +92,10 @@ def zeta_by_order(s: float, q: float) -> float:
 def harmonic_slope(first: float, last: float, a: float) -> float:
     """Return the derivative by a of the logarithm of a sum of k**-a, from first to last."""
     total, by_a = 0.0, 0.0
-    if first != first or last != last or a != a or first < 1.0:
+    if not (first >= 1.0 and last == last and a == a):
         return math.nan
+    if last == math.inf:
+        return zeta_by_order(a, first) / zeta(a, first) if a > 1.0 else math.nan
     k = first
     while k <= last:
         term = (k / first) ** -a
