@@ -10,6 +10,7 @@ import functools
 import importlib
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -49,10 +50,8 @@ def _plain(name: str) -> Callable[..., Any]:
     raise UnsupportedFunctionError(f"this version of SciPy has no {name}()")
 
 
-def _applied(name: str, operands: list[Any]) -> Any:
-    sign = _SIGNS.get((name, len(operands)))
-    if sign is not None:
-        return sign(*operands)
+def _applied(name: str, *operands: Any) -> Any:
+    """Return a function of numbers and arrays, recorded if one is active."""
     if any(map(is_active, operands)):
         if name in FUNCTIONS:
             return elementwise(FUNCTIONS[name], *operands)
@@ -61,13 +60,52 @@ def _applied(name: str, operands: list[Any]) -> Any:
     return _plain(name)(*operands)
 
 
-def _chain(x: Any, y: Any) -> Any:
-    """Return the product of an adjoint or a tangent and a partial derivative."""
-    if is_active(x) or is_active(y):
-        return record(CODE["chain"], x, y)
+@dataclass(frozen=True)
+class _Step:
+    """A call in a formula: of a sign or a function, of what earlier steps gave."""
+
+    function: Callable[..., Any]
+    recorded: Callable[..., Any]
+    places: tuple[int, ...]
+
+
+@functools.cache
+def _steps(name: str, is_active: tuple[bool, ...]) -> tuple[list[_Step | float], list[int | None]]:
+    """Return how a row's partial derivatives are computed, what is common to them once.
+
+    Places count the operands, then the value, then the steps; None is for a zero.
+    """
+    function = FUNCTIONS[name]
+    first = len(function.operands) + 1
+    steps: list[_Step | float] = []
+
+    def add(step: _Step | float) -> int:
+        steps.append(step)
+        return first + len(steps) - 1
+
+    def call_of(name: str, places: list[int]) -> int:
+        plainly = _SIGNS.get((name, len(places)))
+        recorded = plainly or functools.partial(_applied, name)
+        return add(_Step(plainly or _plain(name), recorded, tuple(places)))
+
+    places = {operand: k for k, operand in enumerate((*function.operands, "z"))}
+    formulas: Folding[int] = Folding(places, add, call_of)
+    found = [
+        formulas(tree) if counts and tree not in (None, ZERO) else None
+        for tree, counts in zip(function.trees, is_active, strict=True)
+    ]
+    return steps, found
+
+
+def _plain_chain(x: Any, y: Any) -> Any:
     product = np.asarray(x * y)
     is_lost = np.isnan(product)
     return np.where(is_lost & ((x == 0.0) | (y == 0.0)), 0.0, product) if is_lost.any() else product
+
+
+def _chain(x: Any, y: Any) -> Any:
+    """Return the product of an adjoint or a tangent and a partial derivative."""
+    return record(CODE["chain"], x, y) if is_active(x) or is_active(y) else _plain_chain(x, y)
 
 
 def _summed(array: Any, shape: Shape) -> Any:
@@ -113,31 +151,37 @@ class Elementwise(Block):
         with np.errstate(all="ignore"):
             return [np.asarray(_plain(self.name)(*given), np.float64)]
 
-    def _partials(self, operands: Sequence[Any], z: Any) -> list[Callable[[], Any] | None]:
-        """Return what computes the partial derivatives that are asked for."""
-        names = dict(zip(self.function.operands, operands, strict=True))
-        formulas: Folding[Any] = Folding({**names, "z": z}, float, _applied)
-        found: list[Callable[[], Any] | None] = []
+    def _partials(self, operands: Sequence[Any], z: Any, is_plain: bool) -> list[Any]:
+        """Return the partial derivatives that are asked for; None for zeros."""
         for k, (tree, counts) in enumerate(zip(self.function.trees, self.is_active, strict=True)):
-            if not counts or tree == ZERO:
-                found.append(None)
-            elif tree is None:
-                found.append(functools.partial(_refuse, self.function, k))
+            if counts and tree is None:
+                _refuse(self.function, k)
+        steps, places = _steps(self.name, self.is_active)
+        values = [*operands, z]
+        for step in steps:
+            if isinstance(step, float):
+                values.append(step)
             else:
-                found.append(functools.partial(formulas, tree))
-        return found
+                function = step.function if is_plain else step.recorded
+                values.append(function(*[values[place] for place in step.places]))
+        return [None if place is None else values[place] for place in places]
 
-    def _pulled(self, operands: Sequence[Any], z: Any, adjoint: Any) -> Sequence[Any]:
+    def _pulled(self, operands: Sequence[Any], z: Any, adjoint: Any,
+                is_plain: bool) -> Sequence[Any]:  # fmt: skip
+        chain = _plain_chain if is_plain else _chain
         return [
-            None if partial is None else _summed(_chain(adjoint, partial()), shape)
-            for partial, shape in zip(self._partials(operands, z), self.operand_shapes, strict=True)
+            None if partial is None else _summed(chain(adjoint, partial), shape)
+            for partial, shape in zip(
+                self._partials(operands, z, is_plain), self.operand_shapes, strict=True
+            )
         ]
 
-    def _pushed(self, operands: Sequence[Any], z: Any, tangents: Sequence[Any]) -> Sequence[Any]:
-        total: Any = None
-        for partial, tangent in zip(self._partials(operands, z), tangents, strict=True):
+    def _pushed(self, operands: Sequence[Any], z: Any, tangents: Sequence[Any],
+                is_plain: bool) -> Sequence[Any]:  # fmt: skip
+        chain, total = _plain_chain if is_plain else _chain, None
+        for partial, tangent in zip(self._partials(operands, z, is_plain), tangents, strict=True):
             if partial is not None and tangent is not None:
-                term = _chain(tangent, partial())
+                term = chain(tangent, partial)
                 total = term if total is None else total + term
         (shape,) = self.result_shapes
         if total is None or total.shape == shape:
@@ -148,13 +192,25 @@ class Elementwise(Block):
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoints."""
         with np.errstate(all="ignore"):
-            return self._pulled(operands, results[0], adjoints[0])
+            return self._pulled(operands, results[0], adjoints[0], True)
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                     tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
         with np.errstate(all="ignore"):
-            return self._pushed(operands, results[0], tangents)
+            return self._pushed(operands, results[0], tangents, True)
+
+    def recorded_pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                          adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Record the adjoints."""
+        with np.errstate(all="ignore"):
+            return self._pulled(operands, results[0], adjoints[0], False)
+
+    def recorded_pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Record the tangent."""
+        with np.errstate(all="ignore"):
+            return self._pushed(operands, results[0], tangents, False)
 
 
 def _block(function: Function, shapes: Shapes, is_active: tuple[bool, ...]) -> Elementwise:
