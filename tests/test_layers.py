@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tapegrad"
 FLOORS = [
     ["interfaces", "numba_protocols", "numba_internals", "numba_cache"],
     ["errors", "ops", "expression", "tree", "libraries", "layout", "caching", "notice", "progress"],
-    ["generated", "jit"],
+    ["generated", "jit", "special_table"],
     ["special", "blocks", "growth", "rows", "instructions", "binding", "columns", "memory"],
     ["block_calls"],
     ["program", "listing"],

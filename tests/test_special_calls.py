@@ -45,14 +45,16 @@ def test_plain_arguments_of_a_recorded_function_go_to_scipy():
 
     def f(x):
         offset = scipy.special.logsumexp(weights) + scipy.special.polygamma(1, 2.0)
-        return x * offset * scipy.special.j0(np.zeros(3)).sum()
+        return x * offset * scipy.special.zetac(np.zeros(3)).sum()
 
     assert tg.value_and_grad(f)(2.0) == (f(2.0), f(2.0) / 2)
 
 
 def test_a_function_without_a_rule_says_so():
-    with pytest.raises(UnsupportedFunctionError, match=r"j0 has no rule(?s:.*)tapegrad\.supported"):
-        tg.grad(scipy.special.j0)(1.0)
+    with pytest.raises(
+        UnsupportedFunctionError, match=r"zetac has no rule(?s:.*)tapegrad\.supported"
+    ):
+        tg.grad(scipy.special.zetac)(2.0)
     with pytest.raises(UnsupportedFunctionError, match=r"polygamma.*constant whole orders"):
         tg.grad(lambda n: scipy.special.polygamma(n, 2.0))(1.0)
 

@@ -9,7 +9,7 @@ import numpy as np
 from tapegrad.jit import jit
 
 # B_2k / (2k)!, for the Euler-Maclaurin remainder of the zeta series.
-_ZETA_TERMS = (
+ZETA_TERMS = (
     1 / 12,
     -1 / 720,
     1 / 30240,
@@ -157,7 +157,7 @@ def _digamma_near_root(d: float) -> float:
 
 
 @jit
-def _zeta(s: float, a: float) -> float:
+def zeta(s: float, a: float) -> float:
     """Return the Hurwitz zeta function for s > 1, a > 0, by Euler-Maclaurin summation."""
     total = 0.0
     while a < _ZETA_START:
@@ -167,8 +167,8 @@ def _zeta(s: float, a: float) -> float:
     total += power * (a / (s - 1.0) + 0.5)
     factor = s
     power /= a
-    for k in range(len(_ZETA_TERMS)):
-        total += _ZETA_TERMS[k] * factor * power
+    for k in range(len(ZETA_TERMS)):
+        total += ZETA_TERMS[k] * factor * power
         factor *= (s + 2.0 * k + 1.0) * (s + 2.0 * k + 2.0)
         power /= a * a
     return total
@@ -176,14 +176,14 @@ def _zeta(s: float, a: float) -> float:
 
 # Digamma's k-th derivative over k! is -(-1)**k zeta(k + 1); |d| <= 1/4 needs 24 of them.
 _DIGAMMA_TAYLOR = tuple(
-    -((-1.0) ** k) * getattr(_zeta, "py_func")(k + 1.0, _DIGAMMA_ROOT_HIGH)  # noqa: B009
+    -((-1.0) ** k) * getattr(zeta, "py_func")(k + 1.0, _DIGAMMA_ROOT_HIGH)  # noqa: B009
     for k in range(1, 25)
 )
 
 
 # The k-th derivative of log(gamma) at 2 over k! is (-1)**k zeta(k, 2) / k.
 _GAMMALN_TAYLOR = tuple(
-    (-1.0) ** k * getattr(_zeta, "py_func")(float(k), 2.0) / k  # noqa: B009
+    (-1.0) ** k * getattr(zeta, "py_func")(float(k), 2.0) / k  # noqa: B009
     for k in range(2, 29)
 )
 
@@ -248,7 +248,7 @@ def polygamma(order: float, x: float) -> float:
         return (reflected if n % 2 == 0 else -reflected) - cotangent
     if x == math.inf:
         return 0.0
-    magnitude = math.gamma(order + 1.0) * _zeta(order + 1.0, x)
+    magnitude = math.gamma(order + 1.0) * zeta(order + 1.0, x)
     return magnitude if n % 2 else -magnitude
 
 

@@ -6,6 +6,7 @@ from tapegrad.record.functions import (
     compositions,
     dot,
     einsum,
+    elementwise_blocks,
     linear_algebra,
     making,
     moves,
@@ -33,7 +34,8 @@ from tapegrad.record.linear import (
 )
 
 __all__ = ["RULES", "calculus", "choices", "compositions", "determinants", "dot", "einsum",
-           "least_squares", "linear_algebra", "making", "moves", "norms", "orthogonal",
-           "positive", "powers", "reductions", "rule", "scalar_methods", "scipy_special", "shapes",
+           "elementwise_blocks", "least_squares", "linear_algebra", "making", "moves", "norms",
+           "orthogonal", "positive", "powers", "reductions", "rule", "scalar_methods",
+           "scipy_special", "shapes",
            "singular", "sorting", "spectra", "statistics", "supported", "systems", "tables",
            "tensors", "ufunc_methods"]  # fmt: skip

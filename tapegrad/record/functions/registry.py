@@ -83,8 +83,11 @@ def _learn(ufunc: np.ufunc) -> None:
         _codes[ufunc] = next((op.code for op in OPS if name in op.ufuncs), None)
     elif getattr(sys.modules.get("scipy.special"), name, None) is ufunc:
         _codes[ufunc] = next((op.code for op in OPS if name in op.special), None)
-        if name in SPECIAL_RULES:
-            RULES[ufunc] = SPECIAL_RULES[name]
+    if name in SPECIAL_RULES and any(
+        getattr(sys.modules.get(module), name, None) is ufunc
+        for module in ("scipy.special", "scipy.special._ufuncs")
+    ):
+        RULES[ufunc] = SPECIAL_RULES[name]
 
 
 def known_code(ufunc: np.ufunc) -> int | None:
@@ -239,7 +242,7 @@ def supported() -> dict[str, tuple[str, ...]]:
     """
     names = {f"numpy.{name}" for op in OPS for name in op.ufuncs}
     special = {name for op in OPS for name in op.special} | set(SPECIAL_RULES)
-    names |= {f"scipy.special.{name}" for name in special}
+    names |= {f"scipy.special.{name}" for name in special if not name.startswith("_")}
     names |= {_name(function) for function in RULES if function.__name__ not in SPECIAL_RULES}
     names |= NAMED
     in_numba = _names_in_numba()

@@ -15,9 +15,11 @@ import numpy as np
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import CODE
 from tapegrad.record.array import wrap
+from tapegrad.record.functions.elementwise_blocks import elementwise
 from tapegrad.record.functions.operands import array_on, is_active, tape_of
 from tapegrad.record.functions.reductions import maximum, total
-from tapegrad.record.functions.registry import SPECIAL_RULES, record, special_rule
+from tapegrad.record.functions.registry import SPECIAL_RULES, record, special_rule, store
+from tapegrad.special_table import FUNCTIONS
 
 
 def replacements(module: ModuleType) -> dict[Any, Any]:
@@ -41,21 +43,26 @@ def _recorded_if_active(original: Any, recorded: Callable[..., Any]) -> Callable
 # --- families of an order ---------------------------------------------------------------------
 
 
-def _of_order(code: int, name: str) -> Callable[..., Any]:
-    takes_any = name == "polygamma"  # which is NaN of all others
+def _of_order(name: str) -> Callable[..., Any]:
+    is_elementwise = name in FUNCTIONS  # of other orders too
 
     def recorder(order: Any, x: Any) -> Any:
-        if is_active(order) or not (takes_any or np.all(np.asarray(order) % 1 == 0)):
-            raise UnsupportedFunctionError(
-                f"scipy.special.{name} of active numbers has a rule for constant whole orders only"
-            )
-        return record(code, np.asarray(order, np.float64) if np.ndim(order) else float(order), x)
+        if not is_active(order):
+            is_whole = bool(np.all(np.asarray(order) % 1 == 0))
+            if is_whole or name == "polygamma":  # which is NaN of all others
+                constant = np.asarray(order, np.float64) if np.ndim(order) else float(order)
+                return record(CODE[name], constant, x)
+            return elementwise(FUNCTIONS[name], order, x)
+        raise UnsupportedFunctionError(
+            f"scipy.special.{name} of active numbers has a rule for constant "
+            f"{'' if is_elementwise else 'whole '}orders only"
+        )
 
     return recorder
 
 
 for _name in ("polygamma", "iv", "ive"):
-    special_rule(_name)(_of_order(CODE[_name], _name))
+    special_rule(_name)(_of_order(_name))
 
 
 def _of_this_order(code: int, order: float) -> Callable[[Any], Any]:
@@ -84,6 +91,45 @@ def _cosm1(x: Any) -> Any:
 @special_rule("softplus")
 def _softplus(x: Any) -> Any:
     return np.logaddexp(x, 0.0)
+
+
+@special_rule("multigammaln")
+def _multigammaln(a: Any, d: Any) -> Any:
+    if is_active(d) or np.ndim(d) or d % 1:
+        raise ValueError("d should be a positive integer (dimension)")
+    if np.any(np.less_equal(a, 0.5 * (d - 1))):
+        raise ValueError(f"condition a > 0.5 * (d-1) where d = {d} not met")
+    terms = [record(CODE["gammaln"], a - 0.5 * j) for j in range(int(d))]
+    return sum(terms[1:], terms[0]) + d * (d - 1) * 0.25 * np.log(np.pi)
+
+
+@special_rule("zeta")
+def _zeta(x: Any, q: Any = None, out: Any = None) -> Any:
+    if q is None:
+        return store(out, elementwise(FUNCTIONS["_riemann_zeta"], x), "zeta")
+    return store(out, elementwise(FUNCTIONS["_zeta"], x, q), "zeta")
+
+
+@special_rule("comb")
+def _comb(N: Any, k: Any, *, exact: Any = False, repetition: Any = False) -> Any:  # noqa: N803
+    if exact:
+        raise UnsupportedFunctionError(
+            "scipy.special.comb(exact=True) is of whole numbers, which have no derivative: leave "
+            "exact= out"
+        )
+    if repetition:
+        N = N + k - 1
+    counts = np.less_equal(k, N) & np.greater_equal(N, 0) & np.greater_equal(k, 0)
+    return np.where(counts, elementwise(FUNCTIONS["binom"], N, k), 0.0)
+
+
+@special_rule("lambertw")
+def _lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
+    if is_active(k) or np.ndim(k) or k not in (0, -1):
+        raise UnsupportedFunctionError(
+            "scipy.special.lambertw of active numbers has a rule for the branches 0 and -1 only"
+        )
+    return elementwise(FUNCTIONS["real_lambertw"], z, float(k), float(tol))
 
 
 # --- of many ----------------------------------------------------------------------------------
