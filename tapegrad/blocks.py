@@ -153,7 +153,8 @@ class Block:
             return found
         results = [np.empty(shape) for shape in self.result_shapes]
         function, context = self.address_of("value")
-        reads, writes = _pointers(operands), _pointers(results)
+        in_rows = [np.asarray(operand, np.float64, order="C") for operand in operands]
+        reads, writes = _pointers(in_rows), _pointers(results)
         if _FUNCTION(function)(reads.ctypes.data, writes.ctypes.data, context):
             raise BlockFailedError(f"the block `{self.name}` has no value here")
         return results
