@@ -20,12 +20,14 @@ def kve_moment(n: float, order: float, x: float) -> float:
     """
     if order != order or not x >= 0.0:
         return math.nan
-    if x == 0.0:
-        return order * math.inf if n % 2.0 and order else math.inf
     v = abs(order)
     is_odd = n % 2.0 == 1.0
-    if x == math.inf or (is_odd and v == 0.0):
+    if is_odd and v == 0.0:
         return 0.0
+    if x == math.inf:
+        return math.nan if v == math.inf else 0.0
+    if x == 0.0 or v / x == math.inf:
+        return math.copysign(math.inf, order) if is_odd else math.inf
     peak = math.asinh(v / x)
     step = min(0.2, 0.45 / math.sqrt(math.hypot(x, v)))
     half = math.sinh(0.5 * peak)

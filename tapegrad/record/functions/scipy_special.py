@@ -48,8 +48,8 @@ def _of_order(name: str) -> Callable[..., Any]:
 
     def recorder(order: Any, x: Any) -> Any:
         if not is_active(order):
-            is_whole = bool(np.all(np.asarray(order) % 1 == 0))
-            if is_whole or name == "polygamma":  # which is NaN of all others
+            takes_any = name == "polygamma"  # which is NaN of all others
+            if takes_any or np.all(np.asarray(order) % 1 == 0):
                 constant = np.asarray(order, np.float64) if np.ndim(order) else float(order)
                 return record(CODE[name], constant, x)
             return elementwise(FUNCTIONS[name], order, x)
