@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
 import pickle
@@ -296,6 +297,18 @@ def test_whole_numbers_have_no_derivative_and_steps_have_none():
     # How many successes end a negative binomial's trials need not be whole.
     by_n = tg.grad(lambda n: stats.nbinom.logpmf(3, n, 0.4))(2.5)
     assert by_n == pytest.approx(richardson(lambda n: stats.nbinom.logpmf(3, n, 0.4), 2.5)[0])
+
+
+def test_the_variables_of_a_method_with_a_closure_can_be_looked_at_while_it_runs():
+    limit, seen = 2.0, []
+
+    class Watched:
+        def loss(self, x):
+            seen.append(inspect.currentframe().f_back.f_locals.get("limit"))
+            return x * limit
+
+    assert tg.grad(Watched().loss)(3.0) == 2.0
+    assert 2.0 in seen
 
 
 def test_a_derivative_of_a_likelihood_pickles():

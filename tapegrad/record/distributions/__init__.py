@@ -6,6 +6,7 @@ from tapegrad.record.distributions import (
     moments,
     more_formulas,
     multivariate,
+    samples,
 )
 
-__all__ = ["case_formulas", "methods", "moments", "more_formulas", "multivariate"]
+__all__ = ["case_formulas", "methods", "moments", "more_formulas", "multivariate", "samples"]

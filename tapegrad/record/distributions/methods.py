@@ -16,6 +16,7 @@ import numpy as np
 from tapegrad.record.creation import as_array
 from tapegrad.record.distributions import quantiles, scipy_private
 from tapegrad.record.distributions.cases import at_a_case
+from tapegrad.record.distributions.likelihoods import DENSITIES
 from tapegrad.record.distributions.scipy_code import NO_FORMULA, recorded
 from tapegrad.record.functions.operands import is_active, tape_of
 from tapegrad.record.functions.registry import NAMED
@@ -75,9 +76,18 @@ class Call:
         self._check_whole()
         self.loc, self.scale = loc, scale
         valid = self.twin._argcheck(*self.shapes) & (scale > 0)
-        if is_active(valid) or not np.all(valid):  # what isn't is NaN, and so is what's made of it
-            self.loc = np.where(valid, loc, np.nan)
-            self.scale = np.where(valid, scale, np.nan)
+        if is_active(valid) or not np.all(valid):
+            self._spoil(valid)
+
+    def _spoil(self, valid: Any) -> None:
+        """Make NaN of a number that all results are made of, where the parameters aren't valid."""
+        k = next((k for k, shape in enumerate(self.shapes) if is_active(shape)), None)
+        if not scipy_private.is_discrete(self.dist):
+            self.scale = np.where(valid, self.scale, np.nan)
+        elif k is None:
+            self.loc = np.where(valid, self.loc, np.nan)
+        else:
+            self.shapes[k] = np.where(valid, self.shapes[k], np.nan)
 
     def _check_whole(self) -> None:
         """Refuse to differentiate by parameters that must be whole numbers."""
@@ -210,10 +220,20 @@ def _within(found: Any, outside: tuple[Any, Any], below: float, above: float) ->
 
 def _density(name: str, nothing: float) -> Callable[[Call], Any]:
     def rule(made: Call) -> Any:
+        quick = DENSITIES.get(type(made.dist).__name__) if name == "logpdf" else None
+        if quick is not None and type(made.dist).__module__.startswith("scipy."):
+            found = quick(made.points[0] - made.loc, made.scale, *made.shapes)
+            if found is not None:
+                return found
         y = made.standard()
         found = getattr(made.twin, f"_{name}")(y, *made.shapes)
         found = found / made.scale if name == "pdf" else found - np.log(made.scale)
         low, high = made.twin._get_support(*made.shapes)
+        distance = made.points[0] - made.loc
+        if not is_active(low) and np.all(low == 0.0) and not is_active(distance):
+            # Of data alone, in units of any scale: no choice on the tape.
+            found = _where_it_may(distance < 0.0, nothing + 0.0 * made.scale, found)
+            low = -np.inf
         return _within(found, _outside(y, low, high), nothing, nothing)
 
     return rule

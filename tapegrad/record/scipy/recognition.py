@@ -146,7 +146,11 @@ class Row:
         kinds = {parameter.kind for parameter in parameters.values()}
         self._is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
         self._parameters = list(parameters)
-        self._defaults = {key: parameter.default for key, parameter in parameters.items()}
+        # A decorator's own parameters, too, which its function's signature hasn't.
+        self._defaults = {
+            **(getattr(function, "__kwdefaults__", None) or {}),
+            **{key: parameter.default for key, parameter in parameters.items()},
+        }
         self._taken = frozenset(inspect.signature(rule).parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
