@@ -14,7 +14,7 @@ import scipy.special._ufuncs
 
 import tapegrad as tg
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.special.arrays import KERNELS
+from tapegrad.special.whole_arrays import KERNELS
 from tapegrad.special_table import FUNCTIONS, documentation
 from tests.against_numpy import recorded_outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, overload
 
-from tapegrad.custom.calls import Keys, several
+from tapegrad.custom.differentiated_calls import Keys, several
 from tapegrad.custom.rule import FunctionWithRule, Options, P, R
 
 __all__ = ["CustomJvp", "CustomRule", "CustomVjp", "custom_jvp", "custom_rule", "custom_vjp"]

@@ -10,12 +10,12 @@ import numpy as np
 from tapegrad.blocks import Block, Kind, Shapes
 from tapegrad.blocks import _arrays as arrays_at
 from tapegrad.custom import plainly
-from tapegrad.custom.calls import Layout
+from tapegrad.custom.compiled_rules import compiled, context_of
 from tapegrad.custom.conventions import Rules
 from tapegrad.custom.derived import Case, RecordedCase, of_arguments, of_results, pulled, pushed
-from tapegrad.custom.forms import UNKNOWN, Form, described, form_of
-from tapegrad.custom.machine import compiled, context_of
+from tapegrad.custom.differentiated_calls import Layout
 from tapegrad.custom.quick import Respond, responder
+from tapegrad.custom.tree_forms import UNKNOWN, Form, described, form_of
 from tapegrad.errors import BlockFailedError, InputTypeError
 from tapegrad.function.arguments import Fixed
 from tapegrad.function.content import is_active

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tapegrad.custom import plainly
-from tapegrad.custom.forms import UNKNOWN, Form, is_number, size, without_more
-from tapegrad.custom.recording import recorded
+from tapegrad.custom.recorded_rules import recorded
 from tapegrad.custom.sparsity import DenseMatrix, Matrix, groups, stacked, tape_of
+from tapegrad.custom.tree_forms import UNKNOWN, Form, is_number, size, without_more
 from tapegrad.errors import StructureError, UnsupportedFunctionError
 from tapegrad.function.vectors import join
 from tapegrad.tree import LEAF

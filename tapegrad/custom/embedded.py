@@ -14,7 +14,7 @@ from numba import TypingError, objmode, types
 from numba.extending import overload
 
 from tapegrad import generated
-from tapegrad.custom.forms import form_of
+from tapegrad.custom.tree_forms import form_of
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.compiled_taps import _active as as_recorded
 from tapegrad.function.compiled_taps import _plain, _slots

@@ -17,8 +17,8 @@ import numpy as np
 
 from tapegrad import generated
 from tapegrad.blocks import Kind
-from tapegrad.custom.forms import is_number
-from tapegrad.custom.writing import NotPlainError, Writer, Written, written
+from tapegrad.custom.callers import NotPlainError, Writer, Written, written
+from tapegrad.custom.tree_forms import is_number
 from tapegrad.function.arguments import FLOAT
 from tapegrad.function.content import duplicate
 

@@ -13,11 +13,11 @@ import numpy as np
 from tapegrad.blocks import Block
 from tapegrad.custom import plainly
 from tapegrad.custom.block import RuleBlock, formed
-from tapegrad.custom.calls import Binding, Keys, Layout, several, takes_self
-from tapegrad.custom.checks import check, check_forward
 from tapegrad.custom.conventions import Rules
 from tapegrad.custom.derived import no_rule
+from tapegrad.custom.differentiated_calls import Binding, Keys, Layout, several, takes_self
 from tapegrad.custom.embedded import form_for_compiled_code
+from tapegrad.custom.first_use import check, check_forward
 from tapegrad.custom.sparsity import Pattern, tape_of
 from tapegrad.derivatives.pickling import reduced
 from tapegrad.errors import UnsupportedFunctionError

@@ -23,7 +23,7 @@ from tapegrad.record.called import call
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active
 from tapegrad.record.functions.registry import record, special_rule
-from tapegrad.special.arrays import KERNELS
+from tapegrad.special.whole_arrays import KERNELS
 from tapegrad.special_table import FUNCTIONS, Function
 
 _SIGNS: dict[tuple[str, int], Callable[..., Any]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapegrad.blocks import Kind
-from tapegrad.custom.forms import UNKNOWN, Form, is_number, without_more
+from tapegrad.custom.tree_forms import UNKNOWN, Form, is_number, without_more
 from tapegrad.tree import LEAF, Structure
 
 if TYPE_CHECKING:

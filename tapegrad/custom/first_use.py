@@ -10,7 +10,7 @@ import numpy as np
 
 from tapegrad.custom.block import RuleBlock
 from tapegrad.custom.derived import Case, filled
-from tapegrad.custom.forms import described, form_of
+from tapegrad.custom.tree_forms import described, form_of
 from tapegrad.errors import StructureError, UnsupportedFunctionError, WrongRuleWarning
 from tapegrad.function.vectors import join
 from tapegrad.libraries import frames_to_user

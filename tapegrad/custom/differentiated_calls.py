@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, SupportsIndex
 
-from tapegrad.custom.forms import Form, form_of
+from tapegrad.custom.tree_forms import Form, form_of
 from tapegrad.errors import InputTypeError, LostDerivativeError
 from tapegrad.function.arguments import Fixed
 from tapegrad.function.content import can_change, duplicate, is_active
