@@ -7,70 +7,11 @@ those whose docstrings say otherwise. Matrices are real.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-Solver = Callable[[Any], Any]
-
-
-def outer(x: Any, y: Any) -> Any:
-    """Return the sum of the outer products of the columns of two arrays, or of two vectors."""
-    if x.ndim == 1:
-        return x[:, None] * y
-    return x @ y.T
-
-
-def half_lower(a: Any) -> Any:
-    """Return a matrix's lower triangle with half the diagonal."""
-    n = a.shape[0]
-    return a * (np.tri(n) - 0.5 * np.eye(n))
-
-
-# --- linear systems ---------------------------------------------------------------------------
-
-
-def solve_pullback(solve_transposed: Solver, x: Any, gx: Any, transposed: bool) -> tuple[Any, Any]:
-    """Return the adjoints of the matrix and of the right-hand side of A x = b, or of A' x = b."""
-    gb = solve_transposed(gx)
-    return -(outer(x, gb) if transposed else outer(gb, x)), gb
-
-
-def solve_pushforward(solve: Solver, x: Any, da: Any, db: Any, transposed: bool) -> Any:
-    """Return the tangent of the solution of A x = b, or of A' x = b."""
-    right = 0.0 if db is None else db
-    if da is not None:
-        right = right - (da.T if transposed else da) @ x
-    return solve(right)
-
-
-def inverse_pullback(y: Any, gy: Any) -> Any:
-    """Return the adjoint of a matrix whose inverse is y."""
-    return -(y.T @ gy @ y.T)
-
-
-def inverse_pushforward(y: Any, da: Any) -> Any:
-    """Return the tangent of the inverse y."""
-    return -(y @ da @ y)
-
-
 # --- factors ----------------------------------------------------------------------------------
-
-
-def cholesky_pullback(la: Any, low: Any, g: Any) -> Any:
-    """Return the adjoint of the symmetric matrix L L'."""
-    middle = half_lower(low.T @ g)
-    right = la.solve_triangular(low, middle.T, lower=True, trans=1, check_finite=False).T
-    s = la.solve_triangular(low, right, lower=True, trans=1, check_finite=False)
-    return 0.5 * (s + s.T)
-
-
-def cholesky_pushforward(la: Any, low: Any, da: Any) -> Any:
-    """Return the tangent of the lower factor."""
-    left = la.solve_triangular(low, da, lower=True, check_finite=False)
-    middle = la.solve_triangular(low, left.T, lower=True, check_finite=False)
-    return low @ half_lower(0.5 * (middle + middle.T))
 
 
 def lu_pullback(la: Any, packed: Any, g: Any) -> Any:

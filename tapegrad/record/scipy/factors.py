@@ -9,6 +9,8 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import guard_all
+from tapegrad.record.linear import positive
+from tapegrad.record.linear.shaped import transposed as turned
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
@@ -28,34 +30,12 @@ from tapegrad.record.scipy.recognition import is_held, no_rule, scipy_rule
 # --- L L' -----------------------------------------------------------------------------------------
 
 
-class Cholesky(Family):
-    """The lower factor of a symmetric matrix."""
-
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], *options: Any) -> None:
-        super().__init__("cholesky", shapes, shapes, is_active, *options)
-
-    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the factor."""
-        return [plain().cholesky(operands[0], lower=True, check_finite=False)]
-
-    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the adjoint."""
-        return [differentials.cholesky_pullback(la, results[0], adjoints[0])]
-
-    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the tangent."""
-        return [differentials.cholesky_pushforward(la, results[0], tangents[0])]
-
-
 def _factor(a: Any, lower: Any) -> Any:
-    """Return the factor of which `lower` says whether it's L or L'."""
-    square(a, ValueError)
-    if a.size == 0:
+    """Return the factors of which `lower` says whether they're L or L'."""
+    if square(a).size == 0:
         return np.empty(a.shape)
-    found = called(Cholesky, (symmetric(a, lower),))[0]
-    return found if lower else found.T
+    found = positive.cholesky(symmetric(a, lower))
+    return found if lower else turned(found)
 
 
 @scipy_rule("scipy.linalg.cholesky")
@@ -63,7 +43,7 @@ def cholesky(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite:
     """Record the factor; the triangle that SciPy reads counts."""
     a = np.atleast_2d(operand(a))
     check_finite_of(check_finite, a)
-    return over_stacks(lambda a: _factor(a, lower), (a,), (2,))
+    return _factor(a, lower)
 
 
 @scipy_rule("scipy.linalg.cho_factor")
@@ -73,11 +53,8 @@ def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False,
     a = np.atleast_2d(operand(a))
     check_finite_of(check_finite, a)
 
-    def factored(a: Any) -> Any:
-        is_of_factor = triangle(np.ones(a.shape), lower) > 0.0
-        return np.where(is_of_factor, _factor(a, lower), a)
-
-    return over_stacks(factored, (a,), (2,)), lower
+    is_of_factor = triangle(np.ones(a.shape), lower) > 0.0
+    return np.where(is_of_factor, _factor(a, lower), a), lower
 
 
 @scipy_rule("scipy.linalg.cho_solve")
@@ -87,11 +64,8 @@ def cho_solve(c_and_lower: Any, b: Any, overwrite_b: Any = False, check_finite: 
     c, b = operand(c), operand(b)
     check_finite_of(check_finite, c, b)
 
-    def solved(c: Any, b: Any) -> Any:
-        half = solve_triangular(c, b, trans=int(not lower), lower=lower, check_finite=False)
-        return solve_triangular(c, half, trans=int(bool(lower)), lower=lower, check_finite=False)
-
-    return over_stacks(solved, (c, b), (2, "1|2"))
+    half = solve_triangular(c, b, trans=int(not lower), lower=lower, check_finite=False)
+    return solve_triangular(c, half, trans=int(bool(lower)), lower=lower, check_finite=False)
 
 
 # --- P L U ----------------------------------------------------------------------------------------
