@@ -70,28 +70,6 @@ def _right_solve(la: Any, packed: Any, b: Any, transposed: bool = False) -> Any:
     return la.solve_triangular(packed, b.T, trans=int(not transposed), check_finite=False).T
 
 
-def _antisymmetric(x: Any) -> Any:
-    """Return the antisymmetric matrix with the same numbers below the diagonal."""
-    low = np.tril(x, -1)
-    return low - low.T
-
-
-def qr_pullback(la: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
-    """Return the adjoint of Q R, R square (F. Walter, L. Lehmann and R. Lamour, 2012)."""
-    m = r @ gr.T - gq.T @ q
-    low = np.tril(m, -1)
-    s = low + low.T + np.eye(m.shape[0]) * m
-    return la.solve_triangular(r, (gq + q @ s).T, check_finite=False).T
-
-
-def qr_pushforward(la: Any, q: Any, r: Any, da: Any) -> tuple[Any, Any]:
-    """Return the tangents of Q and of a square R."""
-    c = la.solve_triangular(r, da.T, trans=1, check_finite=False).T
-    turned = _antisymmetric(q.T @ c)
-    dr = (q.T @ c - turned) @ r
-    return q @ turned + c - q @ (q.T @ c), np.triu(dr)
-
-
 # --- spectra ----------------------------------------------------------------------------------
 
 
