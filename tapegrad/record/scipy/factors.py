@@ -17,6 +17,7 @@ from tapegrad.record.linear.shaped import transposed as turned
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
+    asks,
     called,
     check_finite_of,
     operand,
@@ -211,7 +212,7 @@ class Qr(Orthogonal):
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoint."""
-        if np.any(differentials.touched(adjoints[0][:, len(results[1]) :])):
+        if asks(adjoints[0][:, len(results[1]) :]):
             raise UnsupportedFunctionError(
                 "the columns of Q beyond those of the matrix have no derivative, they may be any "
                 "that complete it: write scipy.linalg.qr(a, mode='economic')"

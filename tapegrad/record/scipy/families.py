@@ -114,9 +114,11 @@ def called(family: type[Family], operands: Sequence[Any], *options: Any) -> list
     return call(lambda is_active: family(shapes, is_active, *options), operands)  # type: ignore[arg-type]
 
 
-def is_zero(thing: Any) -> bool:
-    """Whether an adjoint or a tangent is none, or zeros and passive."""
-    return thing is None or (type(thing) is np.ndarray and not thing.any())
+def asks(adjoint: Any) -> bool:
+    """Whether there is an adjoint that isn't zero, or may move from it."""
+    if is_held(adjoint):
+        return bool(np.any((adjoint.data["value"] != 0.0) | (adjoint.data["slot"] > 0)))
+    return bool(np.any(adjoint))
 
 
 def total(*terms: Any) -> Any:
