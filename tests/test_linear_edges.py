@@ -168,6 +168,9 @@ def test_an_adjoint_that_reaches_vectors_of_a_cluster_is_nan_and_never_zero(a):
         assert np.isnan(moved).any()
     hessian = tg.hessian(lambda a: np.sum(np.exp(L.eigvalsh(a))))(a)
     assert np.isnan(hessian).any()
+    # One vector is asked of, in the cluster's own direction.
+    for function in (lambda a: L.eigh(a)[1][1, 1], lambda a: L.svd(a)[0][1, 1]):
+        assert np.isnan(tg.grad(function)(a)).any()
 
 
 def test_vectors_outside_of_a_cluster_have_their_derivatives():

@@ -197,12 +197,8 @@ def _inverse_or_nan(a: Any) -> Any:
         return found
 
 
-# --- NumPy's names --------------------------------------------------------------------------------
-
-
-@rule(np.linalg.det)
-def _det(a: Any) -> Any:
-    a = square(a)
+def determinant(a: Any) -> Any:
+    """Return determinants."""
     n = a.shape[-1]
     if n > _WRITTEN_OUT or not a.size:
         return applied(Determinant, [a])[0][()]
@@ -223,6 +219,14 @@ def _written_out(a: Any, columns: list[int]) -> Any:
         signed = -term if k % 2 else term
         found = signed if found is None else found + signed
     return found
+
+
+# --- NumPy's names --------------------------------------------------------------------------------
+
+
+@rule(np.linalg.det)
+def _det(a: Any) -> Any:
+    return determinant(square(a))
 
 
 @rule(np.linalg.slogdet)

@@ -38,55 +38,68 @@ def forms(name: str, **functions: Callable[..., Any]) -> dict[Any, Symbol]:
 # --- systems of equations -------------------------------------------------------------------------
 
 
+@jit_inline
+def _solve_factored(factors: Numbers, pivots: Numbers, sides: Numbers, to: Numbers,
+                    between: Numbers, is_transposed: int, context: Any) -> None:  # fmt: skip
+    """Store the solutions for a factored matrix, or its transpose; they and the sides are rows."""
+    n, count, solver = context[2], context[3], context[7]
+    if context[5] != 0:
+        copy(to, sides, n * count)
+        kernels.solve_triangle(factors, 0, 0, 0, to, n, count, solver)
+        kernels.solve_triangle(factors, 0, 1, 0, to, n, count, solver)
+    else:
+        kernels.lay(between, sides, n, count)
+        kernels.solve(factors, pivots, between, n, count, is_transposed, solver)
+        kernels.lay(to, between, count, n)
+
+
 def _solve_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
-    array, sides = room(n * count)
+    array, between = room(n * count)
     for s in range(context[1]):
-        columns, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
-        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
-        if kernels.factor(columns, pivots, n, context[5]) != 0:
+        factors, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
+        if context[5] != 0:
+            copy(factors, shifted(reads[0], s * n * n), n * n)
+            fill(pivots, 0.0, n)
+            status = kernels.factor_symmetric(factors, n, context[6])
+        else:
+            kernels.lay(factors, shifted(reads[0], s * n * n), n, n)
+            status = kernels.factor(factors, pivots, n, context[6])
+        if status != 0:
             return 1
-        kernels.lay(sides, shifted(reads[1], s * n * count), n, count)
-        kernels.solve(columns, pivots, sides, n, count, 0, context[6])
-        kernels.lay(shifted(writes[0], s * n * count), sides, count, n)
+        sides, x = shifted(reads[1], s * n * count), shifted(writes[0], s * n * count)
+        _solve_factored(factors, pivots, sides, x, between, 0, context)
     return 0 * len(array)
 
 
 def _solve_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
     size = n * count
-    array, sides = room(2 * size)
-    moved = shifted(sides, size)
+    array, between = room(2 * size)
+    moved = shifted(between, size)
     for s in range(context[1]):
-        kernels.lay(sides, shifted(reads[5], s * size), n, count)
-        kernels.solve(
-            shifted(reads[3], s * n * n), shifted(reads[4], s * n), sides, n, count, 1, context[6]
-        )
-        kernels.lay(moved, sides, count, n)
+        factors, pivots = shifted(reads[3], s * n * n), shifted(reads[4], s * n)
+        _solve_factored(factors, pivots, shifted(reads[5], s * size), moved, between, 1, context)
         for k in range(size):
             writes[1][s * size + k] += moved[k]
         if context[4] != 0:
             x, of_a = shifted(reads[2], s * size), shifted(writes[0], s * n * n)
-            kernels.add_product(-1.0, moved, 0, x, 1, of_a, n, n, count, context[7])
+            kernels.add_product(-1.0, moved, 0, x, 1, of_a, n, n, count, context[8])
     return 0 * len(array)
 
 
 def _solve_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
     size = n * count
-    array, sides = room(2 * size)
-    moved = shifted(sides, size)
+    array, between = room(2 * size)
+    moved = shifted(between, size)
     for s in range(context[1]):
         copy(moved, shifted(reads[6], s * size), size)
         if context[4] != 0:
             of_a, x = shifted(reads[5], s * n * n), shifted(reads[2], s * size)
-            kernels.add_product(-1.0, of_a, 0, x, 0, moved, n, count, n, context[7])
-        kernels.lay(sides, moved, n, count)
-        kernels.solve(
-            shifted(reads[3], s * n * n), shifted(reads[4], s * n), sides, n, count, 0,
-            context[6],
-        )  # fmt: skip
-        kernels.lay(shifted(writes[0], s * size), sides, count, n)
+            kernels.add_product(-1.0, of_a, 0, x, 0, moved, n, count, n, context[8])
+        factors, pivots = shifted(reads[3], s * n * n), shifted(reads[4], s * n)
+        _solve_factored(factors, pivots, moved, shifted(writes[0], s * size), between, 0, context)
     fill(writes[1], 0.0, context[1] * n * n)
     fill(writes[2], 0.0, context[1] * n)
     return 0 * len(array)

@@ -1,8 +1,9 @@
 """Quotients by the gaps of a spectrum, in which the derivatives of its vectors are written.
 
 Where a gap vanishes vectors are arbitrary within their cluster, so whatever reaches them there has
-no derivative: a quotient of something is NaN, one of nothing zero. What derives from it does the
-same, in every order.
+no derivative: a quotient of something is NaN, one of nothing zero. A difference's numerator is
+something wherever its column has a number: what is asked of a vector is asked of its cluster. What
+derives from it does the same, in every order.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ class Quotients(ShapedBlock):
         (first,) = self.options
         divisors, vanishes = _divisors(w, first)
         found: npt.NDArray[np.float64] = m / divisors
-        found = np.where(vanishes, np.where(m == 0.0, 0.0, np.nan), found)
+        asks = m != 0.0
+        if first == DIFFERENCES:
+            asks = np.any(asks, axis=-2, keepdims=True)
+        found = np.where(vanishes, np.where(asks, np.nan, 0.0), found)
         return [np.where(np.eye(w.shape[-1], dtype=bool), 0.0, found) if first else found]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],

@@ -27,7 +27,7 @@ class Orthogonal(ShapedBlock):
     title = "qr"
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
-        (*stack, m, n), (is_complete,) = operand_shapes[0], self.options
+        (*stack, m, n), is_complete = operand_shapes[0], self.options[0]
         k = m if is_complete else n
         return (*stack, m, k), (*stack, n, n)
 

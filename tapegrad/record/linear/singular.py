@@ -35,7 +35,7 @@ class Singular(ShapedBlock):
     title = "svd"
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
-        (*stack, m, n), (is_full,) = operand_shapes[0], self.options
+        (*stack, m, n), is_full = operand_shapes[0], self.options[0]
         k = min(m, n)
         left, right = ((m, m), (n, n)) if is_full else ((m, k), (k, n))
         return (*stack, *left), (*stack, k), (*stack, *right)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Solve(ShapedBlock):
     title = "solve"
     forms = SOLVE
     functions = ("dgetrf", "dgetrs", "dgemm")
+    is_positive = False
 
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         a, b = operand_shapes
@@ -37,9 +38,9 @@ class Solve(ShapedBlock):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many systems there are, of what order, with how many sides; whether A is active."""
+        """How many systems there are, of what order, with how many sides; what A is."""
         b = self.operand_shapes[1]
-        return stack_size(b), *b[-2:], int(self.is_active[0])
+        return stack_size(b), *b[-2:], int(self.is_active[0]), int(self.is_positive)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         _, factors, pivots = self.result_shapes
@@ -55,6 +56,17 @@ class Solve(ShapedBlock):
         of_a, of_b = tangents
         moved = None if of_a is None else -of_a @ results[0]
         return [np.linalg.solve(operands[0], total_of(of_b, moved)), None, None]
+
+
+class SolvePositive(Solve):
+    """Solutions for symmetric matrices that have to be positive definite, given whole."""
+
+    functions = ("dpotrf", "dtrsm", "dgemm")
+    is_positive = True
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        np.linalg.cholesky(operands[0])
+        return super().value(operands)
 
 
 class SolveKnown(ShapedBlock):
@@ -167,6 +179,30 @@ def triangular(a: Any, b: Any, is_upper: bool, has_ones: bool = False) -> Any:
     return applied(TriangularSolve, [a, b], is_upper, has_ones)[0]
 
 
+def solved(a: Any, b: Any, kind: type[Solve] = Solve) -> Any:
+    """Return solutions of systems of equations for stacks of as many right-hand sides."""
+    is_known = not isinstance(a, ActiveArray) or a.is_passive
+    if is_known and kind is Solve and a.shape[-1] >= LEAST_KNOWN:
+        known = np.asarray(a.primal if isinstance(a, ActiveArray) else a, np.float64)
+        return applied(SolveKnown, [b], known.tobytes())[0]
+    return applied(kind, [a, b])[0]
+
+
+def over_sides(solve: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """Return what solves systems for right-hand sides that may be one vector, or fewer or more."""
+    is_vector = b.ndim == 1
+    b = b[:, np.newaxis] if is_vector else b
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (np.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
+    x = solve(a, b)
+    return x[..., 0] if is_vector else x
+
+
+def inverse(a: Any) -> Any:
+    """Return inverses."""
+    return applied(Solve, [a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)])[0]
+
+
 # --- NumPy's names --------------------------------------------------------------------------------
 
 
@@ -174,26 +210,11 @@ def triangular(a: Any, b: Any, is_upper: bool, has_ones: bool = False) -> Any:
 def _solve(a: Any, b: Any) -> Any:
     tape = tape_of(a, b)
     a, b = square(array_on(tape, a)), array_on(tape, b)
-    is_vector = b.ndim == 1
-    b = b[:, np.newaxis] if is_vector else b
-    if b.ndim == 0 or b.shape[-2] != a.shape[-1]:
+    if b.ndim == 0 or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-1]:
         raise ValueError(f"solve: shapes {a.shape} and {b.shape} don't fit")
-    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = _stacked(a, stack), _stacked(b, stack)
-    if a.is_passive and a.shape[-1] >= LEAST_KNOWN:
-        x = applied(SolveKnown, [b], a.primal.tobytes())[0]
-    else:
-        x = applied(Solve, [a, b])[0]
-    return x[..., 0] if is_vector else x
-
-
-def _stacked(a: Any, stack: tuple[int, ...]) -> Any:
-    if a.shape[:-2] == stack:
-        return a
-    return ActiveArray(a.tape, np.broadcast_to(a.data, stack + a.shape[-2:]))
+    return over_sides(solved, a, b)
 
 
 @rule(np.linalg.inv)
 def _inv(a: Any) -> Any:
-    a = square(a)
-    return applied(Solve, [a, np.broadcast_to(np.eye(a.shape[-1]), a.shape)])[0]
+    return inverse(square(a))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     RECORDED,
     Family,
@@ -87,7 +86,7 @@ class SolveBanded(Family):
         return x.reshape(b.shape)
 
     def _again(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-               transposed: bool) -> differentials.Solver:  # fmt: skip
+               transposed: bool) -> Callable[[Any], Any]:  # fmt: skip
         if la is not RECORDED:
             return lambda b: self._solved(results[1:], b, transposed)
         ab, lower, upper = operands[0], self.lower, self.upper

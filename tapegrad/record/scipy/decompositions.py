@@ -13,12 +13,15 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import guard_all
+from tapegrad.record.linear.shaped import applied
+from tapegrad.record.linear.singular import Singular
+from tapegrad.record.linear.spectra import SymmetricEigen
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
+    asks,
     called,
     check_finite_of,
-    is_zero,
     operand,
     over_stacks,
     plain,
@@ -27,54 +30,54 @@ from tapegrad.record.scipy.families import (
 )
 from tapegrad.record.scipy.recognition import is_held, no_rule, scipy_rule
 
-
-def _asked(adjoint: Any) -> Any:
-    return None if is_zero(adjoint) else adjoint
-
-
 # --- symmetric matrices ---------------------------------------------------------------------------
 
 
-class Eigh(Family):
-    """Eigenvalues and eigenvectors of a symmetric matrix, or of a pencil.
+def _spectrum(operands: Sequence[Any], lower: bool, driver: str | None,
+              wanted: tuple[int, int] | None) -> Sequence[Any]:  # fmt: skip
+    """Return all eigenvalues and vectors; those wanted are as SciPy finds them alone."""
+    keywords = {"lower": lower, "check_finite": False}
+    if wanted is None:
+        found: Sequence[Any] = plain().eigh(*operands, driver=driver, **keywords)
+        return found
+    w, v = plain().eigh(*operands, **keywords)
+    part = slice(wanted[0], wanted[1] + 1)
+    w[part], v[:, part] = plain().eigh(*operands, driver=driver, subset_by_index=wanted, **keywords)
+    return w, v
+
+
+class Eigh(SymmetricEigen):
+    """Eigenvalues and eigenvectors of a symmetric matrix, as SciPy finds them.
 
     Options: which triangle is read, LAPACK's driver, and which vectors are wanted. All are
     computed, for the derivatives; those wanted have the signs that SciPy finds for them alone.
     """
 
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], lower: bool, driver: str | None,
-                 wanted: tuple[int, int] | None) -> None:  # fmt: skip
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the eigenvalues and the vectors."""
+        return _spectrum(operands, *self.options)
+
+
+class Pencil(Family):
+    """Eigenvalues and eigenvectors of a pencil, with the same options."""
+
+    def __init__(self, shapes: Any, is_active: tuple[bool, ...], *options: Any) -> None:
         n = shapes[0][0]
-        super().__init__("eigh", shapes, ((n,), (n, n)), is_active, lower, driver, wanted)
-        self.driver, self.wanted = driver, wanted
-        self._keywords = {"lower": lower, "check_finite": False}
+        super().__init__("eigh", shapes, ((n,), (n, n)), is_active, *options)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the eigenvalues and the vectors."""
-        if self.wanted is None:
-            w, v = plain().eigh(*operands, driver=self.driver, **self._keywords)
-            return w, v
-        w, v = plain().eigh(*operands, **self._keywords)
-        part = slice(self.wanted[0], self.wanted[1] + 1)
-        w[part], v[:, part] = plain().eigh(
-            *operands, driver=self.driver, subset_by_index=self.wanted, **self._keywords
-        )
-        return w, v
+        return _spectrum(operands, *self.options)
 
     def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoints."""
-        asked = map(_asked, adjoints)
-        if len(operands) == 2:
-            return differentials.pencil_pullback(*results, *asked)
-        return [differentials.eigh_pullback(*results, *asked)]
+        return differentials.pencil_pullback(*results, *adjoints)
 
     def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangents."""
-        if len(operands) == 2:
-            return differentials.pencil_pushforward(*results, *tangents)
-        return differentials.eigh_pushforward(*results, *tangents)
+        return differentials.pencil_pushforward(*results, *tangents)
 
 
 @scipy_rule("scipy.linalg.eigh")
@@ -97,11 +100,13 @@ def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False,
                 f"Requested eigenvalue indices are not valid. Valid range is [0, {n - 1}] and "
                 f"start <= end, but start={wanted[0]}, end={wanted[1]} is given"
             )
-        w, v = (
-            called(Eigh, parts, bool(lower), driver, wanted)
-            if n
-            else (np.empty(0), np.empty((0, 0)))
-        )
+        options = bool(lower), driver, wanted
+        if n == 0:
+            w, v = np.empty(0), np.empty((0, 0))
+        elif b is None:
+            w, v = applied(Eigh, parts, *options)
+        else:
+            w, v = called(Pencil, parts, *options)
         if wanted is not None:
             w, v = w[wanted[0] : wanted[1] + 1], v[:, wanted[0] : wanted[1] + 1]
         return w if eigvals_only else (w, v)
@@ -121,39 +126,28 @@ def eigvalsh(a: Any, b: Any = None, *, lower: Any = True, overwrite_a: Any = Fal
 # --- singular values ------------------------------------------------------------------------------
 
 
-class Svd(Family):
-    """Singular values and vectors, and those vectors that complete U or V."""
-
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], is_full: bool,
-                 driver: str) -> None:  # fmt: skip
-        ((m, n),) = shapes
-        k = min(m, n)
-        more = (max(m, n), abs(m - n) if is_full else 0)
-        super().__init__("svd", shapes, ((m, k), (k,), (k, n), more), is_active, is_full, driver)
-        self.is_full, self.driver = is_full, driver
+class Svd(Singular):
+    """Singular values and vectors, as SciPy finds them; the other option is LAPACK's driver."""
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the singular values and vectors."""
-        u, s, vt = plain().svd(operands[0], full_matrices=self.is_full, check_finite=False,
-                               lapack_driver=self.driver)  # fmt: skip
-        k = len(s)
-        return u[:, :k], s, vt[:k], u[:, k:] if len(u) >= vt.shape[1] else vt[k:].T
+        is_full, driver = self.options
+        return list(
+            plain().svd(
+                operands[0], full_matrices=is_full, check_finite=False, lapack_driver=driver
+            )
+        )
 
-    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoint."""
-        if not is_zero(adjoints[3]):
+        k = len(results[1])
+        if asks(adjoints[0][:, k:]) or asks(adjoints[2][k:]):
             raise UnsupportedFunctionError(
                 "the singular vectors beyond the singular values have no derivative, they may be "
                 "any that complete the others: write scipy.linalg.svd(a, full_matrices=False)"
             )
-        return [differentials.svd_pullback(*results[:3], *map(_asked, adjoints[:3]))]
-
-    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the tangents; of what has none, NaN."""
-        found = differentials.svd_pushforward(*results[:3], *tangents)
-        return (*found, np.full(results[3].shape, np.nan))
+        return super().pullback(operands, results, adjoints)
 
 
 @scipy_rule("scipy.linalg.svd")
@@ -169,14 +163,8 @@ def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, overwrite_a: 
         if a.size == 0:
             return plain().svd(np.empty(a.shape), full_matrices, compute_uv)
         is_full = bool(full_matrices) and bool(compute_uv)
-        u, s, vt, more = called(Svd, (a,), is_full, lapack_driver)
-        if not compute_uv:
-            return s
-        if is_full and a.shape[0] > a.shape[1]:
-            u = np.concatenate([u, more], axis=1)
-        elif is_full and a.shape[0] < a.shape[1]:
-            vt = np.concatenate([vt, more.T])
-        return u, s, vt
+        u, s, vt = applied(Svd, [a], is_full, lapack_driver)
+        return (u, s, vt) if compute_uv else s
 
     return over_stacks(found, (a,), (2,))
 

@@ -7,70 +7,13 @@ those whose docstrings say otherwise. Matrices are real.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-Solver = Callable[[Any], Any]
-
-
-def outer(x: Any, y: Any) -> Any:
-    """Return the sum of the outer products of the columns of two arrays, or of two vectors."""
-    if x.ndim == 1:
-        return x[:, None] * y
-    return x @ y.T
-
-
-def half_lower(a: Any) -> Any:
-    """Return a matrix's lower triangle with half the diagonal."""
-    n = a.shape[0]
-    return a * (np.tri(n) - 0.5 * np.eye(n))
-
-
-# --- linear systems ---------------------------------------------------------------------------
-
-
-def solve_pullback(solve_transposed: Solver, x: Any, gx: Any, transposed: bool) -> tuple[Any, Any]:
-    """Return the adjoints of the matrix and of the right-hand side of A x = b, or of A' x = b."""
-    gb = solve_transposed(gx)
-    return -(outer(x, gb) if transposed else outer(gb, x)), gb
-
-
-def solve_pushforward(solve: Solver, x: Any, da: Any, db: Any, transposed: bool) -> Any:
-    """Return the tangent of the solution of A x = b, or of A' x = b."""
-    right = 0.0 if db is None else db
-    if da is not None:
-        right = right - (da.T if transposed else da) @ x
-    return solve(right)
-
-
-def inverse_pullback(y: Any, gy: Any) -> Any:
-    """Return the adjoint of a matrix whose inverse is y."""
-    return -(y.T @ gy @ y.T)
-
-
-def inverse_pushforward(y: Any, da: Any) -> Any:
-    """Return the tangent of the inverse y."""
-    return -(y @ da @ y)
-
+from tapegrad.record.linear.gaps import DIFFERENCES, quotients
 
 # --- factors ----------------------------------------------------------------------------------
-
-
-def cholesky_pullback(la: Any, low: Any, g: Any) -> Any:
-    """Return the adjoint of the symmetric matrix L L'."""
-    middle = half_lower(low.T @ g)
-    right = la.solve_triangular(low, middle.T, lower=True, trans=1, check_finite=False).T
-    s = la.solve_triangular(low, right, lower=True, trans=1, check_finite=False)
-    return 0.5 * (s + s.T)
-
-
-def cholesky_pushforward(la: Any, low: Any, da: Any) -> Any:
-    """Return the tangent of the lower factor."""
-    left = la.solve_triangular(low, da, lower=True, check_finite=False)
-    middle = la.solve_triangular(low, left.T, lower=True, check_finite=False)
-    return low @ half_lower(0.5 * (middle + middle.T))
 
 
 def lu_pullback(la: Any, packed: Any, g: Any) -> Any:
@@ -129,76 +72,14 @@ def _right_solve(la: Any, packed: Any, b: Any, transposed: bool = False) -> Any:
     return la.solve_triangular(packed, b.T, trans=int(not transposed), check_finite=False).T
 
 
-def _antisymmetric(x: Any) -> Any:
-    """Return the antisymmetric matrix with the same numbers below the diagonal."""
-    low = np.tril(x, -1)
-    return low - low.T
-
-
-def qr_pullback(la: Any, q: Any, r: Any, gq: Any, gr: Any) -> Any:
-    """Return the adjoint of Q R, R square (F. Walter, L. Lehmann and R. Lamour, 2012)."""
-    m = r @ gr.T - gq.T @ q
-    low = np.tril(m, -1)
-    s = low + low.T + np.eye(m.shape[0]) * m
-    return la.solve_triangular(r, (gq + q @ s).T, check_finite=False).T
-
-
-def qr_pushforward(la: Any, q: Any, r: Any, da: Any) -> tuple[Any, Any]:
-    """Return the tangents of Q and of a square R."""
-    c = la.solve_triangular(r, da.T, trans=1, check_finite=False).T
-    turned = _antisymmetric(q.T @ c)
-    dr = (q.T @ c - turned) @ r
-    return q @ turned + c - q @ (q.T @ c), np.triu(dr)
-
-
 # --- spectra ----------------------------------------------------------------------------------
-
-
-def inverse_gaps(w: Any) -> Any:
-    """Return 1 / (w[j] - w[i]), zero on the diagonal, NaN where two are equal but for rounding."""
-    gaps = w[None, :] - w[:, None]
-    n = w.shape[0]
-    least = n * np.finfo(float).eps * np.max(abs(w)) if n else 0.0
-    is_tied = abs(gaps) <= least
-    own = np.eye(n, dtype=bool)
-    shifted = np.where(own, 1.0, np.where(is_tied, np.nan, gaps))
-    return np.where(own, 0.0, 1.0 / shifted)
-
-
-def touched(g: Any) -> Any:
-    """Return of each column of an adjoint whether anything is asked of it."""
-    data = getattr(g, "data", None)
-    if type(g) is np.ndarray or data is None:
-        return np.any(g != 0.0, axis=0)
-    return np.any((data["value"] != 0.0) | (data["slot"] > 0), axis=0)
-
-
-def _turned(gaps: Any, vectors: Any, g: Any) -> Any:
-    """Return gaps * (V' g), zero in columns of which nothing is asked, whatever the gaps are."""
-    return np.where(touched(g), gaps, 0.0) * (vectors.T @ g)
-
-
-def eigh_pullback(w: Any, v: Any, gw: Any, gv: Any) -> Any:
-    """Return the adjoint of a symmetric matrix, as one that isn't."""
-    middle = 0.0 if gw is None else np.diag(gw)
-    if gv is not None:
-        middle = middle + _turned(inverse_gaps(w), v, gv)
-    return v @ middle @ v.T
-
-
-def eigh_pushforward(w: Any, v: Any, da: Any) -> tuple[Any, Any]:
-    """Return the tangents of eigenvalues and eigenvectors."""
-    middle = v.T @ da @ v
-    return np.diagonal(middle), v @ (inverse_gaps(w) * middle)
 
 
 def pencil_pullback(w: Any, v: Any, gw: Any, gv: Any) -> tuple[Any, Any]:
     """Return the adjoints of A and B, A v = w B v, V' B V = I, as ones that aren't symmetric."""
-    middle: Any = 0.0 if gw is None else np.diag(gw)
-    own: Any = 0.0
-    if gv is not None:
-        middle = middle + _turned(inverse_gaps(w), v, gv)
-        own = 0.5 * np.diag(np.diagonal(v.T @ gv))
+    turned = v.T @ gv
+    middle = np.diag(gw) + quotients(w, turned, DIFFERENCES)
+    own = 0.5 * np.diag(np.diagonal(turned))
     return v @ middle @ v.T, -(v @ (middle * w + own) @ v.T)
 
 
@@ -207,66 +88,8 @@ def pencil_pushforward(w: Any, v: Any, da: Any, db: Any) -> tuple[Any, Any]:
     first = 0.0 if da is None else v.T @ da @ v
     second = np.zeros((len(w), len(w))) if db is None else v.T @ db @ v
     middle = first - second * w
-    turned = inverse_gaps(w) * middle - 0.5 * np.diag(np.diagonal(second))
+    turned = quotients(w, middle, DIFFERENCES) - 0.5 * np.diag(np.diagonal(second))
     return np.diagonal(middle), v @ turned
-
-
-def svd_pullback(u: Any, s: Any, vt: Any, gu: Any, gs: Any, gvt: Any) -> Any:
-    """Return the adjoint of U S V', which have as many columns as there are singular values.
-
-    J. Townsend, "Differentiating the singular value decomposition", 2016.
-    """
-    v = vt.T
-    middle: Any = 0.0 if gs is None else np.diag(gs)
-    ga: Any = 0.0
-    if gu is not None or gvt is not None:
-        gaps = inverse_gaps(s) / _sums(s)
-    if gu is not None:
-        turned = _turned(gaps, u, gu)
-        middle = middle + (turned + turned.T) * s
-        if u.shape[0] > len(s):
-            ga = ga + _over(gu - u @ (u.T @ gu), s, gu) @ vt
-    if gvt is not None:
-        gv = gvt.T
-        turned = _turned(gaps, v, gv)
-        middle = middle + s[:, None] * (turned + turned.T)
-        if v.shape[0] > len(s):
-            ga = ga + u @ _over(gv - v @ (v.T @ gv), s, gv).T
-    return u @ middle @ vt + ga
-
-
-def svd_pushforward(u: Any, s: Any, vt: Any, da: Any) -> tuple[Any, Any, Any]:
-    """Return the tangents of U, S and V'."""
-    v = vt.T
-    dp = u.T @ da @ v
-    gaps = inverse_gaps(s) / _sums(s)
-    du = u @ (gaps * (dp * s + s[:, None] * dp.T))
-    dv = v @ (gaps * (s[:, None] * dp + dp.T * s))
-    if u.shape[0] > len(s):
-        du = du + _inside(da @ v, u, s)
-    if v.shape[0] > len(s):
-        dv = dv + _inside(da.T @ u, v, s)
-    return du, np.diagonal(dp), dv.T
-
-
-def _sums(s: Any) -> Any:
-    sums = s[None, :] + s[:, None]
-    return np.where(np.eye(len(s), dtype=bool), 1.0, sums)
-
-
-def _inside(x: Any, u: Any, s: Any) -> Any:
-    return (x - u @ (u.T @ x)) / _not_zero(s)
-
-
-def _over(x: Any, s: Any, g: Any) -> Any:
-    """Return x with its columns over singular values, zero where nothing is asked of them."""
-    return np.where(touched(g), x / _not_zero(s), 0.0)
-
-
-def _not_zero(s: Any) -> Any:
-    """Return singular values, NaN for those that are zero but for rounding."""
-    least = len(s) * np.finfo(float).eps * np.max(s)
-    return np.where(s <= least, np.nan, s)
 
 
 def pinv_pullback(a: Any, y: Any, gy: Any) -> Any:

@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.blocks import Shapes
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.active import guard_all
+from tapegrad.record.linear.orthogonal import Orthogonal
+from tapegrad.record.linear.positive import cholesky as lower_factor
+from tapegrad.record.linear.shaped import applied
+from tapegrad.record.linear.shaped import transposed as turned
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
+    asks,
     called,
     check_finite_of,
-    is_zero,
     operand,
     over_stacks,
     plain,
@@ -28,34 +33,12 @@ from tapegrad.record.scipy.recognition import is_held, no_rule, scipy_rule
 # --- L L' -----------------------------------------------------------------------------------------
 
 
-class Cholesky(Family):
-    """The lower factor of a symmetric matrix."""
-
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], *options: Any) -> None:
-        super().__init__("cholesky", shapes, shapes, is_active, *options)
-
-    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the factor."""
-        return [plain().cholesky(operands[0], lower=True, check_finite=False)]
-
-    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the adjoint."""
-        return [differentials.cholesky_pullback(la, results[0], adjoints[0])]
-
-    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the tangent."""
-        return [differentials.cholesky_pushforward(la, results[0], tangents[0])]
-
-
 def _factor(a: Any, lower: Any) -> Any:
-    """Return the factor of which `lower` says whether it's L or L'."""
-    square(a, ValueError)
-    if a.size == 0:
+    """Return the factors of which `lower` says whether they're L or L'."""
+    if square(a).size == 0:
         return np.empty(a.shape)
-    found = called(Cholesky, (symmetric(a, lower),))[0]
-    return found if lower else found.T
+    found = lower_factor(symmetric(a, lower))
+    return found if lower else turned(found)
 
 
 @scipy_rule("scipy.linalg.cholesky")
@@ -63,7 +46,7 @@ def cholesky(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite:
     """Record the factor; the triangle that SciPy reads counts."""
     a = np.atleast_2d(operand(a))
     check_finite_of(check_finite, a)
-    return over_stacks(lambda a: _factor(a, lower), (a,), (2,))
+    return _factor(a, lower)
 
 
 @scipy_rule("scipy.linalg.cho_factor")
@@ -73,11 +56,8 @@ def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False,
     a = np.atleast_2d(operand(a))
     check_finite_of(check_finite, a)
 
-    def factored(a: Any) -> Any:
-        is_of_factor = triangle(np.ones(a.shape), lower) > 0.0
-        return np.where(is_of_factor, _factor(a, lower), a)
-
-    return over_stacks(factored, (a,), (2,)), lower
+    is_of_factor = triangle(np.ones(a.shape), lower) > 0.0
+    return np.where(is_of_factor, _factor(a, lower), a), lower
 
 
 @scipy_rule("scipy.linalg.cho_solve")
@@ -87,11 +67,8 @@ def cho_solve(c_and_lower: Any, b: Any, overwrite_b: Any = False, check_finite: 
     c, b = operand(c), operand(b)
     check_finite_of(check_finite, c, b)
 
-    def solved(c: Any, b: Any) -> Any:
-        half = solve_triangular(c, b, trans=int(not lower), lower=lower, check_finite=False)
-        return solve_triangular(c, half, trans=int(bool(lower)), lower=lower, check_finite=False)
-
-    return over_stacks(solved, (c, b), (2, "1|2"))
+    half = solve_triangular(c, b, trans=int(not lower), lower=lower, check_finite=False)
+    return solve_triangular(c, half, trans=int(bool(lower)), lower=lower, check_finite=False)
 
 
 # --- P L U ----------------------------------------------------------------------------------------
@@ -124,6 +101,11 @@ class Lu(Family):
         return [differentials.lu_pushforward(la, packed, da), None]
 
 
+def _whole(numbers: Any) -> Any:
+    """Return whole numbers among a block's results, for its formulas."""
+    return (numbers.primal if is_held(numbers) else numbers).astype(np.intp)
+
+
 def _plain_whole(numbers: Any) -> Any:
     """Return whole numbers among a block's results as plain ones, under guards."""
     if is_held(numbers):
@@ -135,8 +117,7 @@ def _plain_whole(numbers: Any) -> Any:
 def _order(pivots: Any, m: int) -> Any:
     """Return which row of the matrix each row of the product of the factors is."""
     order = np.arange(m)
-    values = (pivots.primal if is_held(pivots) else pivots).astype(np.intp)
-    for k, other in enumerate(values):
+    for k, other in enumerate(_whole(pivots)):
         order[[k, other]] = order[[other, k]]
     return order
 
@@ -207,48 +188,43 @@ def _unpacked(a: Any, permute_l: Any, p_indices: Any) -> tuple[Any, ...]:
 # --- Q R ------------------------------------------------------------------------------------------
 
 
-class Qr(Family):
-    """Q, R and the columns of Q that complete it, of a matrix that isn't wide; and the pivots."""
+class Qr(Orthogonal):
+    """Q and R of a matrix that isn't wide, as SciPy finds them, and the pivots.
 
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], is_full: bool,
-                 pivoting: bool) -> None:  # fmt: skip
-        ((m, n),) = shapes
-        results = ((m, n), (n, n), (m, m - n if is_full else 0), (n if pivoting else 0,))
-        super().__init__("qr", shapes, results, is_active, is_full, pivoting)
-        self.is_full, self.pivoting = is_full, pivoting
+    The other option is whether there are some.
+    """
+
+    def shapes_of(self, operand_shapes: Shapes) -> Shapes:
+        """Return the shapes of Q, R and the pivots."""
+        n_pivots = operand_shapes[0][1] if self.options[1] else 0
+        return (*super().shapes_of(operand_shapes), (n_pivots,))
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the factors."""
-        n = operands[0].shape[1]
-        mode = "full" if self.is_full else "economic"
-        q, r, *pivots = plain().qr(
-            operands[0], mode=mode, pivoting=self.pivoting, check_finite=False
-        )
-        return [q[:, :n], r[:n], q[:, n:], pivots[0] if pivots else np.empty(0)]
+        """Return the factors and the pivots."""
+        is_full, pivoting = self.options
+        mode = "full" if is_full else "economic"
+        q, r, *pivots = plain().qr(operands[0], mode=mode, pivoting=pivoting, check_finite=False)
+        return [q, r[: operands[0].shape[1]], pivots[0] if pivots else np.empty(0)]
 
     def _order(self, results: Sequence[Any]) -> Any:
-        pivots = results[3]
-        if not self.pivoting:
-            return np.arange(len(results[1]))
-        return (pivots.primal if is_held(pivots) else pivots).astype(np.intp)
+        return _whole(results[2]) if self.options[1] else np.arange(len(results[1]))
 
-    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoint."""
-        if not is_zero(adjoints[2]):
+        if asks(adjoints[0][:, len(results[1]) :]):
             raise UnsupportedFunctionError(
                 "the columns of Q beyond those of the matrix have no derivative, they may be any "
                 "that complete it: write scipy.linalg.qr(a, mode='economic')"
             )
-        ga = differentials.qr_pullback(la, *results[:2], *adjoints[:2])
-        return [ga[:, np.argsort(self._order(results))]]
+        (found,) = super().pullback(operands, results[:2], adjoints[:2])
+        return [found[:, np.argsort(self._order(results))]]
 
-    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangents; of what has none, NaN."""
         da = tangents[0][:, self._order(results)]
-        dq, dr = differentials.qr_pushforward(la, results[0], results[1], da)
-        return dq, dr, np.full(results[2].shape, np.nan), None
+        return [*super().pushforward(operands, results[:2], [da]), None]
 
 
 @scipy_rule("scipy.linalg.qr")
@@ -272,11 +248,9 @@ def _q_and_r(a: Any, mode: str, pivoting: bool) -> Any:
     if pivoting and m < n:  # which columns come first is asked of the whole matrix
         raise no_rule("scipy.linalg.qr of a wide matrix with pivoting=True", "leave it out, or ")
     is_full = mode == "full" and m > n
-    q, r, rest, pivots = called(Qr, (a[:, :k],), is_full, pivoting)
+    q, r, pivots = applied(Qr, [a[:, :k]], is_full, pivoting)
     if n > k:
         r = np.concatenate([r, q.T @ a[:, k:]], axis=1)
-    if is_full:
-        q = np.concatenate([q, rest], axis=1)
     if m > n and mode != "economic":
         r = np.concatenate([r, np.zeros((m - n, n))])
     found = (r,) if mode == "r" else (q, r)

@@ -19,6 +19,7 @@ import numpy as np
 from tapegrad.blocks import Block, Shapes
 from tapegrad.record.called import call
 from tapegrad.record.creation import as_array
+from tapegrad.record.linear.shaped import transposed
 from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.recognition import FUNCTIONS, is_held
 
@@ -113,9 +114,11 @@ def called(family: type[Family], operands: Sequence[Any], *options: Any) -> list
     return call(lambda is_active: family(shapes, is_active, *options), operands)  # type: ignore[arg-type]
 
 
-def is_zero(thing: Any) -> bool:
-    """Whether an adjoint or a tangent is none, or zeros and passive."""
-    return thing is None or (type(thing) is np.ndarray and not thing.any())
+def asks(adjoint: Any) -> bool:
+    """Whether there is an adjoint that isn't zero, or may move from it."""
+    if is_held(adjoint):
+        return bool(np.any((adjoint.data["value"] != 0.0) | (adjoint.data["slot"] > 0)))
+    return bool(np.any(adjoint))
 
 
 def total(*terms: Any) -> Any:
@@ -161,8 +164,8 @@ def check_finite_of(is_asked: Any, *arrays: Any) -> None:
 
 
 def square(a: Any, error: type[Exception] = ValueError) -> Any:
-    """Return a matrix, or raise if it isn't square."""
-    if a.ndim != 2 or a.shape[0] != a.shape[1]:
+    """Return a matrix, or a stack of some, or raise if they aren't square."""
+    if a.ndim < 2 or a.shape[-2] != a.shape[-1]:
         raise error(f"Expected square matrix, got a.shape={a.shape}")
     return a
 
@@ -173,13 +176,13 @@ def _mask(shape: Sequence[int], lower: Any, k: int = 0) -> Any:
 
 
 def triangle(a: Any, lower: Any, diagonal: bool = True) -> Any:
-    """Return a matrix with zeros beside one of its triangles."""
+    """Return matrices with zeros beside one of their triangles."""
     return np.where(_mask(a.shape, lower, 0 if diagonal else 1), a, 0.0)
 
 
 def symmetric(a: Any, lower: Any) -> Any:
-    """Return the symmetric matrix of which one triangle of `a` is read."""
-    return np.where(_mask(a.shape, lower), a, a.T)
+    """Return the symmetric matrices of which one triangle of `a` is read."""
+    return np.where(_mask(a.shape, lower), a, transposed(a))
 
 
 # --- stacks -----------------------------------------------------------------------------------
