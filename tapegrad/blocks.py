@@ -212,6 +212,38 @@ def addresses_of(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, tup
     }
 
 
+class Failing(Block):
+    """Whether a block has no value: what a program does then holds only where it has none."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__("fails", block.operand_shapes, ((),), block.is_active)
+        self._block = block
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return 1 if the block fails and 0 if it doesn't."""
+        try:
+            self._block.evaluated(operands)
+        except Exception:  # whatever it is, the program saw one
+            return [1.0]
+        return [0.0]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return nothing: that is constant."""
+        return [None] * len(operands)
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return nothing: that is constant."""
+        return [None]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Failing) and self._block == other._block
+
+    def __hash__(self) -> int:
+        return hash((Failing, self._block))
+
+
 # --- calls from compiled code ---------------------------------------------------------------------
 
 _numbers = itertools.count(1)

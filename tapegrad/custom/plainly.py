@@ -19,7 +19,7 @@ from tapegrad.function.content import freeze, is_active
 from tapegrad.function.watch.walk import items
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.namespaces import EMPTY, Namespace, contents_of
-from tapegrad.record.nesting import THREAD, set_aside
+from tapegrad.record.nesting import THREAD, set_aside, unsettle
 from tapegrad.record.trampolines import code_of
 
 
@@ -35,8 +35,12 @@ def run(name: str, function: Callable[..., Any], *args: Any) -> Any:
     if not tapes:
         return function(*args)
     lengths = [len(tape) for tape in tapes]
-    with set_aside():
-        found = function(*args)
+    try:
+        with set_aside():
+            found = function(*args)
+    except Exception:  # which the program may catch
+        unsettle()
+        raise
     if [len(tape) for tape in tapes] != lengths:
         raise closes_over(name, "an active number")
     return found

@@ -289,6 +289,8 @@ class RecordedFunction:
         obstacle = self._surroundings.reason_not_to_replay(environments, before)
         if recording.left is not None and recording.left.is_disturbed:
             obstacle = obstacle or "another thread changed something meanwhile"
+        if recording.is_unsettled:
+            obstacle = obstacle or "an error that came of its numbers was caught"
         if obstacle is None:
             self._keep(plan, leaves, recordings, recording, why)
         else:

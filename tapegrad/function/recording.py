@@ -27,6 +27,7 @@ from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.nesting import unsettle
 from tapegrad.record.numba.explanation import explained, is_about_active_numbers, place_of
 from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.open_tape import OpenTape
@@ -67,6 +68,8 @@ class Recording:
         The recording to try when guard k finds value v, by (k, v).
     tiers : Tiers
         What its derivatives run as.
+    is_unsettled : bool
+        Whether it holds for this call only, as an error was caught that nothing guards.
     is_bare : bool
         Whether the function returns one float and does nothing beside.
     holds_values : bool
@@ -81,6 +84,7 @@ class Recording:
         self.is_bare = result.is_scalar and not effects
         self.routes: Sequence[Route] = ()
         self.left: Left | None = None
+        self.is_unsettled = False
         self.branches: dict[tuple[int, float], Recording] = {}
         self.tiers = Tiers(tape, options, name_of(function))
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
@@ -195,9 +199,11 @@ def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], opt
             return _ended(tape, result, options, places, function)
         except TapegradError as error:  # what it returned, or left, can't be
             raise error.with_traceback(returned_in(function))  # noqa: B904
-    except BaseException:
+    except BaseException as error:
         if places is not None:
             places.clear(tape)
+        if isinstance(error, Exception):
+            unsettle()
         raise
 
 
@@ -242,7 +248,7 @@ def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
     recording = Recording(tape.end(operands), made, effects, captured, function, options)
-    recording.routes = routes
+    recording.routes, recording.is_unsettled = routes, tape.is_unsettled
     if left:  # at once, for whoever looks at places while an outer function runs
         values, first = recording.values(), len(recording.tape.constants)
         for effect in left:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import Block, Shape
+from tapegrad.blocks import Block, Failing, Shape
+from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray, as_data, tapes_in
 from tapegrad.record.elementwise import is_active_data
 from tapegrad.record.kinds import ACTIVE
@@ -33,6 +34,11 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
         By default the innermost one of the operands'.
     results : sequence of ndarray, optional
         What the block's value is there, where that is known.
+
+    Raises
+    ------
+    Exception
+        Whatever the block raises; that it does is guarded, as the program may go on.
     """
     if tape is None:
         tapes = list(tapes_in(*operands))
@@ -44,7 +50,13 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
     is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
     made = tape.own(block if isinstance(block, Block) else block(is_active))
     if results is None:
-        results = made.evaluated([_values(d) for d in data])
+        try:
+            results = made.evaluated([_values(d) for d in data])
+        except Exception:  # which the program may catch
+            if any(is_active):
+                (fails,) = call(Failing(made), operands, tape)
+                guard_all(tape, fails.data["slot"].reshape(1), fails.data["value"].reshape(1))
+            raise
     if not any(is_active):
         return list(results)
     tape.enter()

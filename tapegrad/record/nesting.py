@@ -105,6 +105,15 @@ def is_recording() -> bool:
     return bool(THREAD.tapes)
 
 
+def unsettle() -> None:
+    """Note that an error that a program may catch came of numbers that are being recorded.
+
+    Nothing says where there would be none, and so the recordings are of use for this call only.
+    """
+    for tape in THREAD.tapes:
+        tape.is_unsettled = True
+
+
 def current() -> OpenTape:
     """Return the tape being recorded in this thread."""
     return THREAD.tapes[-1]

@@ -55,6 +55,8 @@ class OpenTape(Columns):
         File and line of the user's code, by index.
     parent : OpenTape or None
         The tape that was being recorded when this one began.
+    is_unsettled : bool
+        Whether an error came of its numbers of which no guard says where it does.
     thread : int
         The identity of the thread that may append, 0 when the recording has ended.
 
@@ -76,6 +78,7 @@ class OpenTape(Columns):
         self.failure: TapeMemoryError | None = None
         self.thread = get_ident()
         self._refused: OtherThreadError | None = None
+        self.is_unsettled = False
         self.sites: list[Site] = []
         self.blocks: list[Block] = []
         self._n_operands = 0

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tapegrad.blocks import Block, Kind, Shape, Shapes
-from tapegrad.errors import BlockFailedError, UnsupportedFunctionError
+from tapegrad.errors import BlockFailedError
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
@@ -113,46 +113,10 @@ class ShapedBlock(Block):
         return hash((type(self), self._key))
 
 
-class Fails(ShapedBlock):
-    """Whether a block has no value: what a program does then holds only where it has none.
-
-    The options are its class and its own ones.
-    """
-
-    title = "fails"
-
-    def shapes_of(self, operand_shapes: Shapes) -> Shapes:
-        return ((),)
-
-    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        kind, *options = self.options
-        try:
-            kind(self.operand_shapes, self.is_active, *options).evaluated(operands)
-        except _REFUSALS:
-            return [1.0]
-        return [0.0]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        return [None]
-
-
-_REFUSALS = (np.linalg.LinAlgError, UnsupportedFunctionError)
-
-
 def applied(kind: type[ShapedBlock], operands: Sequence[Any], *options: Any) -> list[Any]:
     """Return the results of a block of some kind for operands, active or not."""
     shapes = tuple(np.shape(operand) for operand in operands)
-    try:
-        return call(lambda is_active: kind(shapes, is_active, *options), operands)
-    except _REFUSALS:
-        failing = call(lambda is_active: Fails(shapes, is_active, kind, *options), operands)
-        guarded(failing[0])
-        raise
+    return call(lambda is_active: kind(shapes, is_active, *options), operands)
 
 
 def guarded(result: Any) -> Any:

@@ -20,6 +20,7 @@ from tapegrad.blocks import Block, Shapes
 from tapegrad.record.called import call
 from tapegrad.record.creation import as_array
 from tapegrad.record.linear.shaped import transposed
+from tapegrad.record.nesting import unsettle
 from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.recognition import FUNCTIONS, is_held
 
@@ -160,6 +161,7 @@ def values_of(thing: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
 def check_finite_of(is_asked: Any, *arrays: Any) -> None:
     """Raise SciPy's error for infinities and NaN, where its `check_finite` asks for it."""
     if is_asked and not all(np.isfinite(values_of(array)).all() for array in arrays):
+        unsettle()  # the program may catch this
         raise ValueError("array must not contain infs or NaNs")
 
 

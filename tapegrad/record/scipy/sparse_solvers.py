@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.nesting import unsettle
 from tapegrad.record.scipy.families import Family, called, operand
 from tapegrad.record.scipy.recognition import (
     STAND_INS,
@@ -35,7 +36,12 @@ def _factored(matrix: Any, options: Options) -> Any:
     try:
         return splu(matrix.tocsc(), **{key: _thawed(value) for key, value in options})
     except RuntimeError as error:
-        raise np.linalg.LinAlgError(f"a sparse matrix has no factors: {error}") from error
+        unsettle()  # the program may catch this
+        raise NoFactorsError(f"a sparse matrix has no factors: {error}") from error
+
+
+class NoFactorsError(np.linalg.LinAlgError, RuntimeError):
+    """A singular matrix: SuperLU's own error is a RuntimeError, NumPy's solvers' a LinAlgError."""
 
 
 def _frozen(value: Any) -> Any:
