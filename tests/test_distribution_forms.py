@@ -75,7 +75,7 @@ FORMS = {
     "nnlf": lambda p: -norm.nnlf((p[0], p[1]), DATA),
     "the density": lambda p: np.sum(np.log(norm.pdf(DATA, *p))),
 }
-STANDARD = norm()
+STANDARD, NEW_KIND = norm(), stats.Normal()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -279,6 +279,8 @@ REFUSED = {
     "norm.rvs": lambda x: norm.rvs(x, size=3)[0],
     "norm.expect": lambda x: norm(x, 1.0).expect(lambda y: y),
     "norm.moment": lambda x: norm.moment(2, x),
+    "Normal.__init__": lambda x: stats.Normal(mu=x).logpdf(1.0),
+    "Normal.logpdf": lambda x: NEW_KIND.logpdf(x),
     "landau.logpdf": lambda x: stats.landau.logpdf(x),
     "levy_stable.cdf": lambda x: stats.levy_stable.cdf(0.2, 1.5, x),
 }

@@ -211,6 +211,12 @@ def _where_it_may(mask: Any, number: Any, found: Any) -> Any:
     return np.where(mask, number, found) if is_open or np.any(_plain(mask)) else found
 
 
+def _unknown(point: Any, found: Any) -> Any:
+    """Return NaN where a point is, of which not all formulas make it."""
+    is_lost = np.isnan(_plain(point)) & ~np.isnan(_plain(found))
+    return np.where(point != point, np.nan, found) if np.any(is_lost) else found
+
+
 def _within(found: Any, outside: tuple[Any, Any], below: float, above: float) -> Any:
     """Return a result, and what it is below the support and above it."""
     for mask, number in zip(outside, (below, above), strict=True):
@@ -234,7 +240,7 @@ def _density(name: str, nothing: float) -> Callable[[Call], Any]:
             # Of data alone, in units of any scale: no choice on the tape.
             found = _where_it_may(distance < 0.0, nothing + 0.0 * made.scale, found)
             low = -np.inf
-        return _within(found, _outside(y, low, high), nothing, nothing)
+        return _unknown(y, _within(found, _outside(y, low, high), nothing, nothing))
 
     return rule
 
@@ -262,8 +268,8 @@ def _cumulative(name: str, below: float, above: float) -> Callable[[Call], Any]:
         if is_discrete:  # all that is at the lowest is there
             outside = _outside(y, low, np.inf)[0], outside[1]
         found = quantiles.cumulative(made.dist, made.twin, name, y, made.shapes,
-                                     is_discrete)  # fmt: skip
-        return _within(found, outside, below, above)
+            is_discrete)  # fmt: skip
+        return _unknown(y, _within(found, outside, below, above))
 
     return rule
 
@@ -288,7 +294,8 @@ def _quantile(name: str) -> Callable[[Call], Any]:
         if scipy_private.is_discrete(made.dist):
             return quantiles.steps(made.dist, name, [q, *made.shapes]) + made.loc
         low, high = made.twin._get_support(*made.shapes)
-        found = quantiles.inverse(made.dist, made.twin, name, q, made.shapes)
+        inner = q if is_active(q) else np.where((q > 0.0) & (q < 1.0), q, 0.5)
+        found = quantiles.inverse(made.dist, made.twin, name, inner, made.shapes)
         at_zero, at_one = (low, high) if name == "ppf" else (high, low)
         for mask, bound in ((q <= 0.0, at_zero), (q >= 1.0, at_one)):
             found = _where_it_may(mask, bound, found)

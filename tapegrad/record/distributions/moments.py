@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from tapegrad.record.distributions import scipy_private
 from tapegrad.record.distributions.methods import Call, method, recording
 from tapegrad.record.functions.operands import is_active
-from tapegrad.record.scipy.recognition import no_rule
+from tapegrad.record.scipy.recognition import Row, no_rule, on_import
+from tapegrad.record.trampolines import stand_for
 
 
 def _moment(made: Call, order: str) -> Any:
@@ -114,3 +116,28 @@ def _frozen(self: Any, dist: Any, *args: Any, **kwds: Any) -> None:
     self.dist = dist.__class__(**dist._updated_ctor_param())
     made = Call(dist, "freeze", (), args, kwds)
     self.a, self.b = made.twin._get_support(*made.shapes)
+
+
+# --- the classes that `make_distribution` makes -----------------------------------------------
+
+
+def _of_new_kind(name: str) -> Callable[..., Any]:
+    def refuse(self: Any, *args: Any, **kwds: Any) -> Any:
+        raise no_rule(
+            f"scipy.stats.{type(self).__name__}.{name}",
+            "use SciPy's other distributions, as scipy.stats.norm, or ",
+        )
+
+    return refuse
+
+
+@on_import(scipy_private.NEW_KIND)
+def _prepare(module: Any) -> None:
+    """Have all that takes numbers refuse active ones."""
+    kind = vars(module.UnivariateDistribution)
+    makers = {
+        thing: Row(f"scipy.stats.{name}", thing, _of_new_kind(name)).neutral
+        for name, thing in kind.items()
+        if isinstance(thing, FunctionType) and (name == "__init__" or name[0] != "_")
+    }
+    stand_for(makers)

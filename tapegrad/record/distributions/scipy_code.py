@@ -24,7 +24,7 @@ from tapegrad.record.namespaces import EMPTY, contents_of, names_in
 from tapegrad.record.nesting import THREAD
 from tapegrad.record.trampolines import code_of
 
-NO_FORMULA = (TypeError, AttributeError)
+NO_FORMULA = (TypeError, AttributeError, ArithmeticError)
 """What is raised where code can't be recorded: functions without rules, and compiled code."""
 
 FORMULAS: dict[tuple[str, str], Callable[..., Any]] = {}
@@ -59,7 +59,7 @@ def _lazy_where(cond: Any, arrays: Any, f: Any, fillvalue: Any = None, f2: Any =
 
 
 def _lazy_select(condlist: Any, choicelist: Any, arrays: Any, default: Any = 0) -> Any:
-    chosen: Callable[[], Any] = lambda: default  # noqa: E731
+    chosen: Callable[[], Any] = lambda: default + 0.0 * arrays[0]  # noqa: E731  # NaN of NaN
     # A later condition that holds wins.
     for condition, choice in zip(condlist, choicelist, strict=False):
         chosen = _either(condition, lambda choice=choice: choice(*arrays), chosen)

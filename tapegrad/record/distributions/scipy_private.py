@@ -17,6 +17,7 @@ from tapegrad.interfaces import Search
 INFRASTRUCTURE = "scipy.stats._distn_infrastructure"
 BOOST = "scipy.special._ufuncs"
 MULTIVARIATE = "scipy.stats._multivariate"
+NEW_KIND = "scipy.stats._distribution_infrastructure"  # from SciPy 1.15 on
 DENSITY_ESTIMATES = "scipy.stats._kde"
 
 # Written for SciPy 1.11 to 1.17: what chooses among cases, by module and name. One of each
