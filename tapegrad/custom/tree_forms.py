@@ -97,8 +97,16 @@ def is_number(spec: Spec) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def without_more(form: Form) -> Form:
-    """Return a form with None in place of what is no number."""
-    return Form(form.structure, tuple(s if is_number(s) else _NONE for s in form.specs))
+    """Return a form with None in place of what is no number, and zeros in that of whole ones."""
+    return Form(form.structure, tuple(s if is_number(s) else _nothing(s) for s in form.specs))
+
+
+def _nothing(spec: Any) -> Fixed:
+    """Return the derivative of what has none."""
+    if isinstance(spec.thing, bool) or not isinstance(spec.thing, int | np.integer | np.ndarray):
+        return _NONE
+    is_whole = np.asarray(spec.thing).dtype.kind in "iu"
+    return Fixed(np.zeros(np.shape(spec.thing))[()]) if is_whole else _NONE
 
 
 def _made(spec: Spec, numbers: Iterator[Any]) -> Any:
