@@ -13,14 +13,13 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.linear.least_squares import pseudo_inverse
-from tapegrad.record.linear.shaped import applied
+from tapegrad.record.linear.shaped import applied, matrices
 from tapegrad.record.linear.singular import Singular
 from tapegrad.record.linear.spectra import SymmetricEigen
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
     asks,
-    called,
     check_finite_of,
     operand,
     over_stacks,
@@ -106,7 +105,7 @@ def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False,
         elif b is None:
             w, v = applied(Eigh, parts, *options)
         else:
-            w, v = called(Pencil, parts, *options)
+            w, v = applied(Pencil, parts, *options)
         if wanted is not None:
             w, v = w[wanted[0] : wanted[1] + 1], v[:, wanted[0] : wanted[1] + 1]
         return w if eigvals_only else (w, v)
@@ -184,7 +183,7 @@ def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: Any = False
     """Record the pseudoinverse; the rank is guarded."""
     if is_held(atol) or is_held(rtol):
         raise no_rule("an active tolerance of scipy.linalg.pinv", "write x.value for it, or ")
-    a = operand(a)
+    a = matrices(operand(a))
     check_finite_of(check_finite, a)
     *stack, m, n = a.shape
     least = 0.0 if atol is None else float(atol)
