@@ -1,8 +1,7 @@
-"""Differentials of matrix functions: formulas on arrays, plain or active.
+"""Differentials of P L U and of pencils: formulas on arrays, plain or active.
 
-`la` has the names of scipy.linalg, those of `g...` are adjoints, those of `d...` tangents. The
-formulas are M. B. Giles's ("An extended collection of matrix derivative results", 2008), but for
-those whose docstrings say otherwise. Matrices are real.
+`la` has the names of scipy.linalg, those of `g...` are adjoints, those of `d...` tangents.
+Matrices are real.
 """
 
 from __future__ import annotations
