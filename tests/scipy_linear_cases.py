@@ -146,6 +146,8 @@ CASES = {
         lambda a: weighted(la.pinv(a[:2], rtol=1e-10)),
         lambda a: weighted(la.pinv(a[:, :2] @ a[:2], atol=1e-9)),
         lambda a: weighted(*la.pinv(a, return_rank=True, check_finite=False)),
+        lambda a: weighted(la.pinv(a, rtol=0.5)),
+        lambda a: weighted(*la.pinv(np.stack([a, 3.0 * a.T]), atol=1.0, return_rank=True)),
     ],
     "expm": [
         lambda a: weighted(la.expm(a)),

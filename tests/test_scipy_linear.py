@@ -190,6 +190,22 @@ def test_what_has_no_solution_raises_numpys_error_at_the_users_line(name):
     assert np.array_equal(again[1], gradient)
 
 
+@pytest.mark.parametrize("name", ["solve pos", "cholesky", "triangular", "banded", "positive band"])
+def test_what_is_done_instead_of_a_solution_holds_only_where_there_is_none(name):
+    function, singular = FAILING[name]
+
+    def safe(a):
+        try:
+            return function(a)
+        except np.linalg.LinAlgError:
+            return np.sum(2.0 * a)
+
+    derivative = tg.value_and_grad(safe)
+    good = np.array([[1.0, 2.0], [5.0, 9.0]]) if "band" in name else np.array([[4.0, 1], [1, 3.0]])
+    for point in (singular, good, singular):
+        assert derivative(point)[0] == pytest.approx(safe(point))
+
+
 def test_a_solution_without_a_right_digit_warns_as_scipys_does():
     nearly = np.array([[1.0, 1.0], [1.0, 1.0 + 2e-16]])
     with pytest.warns(la.LinAlgWarning, match="Ill-conditioned matrix") as caught:

@@ -36,20 +36,23 @@ def _is_cut(s: Any, rank: Any, order: int) -> Any:
     return np.sum(s > ROUNDING * order * largest, axis=-1) > rank
 
 
-def _kept(a: Any, cutoffs: Any, is_symmetric: bool = False) -> Any:
-    """Return pseudo-inverses made of what singular values are kept, which is read."""
+def _kept(a: Any, cutoffs: Any, is_symmetric: bool = False,
+          least: float = 0.0) -> tuple[Any, Any]:  # fmt: skip
+    """Return pseudo-inverses made of what singular values are kept, which is read, and ranks."""
     left, s, right = np.linalg.svd(a, full_matrices=False, hermitian=is_symmetric)
-    is_kept = truth(s > cutoffs[..., np.newaxis] * s[..., :1])
+    is_kept = truth(s > least + cutoffs[..., np.newaxis] * s[..., :1])
     inverse = np.where(is_kept, 1.0 / s, 0.0)
-    return transposed(right) @ (inverse[..., np.newaxis] * transposed(left))
+    found = transposed(right) @ (inverse[..., np.newaxis] * transposed(left))
+    return found, np.sum(is_kept, axis=-1)
 
 
-def _inverted(a: Any, cutoff: Any, rank: Any, is_symmetric: bool) -> tuple[Any, Any, Any]:
+def _inverted(a: Any, cutoff: Any, rank: Any, is_symmetric: bool,
+              least: float = 0.0) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return pseudo-inverses and ranks; a rank that's given is kept, and the cutoff not asked."""
     left, s, right = np.linalg.svd(a, full_matrices=False, hermitian=is_symmetric)
     if rank is None:
         largest = np.max(s, axis=-1, keepdims=True, initial=0.0)
-        is_kept = s > cutoff[..., np.newaxis] * largest
+        is_kept = s > least + cutoff[..., np.newaxis] * largest
     else:
         is_kept = np.arange(s.shape[-1]) < np.reshape(rank, (*s.shape[:-1], 1))
     inverse = np.divide(1.0, s, where=is_kept, out=np.zeros_like(s))
@@ -62,7 +65,7 @@ class PseudoInverse(ShapedBlock):
     """Pseudo-inverses of matrices, their ranks, and whether a cutoff leaves more out than zeros.
 
     The options are the cutoffs, relative to the largest singular values, or None; ranks to keep, or
-    None; and whether the matrices are symmetric.
+    None; whether the matrices are symmetric; and what is added to the cutoffs.
     """
 
     title = "pinv"
@@ -72,10 +75,10 @@ class PseudoInverse(ShapedBlock):
         return (*stack, n, m), tuple(stack), tuple(stack)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        cutoffs, ranks, is_symmetric = self.options
+        cutoffs, ranks, is_symmetric, least = self.options
         if ranks is None:
             cutoffs = np.reshape(cutoffs, self.result_shapes[1])
-        return _inverted(operands[0], cutoffs, ranks, is_symmetric)
+        return _inverted(operands[0], cutoffs, ranks, is_symmetric, least)
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -129,7 +132,7 @@ class LeastSquares(ShapedBlock):
         return [x, squares, rank, s, _is_cut(s, rank, max(a.shape))]
 
     def _inverse(self, a: Any) -> Any:
-        return applied(PseudoInverse, [a], None, (self.options[1],), False)[0]
+        return applied(PseudoInverse, [a], None, (self.options[1],), False, 0.0)[0]
 
     def _residual(self, operands: Sequence[Any], results: Sequence[Any]) -> Any:
         return operands[1] - operands[0] @ results[0]
@@ -178,6 +181,21 @@ class LeastSquares(ShapedBlock):
         return [of_x, of_squares, None, of_s, None]
 
 
+def pseudo_inverse(a: Any, cutoffs: Any, is_symmetric: bool = False,
+                   least: float = 0.0) -> tuple[Any, Any]:  # fmt: skip
+    """Return pseudo-inverses and their ranks, which are read.
+
+    Singular values are kept that are above a number, plus cutoffs times the largest ones.
+    """
+    cutoffs = np.broadcast_to(np.asarray(cutoffs, float), a.shape[:-2])
+    if np.any(_inverted(a.primal, cutoffs, None, is_symmetric, least)[2]):
+        return _kept(a, cutoffs, is_symmetric, least)
+    given = tuple(cutoffs.ravel().tolist())
+    found, rank, is_cut = applied(PseudoInverse, [a], given, None, is_symmetric, least)
+    guarded(is_cut)
+    return found, guarded(rank)
+
+
 # --- NumPy's names --------------------------------------------------------------------------------
 
 
@@ -192,14 +210,7 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np.
     if rcond is None:
         is_precise = rtol is None
         rcond = max(m, n) * _EPS if is_precise else 1e-15 if rtol is np._NoValue else rtol
-    cutoffs = np.broadcast_to(np.asarray(rcond, float), stack)
-    if np.any(_inverted(a.primal, cutoffs, None, bool(hermitian))[2]):
-        return _kept(a, cutoffs, bool(hermitian))
-    given = tuple(cutoffs.ravel().tolist())
-    found, rank, is_cut = applied(PseudoInverse, [a], given, None, bool(hermitian))
-    guarded(rank)
-    guarded(is_cut)
-    return found
+    return pseudo_inverse(a, rcond, bool(hermitian))[0]
 
 
 @rule(np.linalg.lstsq)
@@ -220,7 +231,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     _, _, rank, s = np.linalg.lstsq(a.primal, b.primal, rcond=cutoff)
     rank = int(rank)
     if _is_cut(s, rank, max(m, n)):
-        x, squares, s = _kept(a, np.array(cutoff)) @ b, np.zeros(0), np.linalg.svdvals(a)
+        x, squares, s = _kept(a, np.array(cutoff))[0] @ b, np.zeros(0), np.linalg.svdvals(a)
     else:
         x, squares, found, s, is_cut = applied(LeastSquares, [a, b], cutoff, rank)
         guarded(found)

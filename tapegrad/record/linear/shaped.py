@@ -65,7 +65,7 @@ class ShapedBlock(Block):
     @functools.cached_property
     def addresses(self) -> tuple[int, ...]:
         """Where BLAS's and LAPACK's functions are; zeros where none is called."""
-        if self.is_small:
+        if not self.functions or self.is_small:
             return (0,) * len(self.functions)
         return tuple(map(lapack.address_of, self.functions))
 
@@ -102,7 +102,7 @@ class ShapedBlock(Block):
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.operand_shapes, self.is_active, self.options
+        return self.name, self.operand_shapes, self.result_shapes, self.is_active, self.options
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.record.linear.shaped import applied
 from tapegrad.record.scipy.families import (
     RECORDED,
     Family,
-    called,
     check_finite_of,
     operand,
     over_stacks,
@@ -92,7 +92,7 @@ class SolveBanded(Family):
         ab, lower, upper = operands[0], self.lower, self.upper
         if transposed and not self.is_positive:
             ab, lower, upper = _transposed(ab, lower, upper), upper, lower
-        return lambda b: called(SolveBanded, (ab, b), lower, upper, self.is_positive)[0]
+        return lambda b: applied(SolveBanded, (ab, b), lower, upper, self.is_positive)[0]
 
     def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -146,7 +146,7 @@ def solve_banded(l_and_u: Any, ab: Any, b: Any, overwrite_ab: Any = False,
         _checked(ab, b, lower + upper + 1)
         if b.size == 0:
             return np.empty(b.shape)
-        return called(SolveBanded, (ab, b), lower, upper, False)[0]
+        return applied(SolveBanded, (ab, b), lower, upper, False)[0]
 
     return over_stacks(solved, (ab, b), (2, "1|2"))
 
@@ -171,6 +171,6 @@ def solveh_banded(ab: Any, b: Any, overwrite_ab: Any = False, overwrite_b: Any =
         if b.size == 0:
             return np.empty(b.shape)
         more = len(ab) - 1
-        return called(SolveBanded, (_whole_band(ab, bool(lower)), b), more, more, True)[0]
+        return applied(SolveBanded, (_whole_band(ab, bool(lower)), b), more, more, True)[0]
 
     return over_stacks(solved, (ab, b), (2, "1|2"))

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.record.active import guard_all
-from tapegrad.record.linear.shaped import applied
+from tapegrad.record.linear.least_squares import pseudo_inverse
+from tapegrad.record.linear.shaped import applied, matrices
 from tapegrad.record.linear.singular import Singular
 from tapegrad.record.linear.spectra import SymmetricEigen
 from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
     asks,
-    called,
     check_finite_of,
     operand,
     over_stacks,
@@ -106,7 +105,7 @@ def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False,
         elif b is None:
             w, v = applied(Eigh, parts, *options)
         else:
-            w, v = called(Pencil, parts, *options)
+            w, v = applied(Pencil, parts, *options)
         if wanted is not None:
             w, v = w[wanted[0] : wanted[1] + 1], v[:, wanted[0] : wanted[1] + 1]
         return w if eigvals_only else (w, v)
@@ -178,50 +177,21 @@ def svdvals(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any:
 # --- pseudoinverses -------------------------------------------------------------------------------
 
 
-class Pinv(Family):
-    """The pseudoinverse of a matrix, and its rank; options: the tolerances."""
-
-    def __init__(self, shapes: Any, is_active: tuple[bool, ...], atol: float | None,
-                 rtol: float | None) -> None:  # fmt: skip
-        ((m, n),) = shapes
-        super().__init__("pinv", shapes, ((n, m), ()), is_active, atol, rtol)
-        self.atol, self.rtol = atol, rtol
-
-    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the pseudoinverse and the rank."""
-        found: Sequence[Any] = plain().pinv(
-            operands[0], atol=self.atol, rtol=self.rtol, return_rank=True, check_finite=False
-        )
-        return found
-
-    def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the adjoint."""
-        return [differentials.pinv_pullback(operands[0], results[0], adjoints[0])]
-
-    def push(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
-             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the tangent."""
-        return [differentials.pinv_pushforward(operands[0], results[0], tangents[0]), None]
-
-
 @scipy_rule("scipy.linalg.pinv")
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: Any = False,
          check_finite: Any = True) -> Any:  # fmt: skip
     """Record the pseudoinverse; the rank is guarded."""
     if is_held(atol) or is_held(rtol):
         raise no_rule("an active tolerance of scipy.linalg.pinv", "write x.value for it, or ")
-    a = operand(a)
+    a = matrices(operand(a))
     check_finite_of(check_finite, a)
-    tolerances = [None if x is None else float(x) for x in (atol, rtol)]
-
-    def found(a: Any) -> Any:
-        if a.size == 0:
-            return (np.empty(a.shape[::-1]), 0) if return_rank else np.empty(a.shape[::-1])
-        inverse, rank = called(Pinv, (a,), *tolerances)
-        if is_held(rank):
-            guard_all(rank.tape, rank.data["slot"].reshape(1), rank.data["value"].reshape(1))
-            rank = rank.primal
-        return (inverse, np.int64(rank)) if return_rank else inverse
-
-    return over_stacks(found, (a,), (2,))
+    *stack, m, n = a.shape
+    least = 0.0 if atol is None else float(atol)
+    cutoff = max(m, n) * np.finfo(np.float64).eps if rtol is None else float(rtol)
+    if least < 0.0 or cutoff < 0.0:
+        raise ValueError("atol and rtol values must be positive.")
+    if a.size == 0:
+        inverse, rank = np.empty((*stack, n, m)), np.zeros(stack, np.int64)
+    else:
+        inverse, rank = pseudo_inverse(a, cutoff, least=least)
+    return (inverse, np.asarray(rank).astype(np.int64)[()]) if return_rank else inverse

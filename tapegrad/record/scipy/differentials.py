@@ -1,8 +1,7 @@
-"""Differentials of matrix functions: formulas on arrays, plain or active.
+"""Differentials of P L U and of pencils: formulas on arrays, plain or active.
 
-`la` has the names of scipy.linalg, those of `g...` are adjoints, those of `d...` tangents. The
-formulas are M. B. Giles's ("An extended collection of matrix derivative results", 2008), but for
-those whose docstrings say otherwise. Matrices are real.
+`la` has the names of scipy.linalg, those of `g...` are adjoints, those of `d...` tangents.
+Matrices are real.
 """
 
 from __future__ import annotations
@@ -90,25 +89,3 @@ def pencil_pushforward(w: Any, v: Any, da: Any, db: Any) -> tuple[Any, Any]:
     middle = first - second * w
     turned = quotients(w, middle, DIFFERENCES) - 0.5 * np.diag(np.diagonal(second))
     return np.diagonal(middle), v @ turned
-
-
-def pinv_pullback(a: Any, y: Any, gy: Any) -> Any:
-    """Return the adjoint of a matrix of constant rank whose pseudoinverse is y.
-
-    G. H. Golub and V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least
-    squares problems whose variables separate", 1973.
-    """
-    gt = gy.T
-    first = -(y.T @ gy @ y.T)
-    second = (gt - a @ (y @ gt)) @ (y @ y.T)
-    third = (y.T @ y) @ (gt - (gt @ y) @ a)
-    return first + second + third
-
-
-def pinv_pushforward(a: Any, y: Any, da: Any) -> Any:
-    """Return the tangent of the pseudoinverse y of a matrix of constant rank."""
-    dt = da.T
-    first = -(y @ da @ y)
-    second = (y @ y.T) @ (dt - dt @ a @ y)
-    third = (dt - y @ (a @ dt)) @ (y.T @ y)
-    return first + second + third

@@ -18,7 +18,6 @@ from tapegrad.record.scipy import differentials
 from tapegrad.record.scipy.families import (
     Family,
     asks,
-    called,
     check_finite_of,
     operand,
     over_stacks,
@@ -131,7 +130,7 @@ def lu_factor(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any
     def factored(a: Any) -> Any:
         if a.size == 0:
             return np.empty(a.shape), np.arange(0, dtype=np.int32)
-        packed, pivots = called(Lu, (a,))
+        packed, pivots = applied(Lu, (a,))
         return packed, _plain_whole(pivots)
 
     return over_stacks(factored, (a,), (2,))
@@ -176,7 +175,7 @@ def _unpacked(a: Any, permute_l: Any, p_indices: Any) -> tuple[Any, ...]:
     if k == 0:
         lower, upper, rows = np.empty((m, k)), np.empty((k, n)), np.arange(0)
     else:
-        packed, pivots = called(Lu, (a,))
+        packed, pivots = applied(Lu, (a,))
         lower = np.where(np.eye(m, k, dtype=bool), 1.0, triangle(packed[:, :k], True))
         upper = triangle(packed[:k], False)
         rows = np.argsort(_order(_plain_whole(pivots), m))  # of L U, which A's rows are

@@ -8,7 +8,6 @@ matrix is read of, and stacks of matrices. They append no records.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
@@ -17,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from tapegrad.blocks import Block, Shapes
-from tapegrad.record.called import call
 from tapegrad.record.creation import as_array
-from tapegrad.record.linear.shaped import transposed
+from tapegrad.record.linear.shaped import ShapedBlock, transposed
 from tapegrad.record.nesting import unsettle
 from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.recognition import FUNCTIONS, is_held
@@ -44,8 +42,8 @@ def plain() -> Any:
     return importlib.import_module("scipy.linalg")
 
 
-class Family(Block):
-    """Blocks told apart by their class, shapes and options.
+class Family(ShapedBlock):
+    """Blocks whose formulas call SciPy's functions.
 
     Whoever derives from this gives `value`, and the formulas `pull` and `push`.
 
@@ -60,23 +58,8 @@ class Family(Block):
 
     def __init__(self, name: str, operand_shapes: Shapes, result_shapes: Shapes,
                  is_active: tuple[bool, ...], *options: Any) -> None:  # fmt: skip
-        super().__init__(name, operand_shapes, result_shapes, is_active)
         self.options = options
-        self._key = (type(self), name, operand_shapes, result_shapes, is_active, options)
-        self._hash = hash((name, operand_shapes, result_shapes, is_active, options))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Family) and self._key == other._key)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: x for name, x in super().__getstate__().items() if name != "_hash"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._hash = hash(self._key[1:])  # of texts, which differ by the process
+        Block.__init__(self, name, operand_shapes, result_shapes, is_active)
 
     def pull(self, la: Any, operands: Sequence[Any], results: Sequence[Any],
              adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -109,23 +92,11 @@ class Family(Block):
         return self.push(RECORDED, operands, results, tangents)
 
 
-def called(family: type[Family], operands: Sequence[Any], *options: Any) -> list[Any]:
-    """Record a call of the family's block for these operands and return its results."""
-    shapes = tuple(np.shape(operand) for operand in operands)
-    return call(lambda is_active: family(shapes, is_active, *options), operands)  # type: ignore[arg-type]
-
-
 def asks(adjoint: Any) -> bool:
     """Whether there is an adjoint that isn't zero, or may move from it."""
     if is_held(adjoint):
         return bool(np.any((adjoint.data["value"] != 0.0) | (adjoint.data["slot"] > 0)))
     return bool(np.any(adjoint))
-
-
-def total(*terms: Any) -> Any:
-    """Return the sum of what isn't None, or None."""
-    found = [term for term in terms if term is not None]
-    return functools.reduce(lambda x, y: x + y, found) if found else None
 
 
 def have_same_bits(x: Any, y: Any) -> bool:

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.linear.shaped import applied, total_of
 from tapegrad.record.scipy.families import (
     RECORDED,
     Family,
-    called,
     operand,
     over_stacks,
     plain,
     square,
-    total,
 )
 from tapegrad.record.scipy.recognition import scipy_rule
 
@@ -58,7 +57,7 @@ class Sylvester(Family):
              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
         x, (da, db, dq) = results[0], tangents
-        right = total(dq, None if da is None else -(da @ x), None if db is None else -(x @ db))
+        right = total_of(dq, None if da is None else -(da @ x), None if db is None else -(x @ db))
         found = self._again(la, operands, results, False)(right)
         return [found, *[None] * 4]
 
@@ -77,7 +76,7 @@ def _solved_by_schur(forms: Sequence[Any], q: Any, transposed: bool) -> Any:
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """Record the solution of A X + X B = Q."""
     return over_stacks(
-        lambda *x: called(Sylvester, x)[0], [operand(x) for x in (a, b, q)], (2, 2, 2)
+        lambda *x: applied(Sylvester, x)[0], [operand(x) for x in (a, b, q)], (2, 2, 2)
     )
 
 
@@ -122,7 +121,7 @@ class DiscreteLyapunov(Family):
         """Return the tangent."""
         (a, _), (x,), (da, right) = operands, results, tangents
         if da is not None:
-            right = total(right, da @ x @ a.T, a @ x @ da.T)
+            right = total_of(right, da @ x @ a.T, a @ x @ da.T)
         return [la.solve_discrete_lyapunov(a, right, method=self.method)]
 
 
@@ -132,7 +131,7 @@ def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
 
     def solved(a: Any, q: Any) -> Any:
         _same_shapes(a, q)
-        return called(DiscreteLyapunov, (a, q), method)[0]
+        return applied(DiscreteLyapunov, (a, q), method)[0]
 
     return over_stacks(solved, [operand(a), operand(q)], (2, 2))
 
@@ -215,7 +214,7 @@ class ContinuousRiccati(Family):
         x = results[0]
         k, f, xe, e = self._closed(la, operands, x)
         da, db, dq, dr, de, ds = self._parts(tangents)
-        halves = total(
+        halves = total_of(
             None if da is None else xe.T @ da,
             None if db is None else -(xe.T @ db @ k),
             None if dq is None else 0.5 * dq,
@@ -240,6 +239,6 @@ def solve_continuous_are(a: Any, b: Any, q: Any, r: Any, e: Any = None, s: Any =
     options = e is not None, s is not None, bool(balanced)
 
     def solved(*parts: Any) -> Any:
-        return called(ContinuousRiccati, [x for x in parts if x is not None], *options)[0]
+        return applied(ContinuousRiccati, [x for x in parts if x is not None], *options)[0]
 
     return over_stacks(solved, given, [2] * 6)

@@ -9,10 +9,10 @@ import numpy as np
 
 from tapegrad.errors import InputTypeError
 from tapegrad.record.frames import Site
+from tapegrad.record.linear.shaped import applied
 from tapegrad.record.scipy.families import (
     RECORDED,
     Family,
-    called,
     operand,
     over_stacks,
     plain,
@@ -107,7 +107,7 @@ def _rule_for(name: str, family: type[MatrixFunction]) -> Any:
 
         def found(a: Any) -> Any:
             square(a, np.linalg.LinAlgError if name in ("expm", "sqrtm") else ValueError)
-            return called(family, (a,), name)[0] if a.size else np.empty(a.shape)
+            return applied(family, (a,), name)[0] if a.size else np.empty(a.shape)
 
         return over_stacks(found, (matrix,), (2,))
 

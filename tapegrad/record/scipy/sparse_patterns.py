@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tapegrad.record.linear.shaped import applied, total_of
 from tapegrad.record.refusals import no_numbers
-from tapegrad.record.scipy.families import Family, called, have_same_bits, total
+from tapegrad.record.scipy.families import Family, have_same_bits
 from tapegrad.record.scipy.recognition import STAND_INS
 
 Index = npt.NDArray[np.intp]
@@ -156,7 +157,7 @@ def frozen_product(frozen: Frozen, x: Any) -> Any:
     """Return A x, recorded if x is active."""
     if type(x) is np.ndarray:
         return frozen.matrix.dot(x)
-    return called(FrozenProduct, (x,), frozen)[0]
+    return applied(FrozenProduct, (x,), frozen)[0]
 
 
 class StoredProduct(Family):
@@ -185,7 +186,7 @@ class StoredProduct(Family):
              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
         (numbers, x), (moved, dx) = operands, tangents
-        return [total(
+        return [total_of(
             None if moved is None else stored_product(self.pattern, moved, x),
             None if dx is None else stored_product(self.pattern, numbers, dx),
         )]  # fmt: skip
@@ -195,7 +196,7 @@ def stored_product(pattern: Pattern, numbers: Any, x: Any) -> Any:
     """Return A x by A's stored numbers, recorded if something is active."""
     if type(numbers) is np.ndarray and type(x) is np.ndarray:
         return pattern.matrix(numbers).dot(x)
-    return called(StoredProduct, (numbers, x), pattern)[0]
+    return applied(StoredProduct, (numbers, x), pattern)[0]
 
 
 class SampledProduct(Family):
@@ -223,7 +224,7 @@ class SampledProduct(Family):
              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
         (u, v), (du, dv) = operands, tangents
-        return [total(
+        return [total_of(
             None if du is None else sampled_product(self.pattern, du, v),
             None if dv is None else sampled_product(self.pattern, u, dv),
         )]  # fmt: skip
@@ -233,7 +234,7 @@ def sampled_product(pattern: Pattern, u: Any, v: Any) -> Any:
     """Return the sampled product, recorded if something is active."""
     if type(u) is np.ndarray and type(v) is np.ndarray:
         return _sampled(pattern, u, v)
-    return called(SampledProduct, (u, v), pattern)[0]
+    return applied(SampledProduct, (u, v), pattern)[0]
 
 
 def _sampled(pattern: Pattern, u: Any, v: Any) -> Any:

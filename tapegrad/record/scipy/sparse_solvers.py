@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.linear.shaped import applied
 from tapegrad.record.nesting import unsettle
-from tapegrad.record.scipy.families import Family, called, operand
+from tapegrad.record.scipy.families import Family, operand
 from tapegrad.record.scipy.recognition import (
     STAND_INS,
     is_held,
@@ -81,7 +82,7 @@ class StoredSolve(Family):
     def _solved(self, numbers: Any, b: Any, transposed: bool) -> Any:
         """Return the solution, recorded if something is active."""
         if type(numbers) is not np.ndarray or type(b) is not np.ndarray:
-            return called(StoredSolve, (numbers, b), self.pattern, transposed,
+            return applied(StoredSolve, (numbers, b), self.pattern, transposed,
                           self.splu_options)[0]  # fmt: skip
         factors = _factors_of(self.pattern, numbers, self.splu_options)
         return factors.solve(np.ascontiguousarray(b), "T" if transposed else "N")
@@ -172,7 +173,7 @@ class FactoredSolve(Family):
     def _solved(self, b: Any, transposed: bool) -> Any:
         """Return the solution, recorded if it's active."""
         if type(b) is not np.ndarray:
-            return called(FactoredSolve, (b,), self.factors, transposed)[0]
+            return applied(FactoredSolve, (b,), self.factors, transposed)[0]
         return self.factors.factors.solve(np.ascontiguousarray(b), "T" if transposed else "N")
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
@@ -223,7 +224,7 @@ STAND_INS.add(ActiveFactors)
 def _by_numbers(pattern: Pattern, numbers: Any, b: Any, trans: Any, options: Options) -> Any:
     b = operand(b)
     _check(pattern.shape, b)
-    return called(StoredSolve, (numbers, b), pattern, trans != "N", options)[0]
+    return applied(StoredSolve, (numbers, b), pattern, trans != "N", options)[0]
 
 
 def _check(shape: Any, b: Any) -> None:
@@ -247,7 +248,7 @@ def _spsolve(A: Any, b: Any, permc_spec: Any = None,  # noqa: N803  # SciPy's na
         matrix = of(A)
         return _by_numbers(matrix._places()[0], matrix._in_order(), b, "N", options)
     _check(A.shape, b)
-    return called(FactoredSolve, (b,), FrozenFactors(Frozen(A), options), False)[0]
+    return applied(FactoredSolve, (b,), FrozenFactors(Frozen(A), options), False)[0]
 
 
 @scipy_rule("scipy.sparse.linalg.splu")
@@ -268,4 +269,4 @@ def solve_by_factors(self: Any, rhs: Any, trans: Any = "N") -> Any:
     """Record the solution by SuperLU's factors of a plain matrix."""
     b = operand(rhs)
     _check(self.shape, b)
-    return called(FactoredSolve, (b,), GivenFactors(self), trans != "N")[0]
+    return applied(FactoredSolve, (b,), GivenFactors(self), trans != "N")[0]
