@@ -14,8 +14,8 @@ from tapegrad.blocks import _FUNCTION, _pointers
 from tapegrad.record.linear import lapack
 from tapegrad.record.linear.determinants import Determinant, LogDeterminant
 from tapegrad.record.linear.kernels import LARGEST_LOOPED
+from tapegrad.record.linear.large_products import Product
 from tapegrad.record.linear.positive import Cholesky
-from tapegrad.record.linear.products import Product
 from tapegrad.record.linear.systems import Solve, SolveKnown, TriangularSolve
 
 RNG = np.random.default_rng(2)

@@ -18,7 +18,7 @@ from tapegrad.function.naming import Key
 from tapegrad.record.active import Active
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.refusals import check_kind
-from tapegrad.record.scipy.recognition import is_sparse
+from tapegrad.record.scipy.recognised import is_sparse
 from tapegrad.record.scipy.sparse_patterns import same_matrix
 from tapegrad.tree import LEAF, Structure, flatten
 

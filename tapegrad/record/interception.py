@@ -21,7 +21,7 @@ import numpy as np
 from tapegrad.record import creation, lists, mathematics, stored_results
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
-from tapegrad.record.scipy.recognition import find_functions
+from tapegrad.record.scipy.recognised import find_functions
 from tapegrad.record.scipy.superlu import bound_again
 
 # --- functions and types ----------------------------------------------------------------------

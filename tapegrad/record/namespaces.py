@@ -19,7 +19,7 @@ from types import CellType, CodeType
 from typing import Any
 
 from tapegrad.record.interception import original_of
-from tapegrad.record.scipy.recognition import find_functions
+from tapegrad.record.scipy.recognised import find_functions
 
 # C code reads these in a dictionary's storage.
 _READ_IN_C = ("__name__", "__package__", "__spec__", "__loader__", "__file__", "__path__",

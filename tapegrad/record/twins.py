@@ -31,7 +31,7 @@ from tapegrad.record.namespaces import (
 )
 from tapegrad.record.nesting import THREAD, begin
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.scipy.recognition import find_functions
+from tapegrad.record.scipy.recognised import find_functions
 from tapegrad.record.storing import Storing
 from tapegrad.record.trampolines import (
     User,

@@ -11,7 +11,7 @@ import numpy as np
 from tapegrad.record.distributions import scipy_private
 from tapegrad.record.distributions.methods import Call, method, recording
 from tapegrad.record.functions.operands import is_active
-from tapegrad.record.scipy.recognition import Row, no_rule, on_import
+from tapegrad.record.scipy.recognised import Row, no_rule, on_import
 from tapegrad.record.trampolines import stand_for
 
 

@@ -18,7 +18,7 @@ from tapegrad.record.distributions.quantiles import steps
 from tapegrad.record.distributions.scipy_code import formula
 from tapegrad.record.functions.operands import is_active
 from tapegrad.record.functions.registry import RULES
-from tapegrad.record.scipy.recognition import on_import
+from tapegrad.record.scipy.recognised import on_import
 
 
 @formula("tukeylambda_gen._cdf")

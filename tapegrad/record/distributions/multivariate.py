@@ -20,7 +20,7 @@ from tapegrad.record.distributions.methods import squeezed
 from tapegrad.record.functions.operands import is_active
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognition import HOLDERS, Row, no_rule, on_import
+from tapegrad.record.scipy.recognised import HOLDERS, Row, no_rule, on_import
 from tapegrad.record.trampolines import stand_for
 
 _LOG_2PI = math.log(2.0 * math.pi)

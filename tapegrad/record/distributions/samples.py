@@ -12,7 +12,7 @@ from tapegrad.record.distributions import scipy_private
 from tapegrad.record.functions.operands import axes_of
 from tapegrad.record.functions.registry import NAMED, SPECIAL_RULES
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognition import Row, no_rule, on_import, scipy_rule
+from tapegrad.record.scipy.recognised import Row, no_rule, on_import, scipy_rule
 from tapegrad.record.trampolines import stand_for
 
 # --- moments ----------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
 from tapegrad.record.kinds import ACTIVE, Array, active
-from tapegrad.record.linear import products
+from tapegrad.record.linear import large_products as products
 from tapegrad.record.linear.compiled_calls import MATMUL, attempt, can_attempt, is_done
-from tapegrad.record.linear.products import is_worth
+from tapegrad.record.linear.large_products import is_worth
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tapegrad.blocks import Shapes
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.linear.forms import CHOLESKY
+from tapegrad.record.linear.compiled_forms import CHOLESKY
 from tapegrad.record.linear.shaped import (
     ShapedBlock,
     applied,

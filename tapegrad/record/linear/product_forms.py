@@ -9,7 +9,7 @@ from numba import int64
 from tapegrad.jit import jit_inline
 from tapegrad.memory import pointer
 from tapegrad.record.linear import kernels
-from tapegrad.record.linear.forms import Pointers, forms
+from tapegrad.record.linear.compiled_forms import Pointers, forms
 from tapegrad.record.linear.kernels import Numbers, fill
 from tapegrad.record.linear.lapack import address, shifted
 

@@ -22,7 +22,7 @@ from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.linear import lapack
-from tapegrad.record.linear.forms import Forms
+from tapegrad.record.linear.compiled_forms import Forms
 from tapegrad.record.linear.kernels import LARGEST_LOOPED
 
 

@@ -12,7 +12,7 @@ from tapegrad.blocks import Shapes
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.registry import rule
-from tapegrad.record.linear.forms import SOLVE, SOLVE_KNOWN, TRIANGULAR
+from tapegrad.record.linear.compiled_forms import SOLVE, SOLVE_KNOWN, TRIANGULAR
 from tapegrad.record.linear.shaped import (
     ShapedBlock,
     applied,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.scipy.families import operand, over_stacks
-from tapegrad.record.scipy.recognition import is_held, scipy_rule
+from tapegrad.record.scipy.recognised import is_held, scipy_rule
 
 
 @scipy_rule("scipy.linalg.block_diag")

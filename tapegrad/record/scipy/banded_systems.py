@@ -18,7 +18,7 @@ from tapegrad.record.scipy.families import (
     over_stacks,
     plain,
 )
-from tapegrad.record.scipy.recognition import scipy_rule
+from tapegrad.record.scipy.recognised import scipy_rule
 
 Index = npt.NDArray[np.intp]
 

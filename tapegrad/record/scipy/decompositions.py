@@ -27,7 +27,7 @@ from tapegrad.record.scipy.families import (
     square,
     symmetric,
 )
-from tapegrad.record.scipy.recognition import is_held, no_rule, scipy_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule, scipy_rule
 
 # --- symmetric matrices ---------------------------------------------------------------------------
 

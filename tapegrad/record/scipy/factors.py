@@ -27,7 +27,7 @@ from tapegrad.record.scipy.families import (
     triangle,
 )
 from tapegrad.record.scipy.linear_systems import solve_triangular
-from tapegrad.record.scipy.recognition import is_held, no_rule, scipy_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule, scipy_rule
 
 # --- L L' -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from tapegrad.record.creation import as_array
 from tapegrad.record.linear.shaped import ShapedBlock, transposed
 from tapegrad.record.nesting import unsettle
 from tapegrad.record.refusals import no_numbers
-from tapegrad.record.scipy.recognition import FUNCTIONS, is_held
+from tapegrad.record.scipy.recognised import FUNCTIONS, is_held
 
 
 class _Recorded:

@@ -28,7 +28,7 @@ from tapegrad.record.scipy.families import (
     triangle,
     values_of,
 )
-from tapegrad.record.scipy.recognition import is_passive, scipy_rule
+from tapegrad.record.scipy.recognised import is_passive, scipy_rule
 
 # --- dense systems ------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from tapegrad.record.scipy.families import (
     plain,
     square,
 )
-from tapegrad.record.scipy.recognition import scipy_rule
+from tapegrad.record.scipy.recognised import scipy_rule
 
 # --- linear ones ----------------------------------------------------------------------------------
 

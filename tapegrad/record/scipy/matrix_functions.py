@@ -18,7 +18,7 @@ from tapegrad.record.scipy.families import (
     plain,
     square,
 )
-from tapegrad.record.scipy.recognition import scipy_rule
+from tapegrad.record.scipy.recognised import scipy_rule
 
 
 def _real(found: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognition import STAND_INS, is_sparse, no_rule
+from tapegrad.record.scipy.recognised import STAND_INS, is_sparse, no_rule
 from tapegrad.record.scipy.sparse_patterns import (
     Frozen,
     Pattern,

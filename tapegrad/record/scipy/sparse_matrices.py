@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognition import STAND_INS, is_held, is_sparse, no_rule
+from tapegrad.record.scipy.recognised import STAND_INS, is_held, is_sparse, no_rule
 from tapegrad.record.scipy.sparse_labels import LabelledSparse, check_type
 from tapegrad.record.scipy.sparse_patterns import Pattern, sparse, stored_product
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tapegrad.record.linear.shaped import applied, total_of
 from tapegrad.record.refusals import no_numbers
 from tapegrad.record.scipy.families import Family, have_same_bits
-from tapegrad.record.scipy.recognition import STAND_INS
+from tapegrad.record.scipy.recognised import STAND_INS
 
 Index = npt.NDArray[np.intp]
 

@@ -18,7 +18,7 @@ from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import integers
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognition import (
+from tapegrad.record.scipy.recognised import (
     SPARSE,
     is_held,
     is_made_here,

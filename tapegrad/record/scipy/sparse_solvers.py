@@ -12,7 +12,7 @@ import numpy as np
 from tapegrad.record.linear.shaped import applied
 from tapegrad.record.nesting import unsettle
 from tapegrad.record.scipy.families import Family, operand
-from tapegrad.record.scipy.recognition import (
+from tapegrad.record.scipy.recognised import (
     STAND_INS,
     is_held,
     is_sparse,

@@ -16,7 +16,7 @@ from typing import Any
 
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import is_recording
-from tapegrad.record.scipy.recognition import Row, on_import
+from tapegrad.record.scipy.recognised import Row, on_import
 from tapegrad.record.scipy.sparse_solvers import solve_by_factors
 
 _MODULE, _METHOD = "scipy.sparse.linalg", "solve"
