@@ -2,11 +2,11 @@
 
 A row gives a function's name, its operands, and by each its partial derivative: an expression in
 the operands and the computed value `z`, made of NumPy's and SciPy's functions, of rows and of
-what `special.whole_arrays` has, so that it has derivatives itself. None says that there is no rule by
-an operand, zero that the function is constant in it. `within` is the relative accuracy of the
+what `special.whole_arrays` has, so that it has derivatives itself. None says that there is no rule
+by an operand, zero that the function is constant in it. `within` is the relative accuracy of the
 partial derivatives. The values are SciPy's own; those of parts, which derivatives are made of
-and SciPy lacks, are in `special.whole_arrays`. Of an operand `y` that is 1 - x there is no derivative,
-as the one by `x` tells all.
+and SciPy lacks, are in `special.whole_arrays`. Of an operand `y` that is 1 - x there is no
+derivative, as the one by `x` tells all.
 """
 
 from __future__ import annotations

@@ -230,6 +230,10 @@ for _name, _calls in _FURTHER.items():
 
 _SPECIAL = {
     "boxcox": [lambda x, y: scipy.special.boxcox(x, y)],
+    "comb": [lambda x, y: scipy.special.comb(x, y)],
+    "lambertw": [lambda x: scipy.special.lambertw(x)],
+    "multigammaln": [lambda x: scipy.special.multigammaln(x + 3.0, 2)],
+    "zeta": [lambda x: scipy.special.zeta(x + 1.5)],
     "log_softmax": [
         lambda x: scipy.special.log_softmax(x),
         lambda x: scipy.special.log_softmax(x, axis=0),
@@ -247,7 +251,17 @@ _SPECIAL = {
 
 
 REACHED_BY_NAME = [
-    f"scipy.special.{name}" for name in ("log_softmax", "logsumexp", "polygamma", "softmax")
+    f"scipy.special.{name}"
+    for name in (
+        "comb",
+        "lambertw",
+        "log_softmax",
+        "logsumexp",
+        "multigammaln",
+        "polygamma",
+        "softmax",
+        "zeta",
+    )
 ]
 """What records only in a function that is differentiated, since NumPy has no say in it."""
 
@@ -290,7 +304,7 @@ def calls_of(name):
     return calls + (_ufunc_calls(function) if isinstance(function, np.ufunc) else [])
 
 
-NAMES = [name for name in tg.supported() if not name.startswith(("scipy.linalg", "scipy.sparse"))]
+NAMES = [name for name in tg.supported() if name.startswith(("numpy.", "scipy.special."))]
 """The functions of arrays of any shape."""
 
 

@@ -78,7 +78,7 @@ def test_structures_go_in_and_come_out():
 
     def vjp(ct, result, p, q, s, label, extra):
         assert ct["label"] is None
-        assert ct["pair"].second is None
+        assert ct["pair"].second == 0.0
         assert result["label"] == "point"
         by_position, by_sum = ct["all"][0], ct["sum"]
         return (

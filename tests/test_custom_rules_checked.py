@@ -130,3 +130,35 @@ def test_a_rule_that_can_not_be_recorded_is_named_where_a_higher_derivative_need
         with pytest.raises(UnsupportedFunctionError, match=r"rule of .* can't be recorded"):
             tg.grad(tg.grad(lambda x: opaque(x) * x))(0.5)  # noqa: B023
     assert tg.grad(tg.grad(sine))(0.5) == pytest.approx(-math.sin(0.5))
+
+
+def test_a_sparsity_that_leaves_out_what_is_not_zero_is_told_of():
+    x = np.array([0.7, 0.4, 1.2])
+
+    def value(x):
+        return np.array([x[0] * x[1], x[2], x[1]])
+
+    def jvp(t, result, x):
+        return np.array([t[0] * x[1] + x[0] * t[1], t[2], t[1]])
+
+    def vjp(w, result, x):
+        return np.array([w[0] * x[1], w[0] * x[0] + w[2], w[1]])
+
+    for rule in ({"jvp": jvp}, {"vjp": vjp}):
+        wrong = tg.custom_rule(value, sparsity="diagonal", **rule)
+        with pytest.warns(WrongRuleWarning, match=r"the sparsity of .*value doesn't agree"):
+            tg.grad(lambda p, wrong=wrong: np.sum(wrong(p)))(x)
+        right = tg.custom_rule(value, sparsity=([0, 0, 1, 2], [0, 1, 2, 1]), **rule)
+        found = tg.grad(lambda p, right=right: np.sum(right(p)))(x)
+        np.testing.assert_allclose(found, [0.4, 1.7, 1.0], rtol=1e-14)
+
+
+def test_whole_numbers_among_results_have_cotangents_of_zero():
+    @tg.custom_rule(vjp=lambda w, result, x: w * (2.0 * x if x > 0.0 else 0.0))
+    def square_of_positive(x):
+        return 0 if x < 0.0 else float(x) ** 2
+
+    gradient = tg.value_and_grad(lambda p: square_of_positive(p) * p)
+    assert gradient(-1.0) == (0.0, 0.0)
+    assert gradient(2.0) == (8.0, 12.0)
+    assert gradient(-1.0) == (0.0, 0.0)

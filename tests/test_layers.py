@@ -266,3 +266,8 @@ print(f(np.array([0.0, 1.0]))[1], len(tapegrad.supported()) > 100)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "0.0 True", done.stderr
+
+
+def test_no_two_files_have_one_name():
+    names = [path.name for path in modules() if path.name != "__init__.py"]
+    assert sorted(set(names)) == sorted(names)

@@ -293,3 +293,34 @@ def test_matrices_of_no_rows_and_of_no_numbers_are_multiplied():
         return np.sum(none) + np.sum(zeros) + one[0]
 
     assert np.array_equal(tg.grad(empty)(np.arange(3.0, 8.0)), [6.0, 0.0, 0.0, 0.0, 0.0])
+
+
+def test_what_is_stored_into_the_numbers_of_an_active_matrix_is_refused():
+    def written(A):
+        A.data[:] = A.data * 2.0
+
+    def in_place(A):
+        numbers = A.data
+        numbers *= 2.0
+
+    def put_in(A):
+        A.data = A.data * 2.0
+
+    def by_out(A):
+        np.multiply(A.data, 2.0, out=A.data)
+
+    for change in (written, in_place, put_in, by_out):
+
+        def function(p, change=change):
+            A = sp.csr_matrix(np.outer(p, p))
+            change(A)
+            return A.sum()
+
+        with pytest.raises((ValueError, TypeError), match=r"read-only|make another one"):
+            tg.grad(function)(np.array([1.0, -2.0, 3.0]))
+
+    def anew(p):
+        A = sp.csr_matrix(np.outer(p, p))
+        return sp.csr_matrix((A.data * 2.0, A.indices, A.indptr), A.shape).sum()
+
+    assert tg.value_and_grad(anew)(np.array([1.0, -2.0, 3.0]))[0] == 8.0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.custom.block import RuleBlock
-from tapegrad.custom.derived import Case, filled
+from tapegrad.custom.derived import Case, filled, pulled, pushed
 from tapegrad.custom.tree_forms import described, form_of
 from tapegrad.errors import StructureError, UnsupportedFunctionError, WrongRuleWarning
 from tapegrad.function.vectors import join
@@ -127,6 +127,14 @@ def _products(case: Case, direction: Numbers, weights: Numbers) -> dict[str, flo
     if rules.pull is not None:
         adjoints = filled(case.pull(weights), case.block.layout.form.shapes)
         found["vjp"] = _dot(direction, adjoints)
+    if rules.pattern is not None and rules.jacobian is None:
+        # What is missing is derived by the pattern, which may leave out what isn't zero.
+        if rules.pull is None:
+            derived = filled(pulled(case, weights), case.block.layout.form.shapes)
+            found["sparsity"] = _dot(direction, derived)
+        elif rules.push is None:
+            derived = filled(pushed(case, direction), case.block.result.shapes)
+            found["sparsity"] = _dot(weights, derived)
     if rules.jacobian is not None:
         moved = case.matrix().times(join(list(direction)))
         found["jacobian"] = _dot(weights, [moved])

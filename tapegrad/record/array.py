@@ -122,7 +122,13 @@ class ActiveArray:
             raise UnsupportedFunctionError(
                 "a number can't be assigned to an element of an active boolean array"
             )
-        self.data[plain_index(key)] = self._own(value)
+        number = self._own(value)
+        if not self.data.flags.writeable:
+            raise ValueError(
+                "assignment destination is read-only: this is a copy of what an object holds, "
+                "which wouldn't change; store into x.copy(), and make the object anew of that"
+            )
+        self.data[plain_index(key)] = number
 
     def _own(self, value: Any) -> Any:
         """Return what to store for `value` in this array."""

@@ -23,10 +23,10 @@ from tapegrad.record.functions.registry import RULES, rule, supported
 from tapegrad.record.linear import (
     determinants,
     least_squares,
+    matrix_powers,
     norms,
     orthogonal,
     positive,
-    powers,
     singular,
     spectra,
     systems,
@@ -34,8 +34,9 @@ from tapegrad.record.linear import (
 )
 
 __all__ = ["RULES", "calculus", "choices", "compositions", "determinants", "dot", "einsum",
-           "elementwise_blocks", "least_squares", "linear_algebra", "making", "moves", "norms",
-           "orthogonal", "positive", "powers", "reductions", "rule", "scalar_methods",
+           "elementwise_blocks", "least_squares", "linear_algebra", "making", "matrix_powers",
+           "moves", "norms",
+           "orthogonal", "positive", "reductions", "rule", "scalar_methods",
            "scipy_special", "shapes",
            "singular", "sorting", "spectra", "statistics", "supported", "systems", "tables",
            "tensors", "ufunc_methods"]  # fmt: skip

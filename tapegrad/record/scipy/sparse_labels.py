@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.array import ActiveArray
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import STAND_INS, is_sparse, no_rule
 from tapegrad.record.scipy.sparse_patterns import (
@@ -76,8 +77,18 @@ class LabelledSparse:
 
     @property
     def data(self) -> Any:
-        """The stored numbers."""
-        return self._labelled(np.asarray(self._template.data))
+        """The stored numbers, which can't be written into."""
+        found = self._labelled(np.asarray(self._template.data))
+        (found.data if isinstance(found, ActiveArray) else found).flags.writeable = False
+        return found
+
+    @data.setter
+    def data(self, numbers: Any) -> None:
+        kind = type(self._template).__name__
+        raise no_rule(
+            f"storing into the data of an active {kind}",
+            f"make another one, as in `{kind}((numbers, A.indices, A.indptr), A.shape)`, or ",
+        )
 
     @property
     def T(self) -> Any:  # noqa: N802  # SciPy's name
