@@ -127,8 +127,9 @@ _row("gdtrix", "a b p", "-z / a", "-gammainc_by_a(b, a * z) / f", "1.0 / f",
 _row("pdtr",  "k m", "0", "-gamma_density(floor(k) + 1.0, m)")
 _row("pdtrc", "k m", "0", "gamma_density(floor(k) + 1.0, m)")
 _row("pdtri", "k p", "0", "-1.0 / gamma_density(floor(k) + 1.0, z)")
-_row("pdtrik", "p m", "-1.0 / gammainc_by_a(z + 1.0, m)",
-     "-gamma_density(z + 1.0, m) / gammainc_by_a(z + 1.0, m)")
+# What would be negative is 0.
+_row("pdtrik", "p m", "-sign(z) / gammainc_by_a(z + 1.0, m)",
+     "-sign(z) * gamma_density(z + 1.0, m) / gammainc_by_a(z + 1.0, m)")
 
 # --- incomplete beta functions --------------------------------------------------------------
 _row("betainc",  "a b x", "betainc_by_a(a, b, x, 1.0 - x)", "-betainc_by_a(b, a, 1.0 - x, x)",

@@ -154,6 +154,8 @@ def reduces(x):
     return total + np.sum(np.cumsum(y) * np.cumprod(y))
 
 
+# Numba says of products what it says of those of plain arrays.
+@pytest.mark.filterwarnings("ignore:.*faster on contiguous arrays")
 def test_reductions_and_products_write_the_same_records_in_both():
     x = np.array([np.nan, 0.4, -1.0, 2.5, 0.9])
     value, gradient = tg.value_and_grad(reduces)(x)

@@ -159,7 +159,8 @@ def test_factors_that_are_replaced_in_their_class_are_recognised():
     version = f"SciPy {scipy.__version__}"
     tg.grad(lambda x: np.sum(FACTORS.solve(x)))(X)
     assert isinstance(vars(scipy.sparse.linalg.SuperLU)["solve"], types.FunctionType), version
-    assert isinstance(SOLVER, types.BuiltinMethodType), version
+    # One that was looked up before is C's, unless another test had it replaced.
+    assert isinstance(SOLVER, types.BuiltinMethodType | types.MethodType), version
     assert type(SOLVER.__self__) is scipy.sparse.linalg.SuperLU, version
 
 
