@@ -60,7 +60,14 @@ class Block:
     operand_shapes, result_shapes : tuple of tuple of int
     is_active : tuple of bool
         Of each operand, whether it's differentiated by; of the others all numbers are constants.
+
+    Attributes
+    ----------
+    signals : tuple of type
+        What it raises for the library, which calls another block then: no failure of its own.
     """
+
+    signals: tuple[type[Exception], ...] = ()
 
     def __init__(
         self, name: str, operand_shapes: Shapes, result_shapes: Shapes, is_active: tuple[bool, ...]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tapegrad.blocks import Block, Shape, Shapes
+from tapegrad.errors import OutdatedBlockError
 from tapegrad.function.vectors import Vector
-from tapegrad.implicit.inner import Inner
+from tapegrad.implicit.inner import Inner, MoreCapturedError
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call, parted
@@ -43,6 +44,8 @@ def shapes_of(operands: Sequence[Any]) -> Shapes:
 
 class BlockOfInner(Block):
     """A block of an inner function: equal to another if all that it's made of is the same."""
+
+    signals = (MoreCapturedError, OutdatedBlockError)
 
     def __init__(self, name: str, inner: Inner, operand_shapes: Shapes, result_shapes: Shapes,
                  is_active: tuple[bool, ...], *kind: Any) -> None:  # fmt: skip

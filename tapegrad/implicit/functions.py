@@ -26,11 +26,11 @@ from tapegrad.function.plan import Plan
 from tapegrad.function.recording import Recording, is_truth, name_of, record
 from tapegrad.function.vectors import Vector
 from tapegrad.function.watch.draws import drawn_between, shared_states
-from tapegrad.implicit.inner import OPTIONS, Recorded
+from tapegrad.implicit.inner import OPTIONS, MoreCapturedError, Recorded
 from tapegrad.implicit.lifting import Lifted, lift
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
-from tapegrad.record.nesting import THREAD, current, is_recording, slot_on
+from tapegrad.record.nesting import THREAD, current, is_recording, slot_on, unsettle
 from tapegrad.record.numba.rewriting import taking_active
 from tapegrad.record.twins import Twins
 from tapegrad.tree import flatten
@@ -59,10 +59,6 @@ class Use(NamedTuple):
     finish: Finish
     has_effects: bool = False
     is_kept: bool = True
-
-
-class MoreCapturedError(Exception):
-    """Another recording captured more numbers than the first: its maker begins again."""
 
 
 class Function(Recorded):
@@ -267,3 +263,6 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
                 return body(own, [*inputs, *own.captured])
         except MoreCapturedError:
             captured = own.captured
+        except OutdatedBlockError:
+            unsettle()  # the program may catch this
+            raise

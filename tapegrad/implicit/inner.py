@@ -38,6 +38,10 @@ MOST_RECORDINGS = 32
 """Of one function; the oldest are forgotten beyond."""
 
 
+class MoreCapturedError(Exception):
+    """Another recording captured more numbers than the first: its maker begins again."""
+
+
 class Inner:
     """A function of vectors.
 

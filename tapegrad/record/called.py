@@ -52,8 +52,8 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
     if results is None:
         try:
             results = made.evaluated([_values(d) for d in data])
-        except Exception:  # which the program may catch
-            if any(is_active):
+        except Exception as error:  # which the program may catch
+            if any(is_active) and not isinstance(error, made.signals):
                 (fails,) = call(Failing(made), operands, tape)
                 guard_all(tape, fails.data["slot"].reshape(1), fails.data["value"].reshape(1))
             raise
