@@ -15,10 +15,9 @@ from numba import float64, int64, types
 
 from tapegrad.blocks import Kind
 from tapegrad.jit import Symbol, jit_inline
-from tapegrad.memory import pointer
+from tapegrad.memory import pointer, shift
 from tapegrad.record.linear import kernels
 from tapegrad.record.linear.kernels import Numbers, copy, fill, is_singular, room
-from tapegrad.record.linear.lapack import shifted
 
 Forms: TypeAlias = dict[Kind, Symbol]
 Pointers: TypeAlias = Any
@@ -57,17 +56,17 @@ def _solve_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
     array, between = room(n * count)
     for s in range(context[1]):
-        factors, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
+        factors, pivots = shift(writes[1], s * n * n), shift(writes[2], s * n)
         if context[5] != 0:
-            copy(factors, shifted(reads[0], s * n * n), n * n)
+            copy(factors, shift(reads[0], s * n * n), n * n)
             fill(pivots, 0.0, n)
             status = kernels.factor_symmetric(factors, n, context[6])
         else:
-            kernels.lay(factors, shifted(reads[0], s * n * n), n, n)
+            kernels.lay(factors, shift(reads[0], s * n * n), n, n)
             status = kernels.factor(factors, pivots, n, context[6])
         if status != 0:
             return 1
-        sides, x = shifted(reads[1], s * n * count), shifted(writes[0], s * n * count)
+        sides, x = shift(reads[1], s * n * count), shift(writes[0], s * n * count)
         _solve_factored(factors, pivots, sides, x, between, 0, context)
     return 0 * len(array)
 
@@ -76,14 +75,14 @@ def _solve_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
     size = n * count
     array, between = room(2 * size)
-    moved = shifted(between, size)
+    moved = shift(between, size)
     for s in range(context[1]):
-        factors, pivots = shifted(reads[3], s * n * n), shifted(reads[4], s * n)
-        _solve_factored(factors, pivots, shifted(reads[5], s * size), moved, between, 1, context)
+        factors, pivots = shift(reads[3], s * n * n), shift(reads[4], s * n)
+        _solve_factored(factors, pivots, shift(reads[5], s * size), moved, between, 1, context)
         for k in range(size):
             writes[1][s * size + k] += moved[k]
         if context[4] != 0:
-            x, of_a = shifted(reads[2], s * size), shifted(writes[0], s * n * n)
+            x, of_a = shift(reads[2], s * size), shift(writes[0], s * n * n)
             kernels.add_product(-1.0, moved, 0, x, 1, of_a, n, n, count, context[8])
     return 0 * len(array)
 
@@ -92,14 +91,14 @@ def _solve_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count = context[2], context[3]
     size = n * count
     array, between = room(2 * size)
-    moved = shifted(between, size)
+    moved = shift(between, size)
     for s in range(context[1]):
-        copy(moved, shifted(reads[6], s * size), size)
+        copy(moved, shift(reads[6], s * size), size)
         if context[4] != 0:
-            of_a, x = shifted(reads[5], s * n * n), shifted(reads[2], s * size)
+            of_a, x = shift(reads[5], s * n * n), shift(reads[2], s * size)
             kernels.add_product(-1.0, of_a, 0, x, 0, moved, n, count, n, context[8])
-        factors, pivots = shifted(reads[3], s * n * n), shifted(reads[4], s * n)
-        _solve_factored(factors, pivots, moved, shifted(writes[0], s * size), between, 0, context)
+        factors, pivots = shift(reads[3], s * n * n), shift(reads[4], s * n)
+        _solve_factored(factors, pivots, moved, shift(writes[0], s * size), between, 0, context)
     fill(writes[1], 0.0, context[1] * n * n)
     fill(writes[2], 0.0, context[1] * n)
     return 0 * len(array)
@@ -115,9 +114,9 @@ def _solve_known(sides: Numbers, to: Numbers, context: Any, is_transposed: int, 
     array, rows = room(n * count)
     columns, pivots = pointer(context[4], float64), pointer(context[5], float64)
     for s in range(context[1]):
-        kernels.lay(rows, shifted(sides, s * n * count), n, count)
+        kernels.lay(rows, shift(sides, s * n * count), n, count)
         kernels.solve(
-            shifted(columns, s * n * n), shifted(pivots, s * n), rows, n, count, is_transposed,
+            shift(columns, s * n * n), shift(pivots, s * n), rows, n, count, is_transposed,
             context[6],
         )  # fmt: skip
         for i in range(n):
@@ -159,10 +158,10 @@ def _add_triangle(weight: float, whole: Numbers, is_upper: int, has_ones: int, o
 def _triangular_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
     for s in range(context[1]):
-        a, x = shifted(reads[0], s * n * n), shifted(writes[0], s * n * count)
+        a, x = shift(reads[0], s * n * n), shift(writes[0], s * n * count)
         if has_ones == 0 and is_singular(a, n):
             return 1
-        copy(x, shifted(reads[1], s * n * count), n * count)
+        copy(x, shift(reads[1], s * n * count), n * count)
         kernels.solve_triangle(a, is_upper, 0, has_ones, x, n, count, context[7])
     return 0
 
@@ -170,17 +169,17 @@ def _triangular_value(reads: Pointers, writes: Pointers, context: Any) -> int:
 def _triangular_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
     array, moved = room(n * count + n * n)
-    whole = shifted(moved, n * count)
+    whole = shift(moved, n * count)
     for s in range(context[1]):
-        a, x = shifted(reads[0], s * n * n), shifted(reads[2], s * n * count)
-        copy(moved, shifted(reads[3], s * n * count), n * count)
+        a, x = shift(reads[0], s * n * n), shift(reads[2], s * n * count)
+        copy(moved, shift(reads[3], s * n * count), n * count)
         kernels.solve_triangle(a, is_upper, 1, has_ones, moved, n, count, context[7])
         for k in range(n * count):
             writes[1][s * n * count + k] += moved[k]
         if context[4] != 0:
             fill(whole, 0.0, n * n)
             kernels.add_product(1.0, moved, 0, x, 1, whole, n, n, count, context[8])
-            _add_triangle(-1.0, whole, is_upper, has_ones, shifted(writes[0], s * n * n), n)
+            _add_triangle(-1.0, whole, is_upper, has_ones, shift(writes[0], s * n * n), n)
     return 0 * len(array)
 
 
@@ -188,12 +187,12 @@ def _triangular_pushforward(reads: Pointers, writes: Pointers, context: Any) -> 
     n, count, is_upper, has_ones = context[2], context[3], context[5], context[6]
     array, read = room(n * n)
     for s in range(context[1]):
-        a, x = shifted(reads[0], s * n * n), shifted(reads[2], s * n * count)
-        of_x = shifted(writes[0], s * n * count)
-        copy(of_x, shifted(reads[4], s * n * count), n * count)
+        a, x = shift(reads[0], s * n * n), shift(reads[2], s * n * count)
+        of_x = shift(writes[0], s * n * count)
+        copy(of_x, shift(reads[4], s * n * count), n * count)
         if context[4] != 0:
             fill(read, 0.0, n * n)
-            _add_triangle(1.0, shifted(reads[3], s * n * n), is_upper, has_ones, read, n)
+            _add_triangle(1.0, shift(reads[3], s * n * n), is_upper, has_ones, read, n)
             kernels.add_product(-1.0, read, 0, x, 0, of_x, n, count, n, context[8])
         kernels.solve_triangle(a, is_upper, 0, has_ones, of_x, n, count, context[7])
     return 0 * len(array)
@@ -223,8 +222,8 @@ def _sign_of(columns: Numbers, pivots: Numbers, n: int) -> float:
 def _det_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n = context[2]
     for s in range(context[1]):
-        columns, pivots = shifted(writes[1], s * n * n), shifted(writes[2], s * n)
-        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
+        columns, pivots = shift(writes[1], s * n * n), shift(writes[2], s * n)
+        kernels.lay(columns, shift(reads[0], s * n * n), n, n)
         kernels.factor(columns, pivots, n, context[3])
         product, exponent = _sign_of(columns, pivots, n), 0
         for k in range(n):  # no factor may leave the range that the product stays in
@@ -237,8 +236,8 @@ def _det_value(reads: Pointers, writes: Pointers, context: Any) -> int:
 def _slogdet_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n = context[2]
     for s in range(context[1]):
-        columns, pivots = shifted(writes[2], s * n * n), shifted(writes[3], s * n)
-        kernels.lay(columns, shifted(reads[0], s * n * n), n, n)
+        columns, pivots = shift(writes[2], s * n * n), shift(writes[3], s * n)
+        kernels.lay(columns, shift(reads[0], s * n * n), n, n)
         kernels.factor(columns, pivots, n, context[3])
         total, sign = 0.0, _sign_of(columns, pivots, n)
         for k in range(n):
@@ -268,7 +267,7 @@ def _slogdet_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     for s in range(context[1]):
         by = reads[6][s]
         if by != 0.0:
-            _inverse(shifted(reads[3], s * n * n), shifted(reads[4], s * n), inverse, n, context[4])
+            _inverse(shift(reads[3], s * n * n), shift(reads[4], s * n), inverse, n, context[4])
             for k in range(n * n):
                 writes[0][s * n * n + k] += by * inverse[k]
     return 0 * len(array)
@@ -278,7 +277,7 @@ def _slogdet_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int
     n = context[2]
     array, inverse = room(n * n)
     for s in range(context[1]):
-        _inverse(shifted(reads[3], s * n * n), shifted(reads[4], s * n), inverse, n, context[4])
+        _inverse(shift(reads[3], s * n * n), shift(reads[4], s * n), inverse, n, context[4])
         total = 0.0
         for k in range(n * n):
             total += reads[5][s * n * n + k] * inverse[k]
@@ -301,7 +300,7 @@ def _cholesky_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     n = context[2]
     copy(writes[0], reads[0], context[1] * n * n)
     for s in range(context[1]):
-        if kernels.factor_symmetric(shifted(writes[0], s * n * n), n, context[3]) != 0:
+        if kernels.factor_symmetric(shift(writes[0], s * n * n), n, context[3]) != 0:
             return 1
     return 0
 
@@ -318,11 +317,11 @@ def _halve(inner: Numbers, n: int) -> None:
 def _cholesky_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     n = context[2]
     array, inner = room(2 * n * n)
-    turned = shifted(inner, n * n)
+    turned = shift(inner, n * n)
     for s in range(context[1]):
-        rows, of_a = shifted(reads[1], s * n * n), shifted(writes[0], s * n * n)
+        rows, of_a = shift(reads[1], s * n * n), shift(writes[0], s * n * n)
         fill(inner, 0.0, n * n)
-        by = shifted(reads[2], s * n * n)
+        by = shift(reads[2], s * n * n)
         kernels.add_product(1.0, rows, 1, by, 0, inner, n, n, n, context[5])
         _halve(inner, n)
         kernels.solve_triangle(rows, 0, 1, 0, inner, n, n, context[4])
@@ -337,10 +336,10 @@ def _cholesky_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
 def _cholesky_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int:
     n = context[2]
     array, inner = room(2 * n * n)
-    turned = shifted(inner, n * n)
+    turned = shift(inner, n * n)
     for s in range(context[1]):
-        rows, found = shifted(reads[1], s * n * n), shifted(writes[0], s * n * n)
-        copy(inner, shifted(reads[2], s * n * n), n * n)
+        rows, found = shift(reads[1], s * n * n), shift(writes[0], s * n * n)
+        copy(inner, shift(reads[2], s * n * n), n * n)
         kernels.solve_triangle(rows, 0, 0, 0, inner, n, n, context[4])
         kernels.lay(turned, inner, n, n)
         kernels.solve_triangle(rows, 0, 0, 0, turned, n, n, context[4])

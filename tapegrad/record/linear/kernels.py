@@ -14,8 +14,8 @@ import numpy as np
 from numba import float64, int64, types
 
 from tapegrad.jit import Symbol, jit_inline
-from tapegrad.memory import pointer
-from tapegrad.record.linear.lapack import run, run_with_status, shifted
+from tapegrad.memory import pointer, shift
+from tapegrad.record.linear.lapack import run, run_with_status
 
 LARGEST_LOOPED = 8
 """The order of the largest matrices that are worked on by loops."""
@@ -113,7 +113,7 @@ def _solve(columns: Numbers, pivots: Numbers, sides: Numbers, n: int, count: int
         )
         return status + 0 * swaps[0]
     for s in range(count):
-        x = shifted(sides, s * n)
+        x = shift(sides, s * n)
         if is_transposed:
             for k in range(n):
                 for i in range(k):

@@ -55,16 +55,6 @@ def address_of(name: str) -> int:
 
 
 @extending.intrinsic
-def shifted(typing_context: TypingContext, pointer: Kind, offset: Kind) -> Intrinsic:
-    """Return a pointer so many elements further on."""
-
-    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        return builder.gep(args[0], [args[1]])
-
-    return pointer(pointer, types.int64), codegen
-
-
-@extending.intrinsic
 def address(typing_context: TypingContext, pointer: Kind) -> Intrinsic:
     """Return where a pointer points."""
 

@@ -7,11 +7,11 @@ from typing import Any
 from numba import int64
 
 from tapegrad.jit import jit_inline
-from tapegrad.memory import pointer
+from tapegrad.memory import pointer, shift
 from tapegrad.record.linear import kernels
 from tapegrad.record.linear.compiled_forms import Pointers, forms
 from tapegrad.record.linear.kernels import Numbers, fill
-from tapegrad.record.linear.lapack import address, shifted
+from tapegrad.record.linear.lapack import address
 
 _NOT_FINITE = 0x7FF0000000000000
 
@@ -42,8 +42,8 @@ def _product_value(reads: Pointers, writes: Pointers, context: Any) -> int:
     m, n, length = context[2], context[3], context[4]
     fill(writes[0], 0.0, context[1] * m * n)
     for s in range(context[1]):
-        a, b = shifted(reads[0], s * m * length), shifted(reads[1], s * length * n)
-        out = shifted(writes[0], s * m * n)
+        a, b = shift(reads[0], s * m * length), shift(reads[1], s * length * n)
+        out = shift(writes[0], s * m * n)
         kernels.add_product(1.0, a, 0, b, 0, out, m, n, length, context[7])
     return 0
 
@@ -51,9 +51,9 @@ def _product_value(reads: Pointers, writes: Pointers, context: Any) -> int:
 def _product_pullback(reads: Pointers, writes: Pointers, context: Any) -> int:
     m, n, length = context[2], context[3], context[4]
     for s in range(context[1]):
-        a, b = shifted(reads[0], s * m * length), shifted(reads[1], s * length * n)
-        by = shifted(reads[3], s * m * n)
-        of_a, of_b = shifted(writes[0], s * m * length), shifted(writes[1], s * length * n)
+        a, b = shift(reads[0], s * m * length), shift(reads[1], s * length * n)
+        by = shift(reads[3], s * m * n)
+        of_a, of_b = shift(writes[0], s * m * length), shift(writes[1], s * length * n)
         if context[5] != 0:
             if _all_finite(b, length * n):
                 kernels.add_product(1.0, by, 0, b, 1, of_a, m, length, n, context[7])
@@ -71,9 +71,9 @@ def _product_pushforward(reads: Pointers, writes: Pointers, context: Any) -> int
     m, n, length = context[2], context[3], context[4]
     fill(writes[0], 0.0, context[1] * m * n)
     for s in range(context[1]):
-        a, b = shifted(reads[0], s * m * length), shifted(reads[1], s * length * n)
-        of_a, of_b = shifted(reads[3], s * m * length), shifted(reads[4], s * length * n)
-        out = shifted(writes[0], s * m * n)
+        a, b = shift(reads[0], s * m * length), shift(reads[1], s * length * n)
+        of_a, of_b = shift(reads[3], s * m * length), shift(reads[4], s * length * n)
+        out = shift(writes[0], s * m * n)
         if context[5] != 0:
             if _all_finite(b, length * n):
                 kernels.add_product(1.0, of_a, 0, b, 0, out, m, n, length, context[7])
