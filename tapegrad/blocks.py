@@ -136,7 +136,7 @@ class Block:
         _by_number[number] = self
         # Of those two that are called back only the number is read.
         self._context = np.array([number, *self.context], np.int64)
-        functions = [self.compiled(kind) or _CALLBACKS[kind] for kind in KINDS]
+        functions = [self.compiled(kind) or CALLBACKS[kind] for kind in KINDS]
         counts = len(self.operand_sizes), len(self.result_sizes), self.n_operands, self.n_results
         found = (*functions, self._context.ctypes.data, *counts, *self.operand_sizes,
                  *self.result_sizes, *self.is_active)  # fmt: skip
@@ -304,7 +304,7 @@ def _responding(kind: Kind) -> Any:
 
 
 _responders = {kind: _responding(kind) for kind in KINDS}
-_CALLBACKS = {
+CALLBACKS = {
     kind: ctypes.cast(function, ctypes.c_void_p).value or 0
     for kind, function in _responders.items()
 }
