@@ -5,6 +5,7 @@ from tapegrad.record.scipy import (
     banded_systems,
     decompositions,
     factors,
+    iterative_solvers,
     linear_systems,
     matrix_equations,
     matrix_functions,
@@ -13,6 +14,6 @@ from tapegrad.record.scipy import (
     superlu,
 )
 
-__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "linear_systems",
-           "matrix_equations", "matrix_functions", "sparse_rules", "sparse_solvers",
-           "superlu"]  # fmt: skip
+__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "iterative_solvers",
+           "linear_systems", "matrix_equations", "matrix_functions", "sparse_rules",
+           "sparse_solvers", "superlu"]  # fmt: skip
