@@ -251,10 +251,8 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
         try:
-            with (
-                contextlib.suppress(OutdatedBlockError),
-                shared.calling(),
-            ):  # it returns other things
+            # It may turn out to return something else.
+            with contextlib.suppress(OutdatedBlockError), shared.calling():
                 return body(shared, inputs)
         except MoreCapturedError as error:
             if error.function is not shared:

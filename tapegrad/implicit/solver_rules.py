@@ -9,6 +9,7 @@ out to return. All others are SciPy's own, on the user's function itself. What a
   closes over that is active is among the operands. It's kept by its code, so that closures that
   are made anew share recordings. A `functools.partial` of a function of this package over
   functions of the user's is lifted as well: so several are made one. Such calls may nest.
+- One with `**keywords` is given every parameter of SciPy's that isn't left at its default.
 - In the block's `value`, SciPy's function is called within `scipys_own()`, or it would be taken
   for a call of the user's where SciPy calls itself.
 """
@@ -16,6 +17,7 @@ out to return. All others are SciPy's own, on the user's function itself. What a
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -160,6 +162,9 @@ class SolverRow(Row):
                  functions: list[str]) -> None:  # fmt: skip
         super().__init__(name, function, rule)
         self._functions = functions
+        taken = inspect.signature(rule).parameters.values()
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken):
+            self._taken = frozenset(self._parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule where anything is active."""
