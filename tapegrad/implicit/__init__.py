@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tapegrad.implicit import optimize as _optimize  # noqa: F401  # its rules
 from tapegrad.implicit.checkpointing import checkpoint
 from tapegrad.implicit.from_compiled import refuse_in_compiled_code
 from tapegrad.implicit.solvers import fixed_point, minimizer, root

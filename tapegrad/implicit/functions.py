@@ -175,7 +175,7 @@ class Function(Recorded):
         recording, more = self._recording(list(self._unpacked(inputs)))
         if more:
             self.captured += more
-            raise MoreCapturedError
+            raise MoreCapturedError(self)
         if self.effects or recording.effects or recording.result != self.result:
             raise OutdatedBlockError(
                 f"{self.name} returns something else here than numbers and arrays as before, or "
@@ -250,8 +250,13 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     with _lock:
         shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
-        with contextlib.suppress(OutdatedBlockError), shared.calling():  # or returns another thing
-            return body(shared, inputs)
+        try:
+            # It may turn out to return something else.
+            with contextlib.suppress(OutdatedBlockError), shared.calling():
+                return body(shared, inputs)
+        except MoreCapturedError as error:
+            if error.function is not shared:
+                raise
     lifted, captured = lift(function), list[Active]()
     while True:
         own = Function(lifted, use, plan, leaves, captured)
@@ -261,7 +266,9 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         try:
             with own.calling():
                 return body(own, [*inputs, *own.captured])
-        except MoreCapturedError:
+        except MoreCapturedError as error:
+            if error.function is not own:
+                raise
             captured = own.captured
         except OutdatedBlockError:
             unsettle()  # the program may catch this

@@ -39,7 +39,16 @@ MOST_RECORDINGS = 32
 
 
 class MoreCapturedError(Exception):
-    """Another recording captured more numbers than the first: its maker begins again."""
+    """Another recording of a function captured more numbers than the first: its maker begins again.
+
+    Parameters
+    ----------
+    function : Inner
+    """
+
+    def __init__(self, function: Inner) -> None:
+        super().__init__()
+        self.function = function
 
 
 class Inner:
