@@ -10,10 +10,11 @@ laid out, nothing else.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import FunctionType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.registry import NAMED
-from tapegrad.record.nesting import THREAD
+from tapegrad.record.nesting import THREAD, current
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.trampolines import stand_for
 
@@ -33,6 +34,10 @@ Rule = Callable[..., Any]
 FUNCTIONS: dict[str, Rule] = {}
 """The rules of SciPy's functions, by their full names."""
 
+CALLING: set[str] = set()
+"""Those of them that call what they're given."""
+
+_plain_functions: dict[str, FunctionType] = {}
 SPARSE_METHODS: dict[str, Rule] = {}
 """The rules of methods of every class of sparse matrices and arrays, by name."""
 
@@ -49,6 +54,19 @@ def scipy_rule(*names: str) -> Callable[[F], F]:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
         NAMED.update(names)
         return recorder
+
+    return register
+
+
+def calling_rule(*names: str) -> Callable[[F], F]:
+    """Register the same for functions that call what they're given.
+
+    That may read active numbers where no argument shows them, so the rule counts wherever one does.
+    """
+
+    def register(recorder: F) -> F:
+        CALLING.update(names)
+        return scipy_rule(*names)(recorder)
 
     return register
 
@@ -126,6 +144,29 @@ def _plain(thing: Any) -> Any:
     return type(thing)(map(_plain, thing)) if type(thing) in (list, tuple) else thing
 
 
+def _encloses(thing: Any, depth: int = 4) -> bool:
+    """Whether a function holds what is active in its variables, as far as can be seen quickly."""
+    if isinstance(thing, FunctionType):
+        held = [_content(cell) for cell in thing.__closure__ or ()]
+        held += [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+    elif isinstance(thing, functools.partial):
+        held = [thing.func, *thing.args, *thing.keywords.values()]
+    elif isinstance(thing, MethodType):
+        held = [thing.__func__, *getattr(thing.__self__, "__dict__", {}).values()]
+    elif isinstance(thing, list | tuple):
+        held = list(thing)
+    else:
+        return False
+    return is_held(held) or (depth > 0 and any(_encloses(other, depth - 1) for other in held))
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing yet
+        return None
+
+
 # --- neutral functions ------------------------------------------------------------------------
 
 _SIMPLE = (bool, int, float, str, type(None))
@@ -142,6 +183,7 @@ class Row:
 
     def __init__(self, name: str, function: Rule, rule: Rule) -> None:
         self.name, self.rule = name, rule
+        self._calls = name in CALLING
         parameters = inspect.signature(function).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
         self._is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
@@ -156,10 +198,13 @@ class Row:
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
         makes = plain.__name__ == "__init__"
+        _plain_functions[self.name] = plain
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if makes:
                 THREAD.twins.made[id(args[0])] = args[0]
+            if self._calls:
+                return self._called(plain, args, kwargs)
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
             if is_passive(args) and is_passive([*kwargs.values()]):
@@ -176,6 +221,23 @@ class Row:
         call.__name__, call.__qualname__ = plain.__name__, plain.__qualname__
         return call
 
+    def _called(self, plain: FunctionType, args: Any, kwargs: Any) -> Any:
+        """Return the plain function's result where what it calls reads no active number."""
+        given = [*args, *kwargs.values()]
+        if is_held(given) or any(map(_encloses, given)):
+            return self._recorded(args, kwargs)
+        tape = current()
+        before = len(tape)
+        try:
+            found = plain(*args, **kwargs)
+        except Exception:
+            if len(tape) == before:
+                raise
+        else:
+            if len(tape) == before:
+                return found
+        return self._recorded(args, kwargs)
+
     def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self._is_variadic:
             return self.rule(*args, **kwargs)
@@ -190,6 +252,12 @@ class Row:
             if key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
+
+
+def plain_function(name: str) -> Any:
+    """Return SciPy's own function of a full name, as it is where nothing is recorded."""
+    owner, _, own = name.rpartition(".")
+    return _plain_functions.get(name) or getattr(importlib.import_module(owner), own)
 
 
 def is_made_here(thing: Any) -> bool:
