@@ -17,6 +17,7 @@ out to return. All others are SciPy's own, on the user's function itself. What a
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -105,6 +106,19 @@ def scipys_own() -> Any:
 def users_own() -> Any:
     """Return a context for code of the user's that SciPy's calls."""
     return _running_at(-1)
+
+
+def scipys(name: str) -> Callable[..., Any]:
+    """Return SciPy's function of a full name, to be called as SciPy's own code calls it."""
+    owner, _, own = name.rpartition(".")
+    function = getattr(importlib.import_module(owner), own)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with scipys_own():
+            return function(*args, **kwargs)
+
+    return call
 
 
 # --- calls ------------------------------------------------------------------------------------

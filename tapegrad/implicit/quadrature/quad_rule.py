@@ -1,0 +1,208 @@
+"""scipy.integrate.quad of recorded integrands: SciPy's value, and the integral's derivative."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tapegrad.blocks import Shapes
+from tapegrad.function.vectors import Vector
+from tapegrad.implicit.evaluation import shapes_of
+from tapegrad.implicit.functions import Function, Use, with_inner
+from tapegrad.implicit.inner import Inner
+from tapegrad.implicit.quadrature.integrals import Integral
+from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, inside, split
+from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
+from tapegrad.implicit.switches import may_switch
+from tapegrad.libraries import frames_to_users_code
+from tapegrad.record.active import Active, guard_all
+from tapegrad.record.array import ActiveArray
+from tapegrad.record.called import call
+from tapegrad.record.functions.operands import is_active
+from tapegrad.record.scipy.recognised import no_rule
+from tapegrad.record.stopping import stop_gradient
+
+MOST_TOL = 1e-9
+"""How exact a derivative is at least, whatever the value's tolerance."""
+
+_LISTS = ("alist", "blist", "rlist", "elist", "iord")
+_COUNTS = ("neval", "last")
+
+
+class Quad(NamedTuple):
+    """The options of `scipy.integrate.quad`."""
+
+    epsabs: float
+    epsrel: float
+    limit: int
+
+    @property
+    def tol(self) -> float:
+        """The relative error of derivatives."""
+        return float(min(max(self.epsrel, 1e-13), MOST_TOL))
+
+    def found(self, integrand: Callable[[float], float], limits: Limits) -> Any:
+        """Return what SciPy does, with all that it tells."""
+        return scipys("scipy.integrate.quad")(
+            integrand, limits.a, limits.b, (), 1, self.epsabs, self.epsrel, self.limit,
+            limits.points or None,
+        )  # fmt: skip
+
+    def course(self, inner: Inner, limits: Limits, given: Vector) -> Course:
+        """Return what the value found on its way, of the last integral if it's the same."""
+        key = (*self, limits, given.tobytes())
+        known = _courses.setdefault(inner, {}).get(threading.get_ident())
+        if known is None or known[0] != key:
+            self.value(inner, limits, given)
+            known = _courses[inner][threading.get_ident()]
+        return known[1]
+
+    def value(self, inner: Inner, limits: Limits, given: Vector) -> Any:
+        """Return what SciPy does for an inner function, and note its course."""
+        inputs, times = np.concatenate([[0.0], given]), list[float]()
+
+        def integrand(t: float) -> float:
+            times.append(t)
+            inputs[0] = t
+            return float(inner.values(inputs)[0])
+
+        found = self.found(integrand, limits)
+        switches = may_switch(inner, np.append(inside(limits), given), (0,))
+        way = limits.a > limits.b
+        course = Course(tuple(_breaks(limits, found[2])),
+                        tuple(sorted(set(times), reverse=way)) if switches else ())  # fmt: skip
+        key = (*self, limits, given.tobytes())
+        _courses.setdefault(inner, {})[threading.get_ident()] = key, course
+        return found
+
+
+_courses: weakref.WeakKeyDictionary[Inner, dict[int, tuple[Any, Course]]]
+_courses = weakref.WeakKeyDictionary()
+
+
+def _breaks(limits: Limits, info: dict[str, Any]) -> list[float]:
+    """Return where an interval was divided, in order."""
+    a, b = limits[:2]
+    low, high = min(a, b), max(a, b)
+    inner = set(info["alist"][: info["last"]]) | set(info["blist"][: info["last"]])
+    if np.isinf(low) or np.isinf(high):
+        far = [(1.0 - u) / u for u in inner if 0.0 < u < 1.0]
+        if np.isinf(low) and np.isinf(high):
+            between = [0.0, *far, *[-x for x in far]]
+        else:
+            between = [low + x for x in far] if np.isfinite(low) else [high - x for x in far]
+    else:
+        between = [x for x in inner if low < x < high]
+    found = sorted({float(x) for x in between if low < x < high})
+    return [low, *found, high] if a <= b else [high, *found[::-1], low]
+
+
+# --- the block ------------------------------------------------------------------------------------
+
+_MESSAGES: list[str] = [""]
+"""What SciPy has said of integrals so far, for a number that can be guarded."""
+
+
+def _number_of(message: str) -> float:
+    if message not in _MESSAGES:
+        _MESSAGES.append(message)
+    return float(_MESSAGES.index(message))
+
+
+class Quadrature(Integral):
+    """An integral as SciPy finds it, its estimate of the error, and what it says of it.
+
+    Parameters
+    ----------
+    is_full : bool
+        Whether all that it tells are results, and what it says is no warning.
+    """
+
+    def __init__(self, inner: Inner, options: Quad, is_full: bool, shapes: Shapes,
+                 is_active: tuple[bool, ...]) -> None:  # fmt: skip
+        more: Shapes = ((), ())
+        if is_full:
+            more += ((),) * len(_COUNTS) + ((options.limit,),) * len(_LISTS)
+        super().__init__(Root(inner, options), inner, 0, shapes, is_active, more)
+        self.name = inner.name
+        self._options, self._is_full = options, is_full
+        self._kind += (is_full,)
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return the results."""
+        limits, given = split(operands)
+        value, error, info, *message = self._options.value(self.inner, limits, given)
+        said = message[0] if message else ""
+        results = [np.array([value]), error, _number_of(said)]
+        if self._is_full:
+            return [*results, *[float(info[key]) for key in _COUNTS],
+                    *[info[key].astype(np.float64) for key in _LISTS]]  # fmt: skip
+        if said:
+            kind = importlib.import_module("scipy.integrate").IntegrationWarning
+            warnings.warn(said, kind, stacklevel=frames_to_users_code())
+        return results
+
+
+# --- the rule -------------------------------------------------------------------------------------
+
+
+def one_number(unknowns: Any, result: Any) -> Any:
+    """Return what an integrand does, as one number."""
+    if isinstance(result, ActiveArray):
+        if result.size != 1:
+            raise TypeError("only length-1 arrays can be converted to Python scalars")
+        return result.reshape(())[()]
+    return result if isinstance(result, Active) else float(result)
+
+
+USE = Use("the integral", one_number)
+
+
+@scipy_solver_rule("scipy.integrate.quad", functions="func")
+def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
+         epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8, limit: Any = 50,
+         points: Any = None) -> Any:  # fmt: skip
+    """Record an integral; its error and what else is told of it have no derivative."""
+    if not callable(func):
+        raise no_rule("scipy.integrate.quad of a LowLevelCallable",
+                      "pass the function in Python or as Numba compiles it, or ")  # fmt: skip
+    args = args if isinstance(args, tuple) else (args,)
+    options = Quad(float(epsabs), float(epsrel), int(limit))
+    points = np.empty(0) if points is None else stop_gradient(_row(points))
+    start = inside(Limits(_primal(a), _primal(b), ()))
+
+    def body(function: Function, operands: list[Any]) -> Any:
+        given = [a, b, points, *operands[1:]]
+        shapes = shapes_of(given)
+        return call(
+            lambda active: Quadrature(function, options, bool(full_output), shapes, active), given
+        )
+
+    value, error, said, *told = with_inner(func, USE, (start,), args, {}, body)
+    found = value[0], error[()]
+    if not full_output:
+        return found
+    if isinstance(said, ActiveArray):
+        guard_all(said.tape, said.data["slot"].reshape(1), said.data["value"].reshape(1))
+    counts, lists = told[: len(_COUNTS)], told[len(_COUNTS) :]
+    info = {key: count[()] if is_active(count) else int(count)
+            for key, count in zip(_COUNTS, counts, strict=True)}  # fmt: skip
+    info |= dict(zip(_LISTS, lists, strict=True))
+    message = _MESSAGES[int(_primal(said))]
+    return (*found, info, message) if message else (*found, info)
+
+
+def _row(points: Any) -> Any:
+    if isinstance(points, ActiveArray):
+        return points.reshape(-1)
+    return np.ravel(np.asarray(points)) if not any(map(is_active, points)) else np.stack(points)
+
+
+def _primal(number: Any) -> float:
+    return float(np.ravel(number.primal)[0]) if is_active(number) else float(number)
