@@ -77,7 +77,7 @@ def pulled(operands: Sequence[Any], y: Any, by: Any, by_state: Any = None, *,
     by_sides = _solved(a, by[..., ::-1], *states)[..., ::-1] if len(a) else by
     by_sides = np.concatenate([by_sides, by_state], axis=-1)
     found = []
-    for position, operand in enumerate((b, a, x)):
+    for position in range(3):
         if not is_active[position]:
             found.append(None)
         elif position == 1:
