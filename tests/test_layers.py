@@ -72,7 +72,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
-    ["distributions"],
+    ["distributions", "signals"],
     ["storing"],
     ["twins"],
     ["numba"],

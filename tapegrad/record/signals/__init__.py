@@ -1,0 +1,5 @@
+"""The rules of signals: filters, convolutions and Fourier's transforms, of NumPy and SciPy."""
+
+from tapegrad.record.signals import convolutions, filter_rules, image_filter_rules
+
+__all__ = ["convolutions", "filter_rules", "image_filter_rules"]
