@@ -72,7 +72,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
-    ["distributions", "signals"],
+    ["distributions", "signals", "spatial"],
     ["storing"],
     ["twins"],
     ["numba"],

@@ -15,7 +15,8 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import tapegrad.record.distributions  # its rules are found with SciPy's others
-import tapegrad.record.signals  # noqa: F401  # as are its rules
+import tapegrad.record.signals  # noqa: F401  # as are these
+import tapegrad.record.spatial  # noqa: F401
 from tapegrad.libraries import in_library, is_library_module, is_of_this_package
 from tapegrad.record.interception import (
     ModuleView,
