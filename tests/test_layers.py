@@ -72,7 +72,7 @@ RECORD_FLOORS = [
     ["lists"],
     ["interception"],
     ["namespaces"],
-    ["distributions"],
+    ["distributions", "interpolation"],
     ["storing"],
     ["twins"],
     ["numba"],
