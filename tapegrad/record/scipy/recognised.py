@@ -107,8 +107,16 @@ def is_held(thing: Any) -> bool:
     if kind in _sparse_kinds:  # somebody may have given it other numbers
         return type(vars(thing).get("data")) is ActiveArray
     if kind in HOLDERS:
-        return any(map(is_held, vars(thing).values()))
+        return any(map(is_held, _held_by(thing)))
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
+
+
+def _held_by(thing: Any) -> Iterator[Any]:
+    """Yield what an object has in its attributes and slots."""
+    yield from vars(thing).values()
+    for base in type(thing).__mro__:
+        for name in vars(base).get("__slots__", ()):
+            yield getattr(thing, name, None)
 
 
 def _stands_in(thing: Any) -> bool:
