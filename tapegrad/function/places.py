@@ -29,7 +29,9 @@ from tapegrad.function.watch.unchanging import own_attributes
 from tapegrad.libraries import is_library_module, is_library_object
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.complex_numbers.complex_types import parts, plain_complex
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.pairs import Pair
 from tapegrad.record.trampolines import code_of
 from tapegrad.tree import flatten, map_leaves
 
@@ -281,7 +283,7 @@ def primal_of(leaf: Any) -> Any:
         return leaf.primal
     if isinstance(leaf, ActiveArray):
         return leaf.data["value"] != 0.0 if leaf.is_bool else leaf.data["value"].copy()
-    return leaf
+    return plain_complex(*map(primal_of, parts(leaf)))[()] if isinstance(leaf, Pair) else leaf
 
 
 def _is_tree(value: Any) -> bool:

@@ -13,6 +13,7 @@ from tapegrad.record import elementwise
 from tapegrad.record.active import Active, at_whole, binary
 from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
 from tapegrad.record.nesting import innermost
+from tapegrad.record.pairs import Pair, is_complex, of_complex
 from tapegrad.rules import IS_BOOLEAN
 
 _POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
@@ -44,6 +45,8 @@ def apply(code: int, *operands: Any) -> Any:
         (array,) = operands
         code = _code_for(code, operands)
         return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
+    if any(map(is_complex, operands)):
+        return of_complex(code, *operands)
     tape = innermost(tapes_in(*operands))
     code = _code_for(code, operands)
     if len(operands) == 1:
@@ -158,7 +161,13 @@ BITS = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
 
 def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def in_place(self: ActiveArray, other: Any) -> Any:
-        self[...] = method(self, other)
+        result = method(self, other)
+        if isinstance(result, Pair):
+            raise TypeError(
+                "an array of floats can't hold complex numbers: write y = y * z in place of "
+                "y *= z, or make y with dtype=complex"
+            )
+        self[...] = result
         return self
 
     return in_place

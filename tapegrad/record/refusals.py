@@ -78,14 +78,6 @@ def refused_at(place: str) -> LostDerivativeError | None:
     return LostDerivativeError(_latest.message) if _latest.place == place else None
 
 
-def no_complex() -> InputTypeError:
-    """Return the error for complex numbers."""
-    return InputTypeError(
-        f"complex numbers are not supported, at {Site().place}differentiate the real and the "
-        "imaginary part as two real functions"
-    )
-
-
 def not_whole(value: float) -> TypeError:
     """Return the error for an index that isn't whole."""
     return TypeError(
@@ -162,7 +154,10 @@ def no_numbers(operand: Any, dtype: np.dtype[Any]) -> InputTypeError:
     kind = f"type {dtype}" if isinstance(operand, np.ndarray | np.generic) else (
         f"type {type(operand).__name__}"
     )  # fmt: skip
-    remedy = as_plain([operand]) or "convert it to an array of floats before"
+    if dtype.kind == "c":
+        remedy = "pass z.real and z.imag, or write it with functions that take complex numbers"
+    else:
+        remedy = as_plain([operand]) or "convert it to an array of floats before"
     return InputTypeError(
         f"an operand of {kind} can't be combined with an active array: only real numbers can, at "
         f"{Site().place}{remedy}"
@@ -205,12 +200,19 @@ def _advice(site: Site) -> str:
             return f"math.{function.__name__} has no rule for active numbers"
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
+        if getattr(function, "__module__", None) == "cmath":
+            return (
+                f"cmath.{function.__name__} was bound where recording can't replace it (a default "
+                "argument, a container, a functools.partial); call it by its name in the function"
+            )
     maker = next((f for f in site.callables if any(f is one for one in MAKERS)), None)
     if maker is not None:
         return (
             f"numpy.{maker.__name__} was bound where recording can't replace it (a default "
             "argument, a container, a functools.partial); call it by its name in the function"
         )
+    if any(function is builtins.complex for function in site.callables):
+        return "write x + 0j for a complex number"
     if any(function is builtins.float for function in site.callables):
         return "leave float() out: an active number is used as a float is"
     remedy = as_plain(site.things)

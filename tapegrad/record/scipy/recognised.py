@@ -42,8 +42,12 @@ SPARSE_METHODS: dict[str, Rule] = {}
 SPARSE = "scipy.sparse"
 
 
+FOUND_IN: dict[str, str] = {}
+"""The modules that have what SciPy's functions call, where they are no functions of Python's."""
+
+
 def scipy_rule(
-    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None
+    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None, found_in: str = ""
 ) -> Callable[[F], F]:
     """Register the decorated function as the rule of SciPy's functions of these full names.
 
@@ -52,6 +56,7 @@ def scipy_rule(
 
     def register(recorder: F) -> F:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
+        FOUND_IN.update(dict.fromkeys(names, found_in) if found_in else {})
         NAMED.update(names)
         if row is not None:
             _ROWS.update(dict.fromkeys(names, row))
@@ -245,14 +250,18 @@ def find_functions() -> None:
 
 @functools.cache
 def _modules() -> frozenset[str]:
-    owners = {name.rpartition(".")[0] for name in FUNCTIONS}
+    owners = set(map(_owner_of, FUNCTIONS))
     return frozenset(owners | {SPARSE} | set(_PREPARING))
+
+
+def _owner_of(full: str) -> str:
+    return FOUND_IN.get(full) or full.rpartition(".")[0]
 
 
 def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]]:
     for full, rule in FUNCTIONS.items():
-        owner, _, own = full.rpartition(".")
-        thing = getattr(module, own, None) if owner == name else None
+        own = full.rpartition(".")[2]
+        thing = getattr(module, own, None) if _owner_of(full) == name else None
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):

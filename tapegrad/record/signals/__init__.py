@@ -1,5 +1,11 @@
 """The rules of signals: filters, convolutions and Fourier's transforms, of NumPy and SciPy."""
 
-from tapegrad.record.signals import convolutions, filter_rules, image_filter_rules
+from tapegrad.record.signals import (
+    convolutions,
+    filter_rules,
+    image_filter_rules,
+    interpolation_rules,
+)
 
-__all__ = ["convolutions", "filter_rules", "image_filter_rules"]
+__all__ = ["convolutions", "filter_rules", "image_filter_rules",
+           "interpolation_rules"]  # fmt: skip
