@@ -41,7 +41,7 @@ class Distances(ShapedBlock):
     """Distances of all pairs of points, of two sets or of one.
 
     Options are the metric, its order where it has one, the keyword that the last operand is given
-    by, if there is one, and whether there is one set, whose pairs are counted once.
+    by, if there is one, and SciPy's function; `pdist` has one set, and counts its pairs once.
     """
 
     title = "distances"
@@ -49,7 +49,7 @@ class Distances(ShapedBlock):
     def shapes_of(self, operand_shapes: Shapes) -> Shapes:
         """Return the shape of a matrix, or of what is above its diagonal."""
         n = operand_shapes[0][0]
-        if self.options[3]:
+        if self.options[3] == "pdist":
             return ((n * (n - 1) // 2,),)
         return ((n, operand_shapes[1][0]),)
 
@@ -62,23 +62,28 @@ class Distances(ShapedBlock):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return SciPy's distances."""
-        name, order, keyword, is_one = self.options
-        n_sets = 1 if is_one else 2
+        name, order, keyword, function = self.options
+        if function == "distance_matrix":
+            return [_spatial().distance_matrix(*operands, order)]
+        n_sets = 1 if function == "pdist" else 2
         given = {} if keyword is None else {keyword: operands[n_sets]}
         if order is not None:
             given["p"] = order
-        function = scipys().pdist if is_one else scipys().cdist
-        return [np.asarray(function(*operands[:n_sets], name, **given))]
+        return [np.asarray(getattr(scipys(), function)(*operands[:n_sets], name, **given))]
+
+    @property
+    def _is_one(self) -> bool:
+        return bool(self.options[3] == "pdist")
 
     def _pairs(self, operands: Sequence[Any], results: Sequence[Any]) -> Pairs:
-        is_one, keyword = self.options[3], self.options[2]
+        is_one, keyword = self._is_one, self.options[2]
         a, b = operands[0], operands[0] if is_one else operands[1]
         parameter = None if keyword is None else operands[-1]
         return Pairs(a, b, parameter, self._matrix(results[0]))
 
     def _matrix(self, numbers: Any) -> Any:
         """Return numbers of pairs as a matrix, zeros where no pair is counted."""
-        if not self.options[3]:
+        if not self._is_one:
             return numbers
         places = np.full((self.operand_shapes[0][0],) * 2, -1)
         places[self._counted] = np.arange(len(numbers))
@@ -89,7 +94,7 @@ class Distances(ShapedBlock):
         return np.triu_indices(self.operand_shapes[0][0], 1)
 
     def _wanted(self) -> tuple[bool, bool, bool]:
-        is_one, keyword = self.options[3], self.options[2]
+        is_one, keyword = self._is_one, self.options[2]
         by_parameter = keyword is not None and self.is_active[-1]
         return self.is_active[0], self.is_active[0 if is_one else 1], by_parameter
 
@@ -99,14 +104,14 @@ class Distances(ShapedBlock):
         pairs = self._pairs(operands, results)
         ga, gb, gp = self._metric.pull(pairs, self._matrix(adjoints[0]), self._wanted())
         found = [ga, gb]
-        if self.options[3]:
+        if self._is_one:
             found = [None if ga is None or gb is None else ga + gb]
         return [*found, gp] if self.options[2] is not None else found
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                     tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
-        is_one, keyword = self.options[3], self.options[2]
+        is_one, keyword = self._is_one, self.options[2]
         da, db = (tangents[0], tangents[0]) if is_one else tangents[:2]
         dp = None if keyword is None else tangents[-1]
         found = self._metric.push(self._pairs(operands, results), (da, db, dp))
@@ -130,7 +135,8 @@ def _canonical(metric: Any) -> str | None:
 
 
 def _distances(sets: Sequence[Any], metric: Any, given: dict[str, Any]) -> Any:
-    title = f"{_DISTANCE}.{'pdist' if len(sets) == 1 else 'cdist'}"
+    function = "pdist" if len(sets) == 1 else "cdist"
+    title = f"{_DISTANCE}.{function}"
     points = [operand(x) for x in sets]
     name = _canonical(metric)
     given = {key: value for key, value in given.items() if value is not None}
@@ -146,10 +152,9 @@ def _distances(sets: Sequence[Any], metric: Any, given: dict[str, Any]) -> Any:
         and not (order is not None and order <= 0)
     )
     if not is_fit or 0 in (size for x in points for size in x.shape):
-        function = scipys().pdist if len(sets) == 1 else scipys().cdist
         order_given = {} if order is None else {"p": order}
         plain = {key: values_of(value) for key, value in given.items()}
-        found = function(*map(values_of, points), metric, **order_given, **plain)
+        found = getattr(scipys(), function)(*map(values_of, points), metric, **order_given, **plain)
         if found.size:
             raise no_rule(f"{title} with metric={metric!r}")
         return found
@@ -159,7 +164,7 @@ def _distances(sets: Sequence[Any], metric: Any, given: dict[str, Any]) -> Any:
     if keyword is not None:
         operands.append(_parameter(name, given.get(keyword), points, title))
     order = None if order is None else float(order)
-    return applied(Distances, operands, name, order, keyword, len(sets) == 1)[0]
+    return applied(Distances, operands, name, order, keyword, function)[0]
 
 
 def _parameter(name: Any, given: Any, points: Sequence[Any], title: str) -> Any:
@@ -186,6 +191,22 @@ def pdist(X: Any, metric: Any = "euclidean", *, w: Any = None, V: Any = None,  #
           VI: Any = None, p: Any = None) -> Any:  # noqa: N803  # fmt: skip
     """Record the distances between points of one set."""
     return _distances((X,), metric, {"w": w, "V": V, "VI": VI, "p": p})
+
+
+@scipy_rule("scipy.spatial.distance_matrix")
+def distance_matrix(x: Any, y: Any, p: Any = 2, threshold: Any = 1000000) -> Any:
+    """Record the norms of differences between points of two sets."""
+    x, y = operand(x), operand(y)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or 0 in x.shape + y.shape:
+        return _spatial().distance_matrix(values_of(x), values_of(y), p)
+    if is_held(p):
+        raise no_rule("scipy.spatial.distance_matrix by the order p", "hold it constant, or ")
+    operands = [points if is_held(points) else np.asarray(points, np.float64) for points in (x, y)]
+    return applied(Distances, operands, "minkowski", float(p), None, "distance_matrix")[0]
+
+
+def _spatial() -> Any:
+    return importlib.import_module("scipy.spatial")
 
 
 # --- metrics that are functions ---------------------------------------------------------------

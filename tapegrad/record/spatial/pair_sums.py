@@ -10,7 +10,7 @@ derivatives are in one table. No array has as many numbers as there are pairs ti
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ _EVALUATE = {
 
 # --- sums -----------------------------------------------------------------------------------------
 
-_LIMIT = 1 << 18  # numbers at once
+_LIMIT = 1 << 15  # numbers at once
 
 
 class PairSum(ShapedBlock):
@@ -147,8 +147,15 @@ class PairSum(ShapedBlock):
         return (tuple(lengths[index] for index in self.options[1]),)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the sum, computed part by part."""
+        """Return the sum; a factor of zero leaves nothing of an infinite value."""
+        found = self._sum(operands, np.multiply)
+        return [found if np.isfinite(found).all() else self._sum(operands, _product)]
+
+    def _sum(self, operands: Sequence[Any], times: Callable[[Any, Any], Any]) -> Any:
+        """Return the sum, computed in parts that stay in a cache."""
         terms, out, given = self.options
+        scale = terms[0][0] if len(terms) == 1 else 1.0
+        terms = ((1.0, terms[0][1]),) if len(terms) == 1 else terms
         a, b = operands[:2]
         factors = dict(zip(given, operands[2:], strict=True))
         found = np.zeros(self.result_shapes[0])
@@ -156,7 +163,7 @@ class PairSum(ShapedBlock):
             part_a, part_b = a[rows, columns].T[:, :, None], b[:, columns].T[:, None, :]
             values = _values(terms, part_a, part_b)
             for indices, factor in factors.items():
-                values = _product(values, _part(indices, factor, rows, columns))
+                values = times(values, _part(indices, factor, rows, columns))
             if out == "ij":
                 found[rows] += values.sum(axis=0)
             elif out == "ik":
@@ -165,7 +172,7 @@ class PairSum(ShapedBlock):
                 found[:, columns] += values.sum(axis=1).T
             else:
                 found[columns] += values.sum(axis=(1, 2))
-        return [found]
+        return found if scale == 1.0 else scale * found
 
     def _parts(self) -> Iterator[tuple[slice, slice]]:
         (n, d), (m, _) = self.operand_shapes[:2]
@@ -232,11 +239,7 @@ def _part(indices: str, factor: Any, rows: slice, columns: slice) -> Any:
 
 
 def _product(values: Any, factor: Any) -> Any:
-    """Return values times a factor; a factor of zero leaves nothing of an infinite value."""
-    product = values * factor
-    if not np.isfinite(product).all():
-        product = np.where(factor == 0.0, 0.0, product)
-    return product
+    return np.where(factor == 0.0, 0.0, values * factor)
 
 
 def pair_sum(terms: Terms, out: str, a: Any, b: Any, factors: Mapping[str, Any]) -> Any:
