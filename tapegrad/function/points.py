@@ -15,6 +15,7 @@ import numpy as np
 
 from tapegrad.blocks import check_interrupt, raise_failure
 from tapegrad.errors import TapegradError
+from tapegrad.function.postponed import postpone, raise_postponed
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
@@ -74,6 +75,7 @@ class Point:
         """Return the values of the tape's operands, replayed when they are first asked for."""
         if self._workspace is None:
             self._workspace = workspace = self.recording.take_workspace()
+            postpone(None)
             guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
             if guard >= 0:
                 if self._is_new:  # a block that did what it does while it was recorded, only
@@ -112,6 +114,7 @@ class Point:
             tape, values = self.recording.tape, self.replayed().value
             self._outputs = np.empty(len(tape.outputs))
             floats.results.run(tape.head, values, self._outputs)
+            raise_postponed(self._outputs)
         return self._outputs
 
     def result(self) -> Any:
@@ -207,6 +210,7 @@ class Point:
             self.recording.give_back(workspace)
         if status:
             raise_failure(tape)
+        raise_postponed(out)
         return out
 
     def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:

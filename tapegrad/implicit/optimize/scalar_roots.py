@@ -35,7 +35,7 @@ from tapegrad.implicit.solver_rules import scipy_solver_rule
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import no_rule
 
-_SLACK = 10.0
+SLACK = 10.0
 """How many tolerances a result may be away from the root: solvers promise a few."""
 
 
@@ -59,7 +59,7 @@ class RootMethod(SciPyMethod):
     def allowed(self, x: Vector, found: Found, parameters: Vector) -> Any:
         """Return how far SciPy's result may be from the solution, for each unknown."""
         absolute, relative = self.tolerances
-        return _SLACK * (absolute + relative * np.abs(found.x))
+        return SLACK * (absolute + relative * np.abs(found.x))
 
 
 @dataclass(frozen=True)

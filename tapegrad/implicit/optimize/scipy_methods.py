@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from tapegrad.blocks import Block
 from tapegrad.errors import (
     DegenerateBoundError,
     InaccurateSolutionWarning,
@@ -28,6 +29,7 @@ from tapegrad.errors import (
 from tapegrad.function.arguments import shape_of
 from tapegrad.function.content import freeze, is_active
 from tapegrad.function.places import primal_of
+from tapegrad.function.postponed import postpone
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import joined, shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
@@ -268,9 +270,7 @@ class SciPyMethod:
         x = np.array(run.x, np.float64).reshape(-1)
         more = np.array([*[_number(run.items.get(key, 0)) for key in _TOLD], 0.0])
         try:
-            found = self.found_from(x, parameters, bounds)
-            distance, allowed = np.abs(found.x - x), self.allowed(x, found, parameters)
-            self._judge(run, distance, allowed, found.x)
+            found = self._checked(run, x, parameters, bounds)
         except _HAS_NONE:
             if is_strict:
                 raise
@@ -280,26 +280,44 @@ class SciPyMethod:
         _latest.run = run
         return found._replace(more=more)
 
-    def _judge(self, run: Outcome, distance: Vector, allowed: Any, x: Vector) -> None:
-        """Raise if SciPy found nothing, and warn if what it found is too far from a solution."""
-        name, limit = self.equations_name, np.maximum(allowed, TOLERANCE * np.max(np.abs(x)))
-        if not np.any(distance > limit):
-            return
-        k = int(np.argmax(distance - limit))
-        if not run.is_success:
-            raise NoConvergenceError(
-                f"scipy.optimize.{self.name} didn't find {name}, so what it returned has no "
-                f"derivative: {run.message}; have the program look at that before it uses it, "
-                "give a start nearer to the solution, or more iterations",
-                (), x,
-            )  # fmt: skip
-        warnings.warn(
-            f"the last Newton step from where scipy.optimize.{self.name} stopped to {name} is "
-            f"{distance[k]:.2g} long, and its tolerance is {limit[k]:.2g}: the value and the "
-            "derivatives are those of the solution itself; give a smaller tolerance",
-            InaccurateSolutionWarning,
-            stacklevel=frames_to_users_code(),
-        )
+    def _checked(self, run: Outcome, x: Vector, parameters: Vector,
+                 bounds: Bounds | None) -> Found:  # fmt: skip
+        """Return the solution next to SciPy's result; warn if that is too far from it.
+
+        Raises
+        ------
+        NoConvergenceError
+            If SciPy found nothing, and there's none next to that.
+        SingularSystemError, DegenerateBoundError
+            If it has no derivative.
+        """
+        name = self.equations_name
+        failure = NoConvergenceError(
+            f"scipy.optimize.{self.name} didn't find {name}, so what it returned has no "
+            f"derivative: {run.message.strip().rstrip('.')}; have the program ask for that before "
+            "it uses it, give a start nearer to the solution, or allow more iterations",
+            (), x,
+        )  # fmt: skip
+        try:
+            found = self.found_from(x, parameters, bounds)
+        except _HAS_NONE:
+            if not run.is_success:
+                raise failure from None
+            raise
+        distance, allowed = np.abs(found.x - x), self.allowed(x, found, parameters)
+        limit = np.maximum(allowed, TOLERANCE * np.max(np.abs(found.x)))
+        if np.any(distance > limit):
+            if not run.is_success:
+                raise failure
+            k = int(np.argmax(distance - limit))
+            warnings.warn(
+                f"the last Newton step from where scipy.optimize.{self.name} stopped to {name} is "
+                f"{distance[k]:.2g} long, and its tolerance is {limit[k]:.2g}: the value and the "
+                "derivatives are those of the solution itself; give a smaller tolerance",
+                InaccurateSolutionWarning,
+                stacklevel=frames_to_users_code(),
+            )
+        return found
 
     @property
     def equations_name(self) -> str:
@@ -342,54 +360,94 @@ _latest = _Latest()
 # --- what is found ----------------------------------------------------------------------------
 
 
-Derivative = Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], Sequence[Any]]
-
-
 class SciPySolution(Solution):
-    """A solution that SciPy finds; if it has no derivative, asking for that is an error."""
+    """A solution that SciPy finds; if it has no derivative, using one is an error."""
 
     method: SciPyMethod
 
-    def _refuse(self, operands: Sequence[Any], results: Sequence[Any]) -> None:
+    def has_none(self, results: Sequence[Any]) -> bool:
+        """Whether there's no derivative here; that is guarded where it's recorded."""
         more = results[-1]
-        if isinstance(more, ActiveArray):  # elsewhere it may be otherwise
+        if isinstance(more, ActiveArray):
             guard_all(more.tape, more.data["slot"][FAILED:], more.data["value"][FAILED:])
-        if primal(more)[FAILED]:
-            given = [*map(primal, operands)]
-            self.solved(given, functools.partial(self.method.solve, is_strict=True))
-            raise NoConvergenceError(f"{self.method.equations_name} has no derivative here", (),
-                                     primal(results[0]))  # fmt: skip
+        return bool(primal(more)[FAILED])
 
-    def _sought(self, derivative: Derivative, operands: Sequence[Any], results: Sequence[Any],
-                seeds: Sequence[Any], n: int) -> Sequence[Any]:  # fmt: skip
-        """Return a derivative of `n` things, if there is anything to it."""
-        if not any(seed is not None and asks(seed) for seed in seeds):
-            return [None] * n
-        self._refuse(operands, results)
-        return derivative(operands, results, seeds)
+    def why(self, operands: Sequence[Any]) -> Exception:
+        """Return the error that says why there's no derivative, which is found again."""
+        try:
+            self.solved(operands, functools.partial(self.method.solve, is_strict=True))
+        except _HAS_NONE as error:
+            return error
+        return NoConvergenceError(f"{self.method.equations_name} has no derivative here", (),
+                                  np.array(operands[0]))  # fmt: skip
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the operands' adjoints."""
-        seeds, n = adjoints[:1], len(operands)
-        return self._sought(super().pullback, operands, results, seeds, n)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the results' tangents."""
-        return self._sought(super().pushforward, operands, results, tangents, len(results))
+        if not asks(adjoints[0]):
+            return [None] * len(operands)
+        if self.has_none(results):
+            raise self.why(operands)
+        return super().pullback(operands, results, adjoints)
 
     def recorded_pullback(self, operands: Sequence[Any], results: Sequence[Any],
                           adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the pullback, as calls."""
-        seeds, n = adjoints[:1], len(operands)
-        return self._sought(super().recorded_pullback, operands, results, seeds, n)
+        if not asks(adjoints[0]):
+            return [None] * len(operands)
+        if self.has_none(results):
+            raise self.why([*map(primal, operands)])
+        return super().recorded_pullback(operands, results, adjoints)
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return the results' tangents."""
+        if self.has_none(results):
+            postpone(self.why(operands))
+            return self._of_results(np.full(self.layout.n, np.nan))
+        return super().pushforward(operands, results, tangents)
 
     def recorded_pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                              tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the pushforward, as calls."""
-        derivative = super().recorded_pushforward
-        return self._sought(derivative, operands, results, tangents, len(results))
+        if self.has_none(results):
+            why = call(lambda is_active: NoTangent(self, is_active), operands)[0]
+            return self._of_results(why)
+        return super().recorded_pushforward(operands, results, tangents)
+
+
+class NoTangent(Block):
+    """NaN where a solution has no derivative, which is an error if it's used."""
+
+    def __init__(self, solution: SciPySolution, is_active: tuple[bool, ...]) -> None:
+        results = ((solution.layout.n,),)
+        super().__init__("no tangent", solution.operand_shapes, results, is_active)
+        self._solution = solution
+
+    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+        """Return NaN."""
+        postpone(self._solution.why(operands))
+        return [np.full(self._solution.layout.n, np.nan)]
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return nothing, or raise."""
+        if not asks(adjoints[0]):
+            return [None] * len(operands)
+        raise self._solution.why([*map(primal, operands)])
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return NaN."""
+        return [results[0]]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NoTangent) and (
+            (other.is_active, other._solution) == (self.is_active, self._solution)
+        )
+
+    def __hash__(self) -> int:
+        return hash((NoTangent, self._solution))
 
 
 class Told(NamedTuple):

@@ -7,7 +7,7 @@ estimate of the solver's own, such as `hess_inv`, is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tapegrad.errors import UnsupportedFunctionError
@@ -30,11 +30,14 @@ class SolverResult:
     told : Told
     computed : mapping of callable
         What has derivatives, by name.
+    hidden : sequence of str, optional
+        Items that it hasn't.
     """
 
-    def __init__(self, solver: str, told: Told,
-                 computed: Mapping[str, Callable[[], Any]]) -> None:  # fmt: skip
+    def __init__(self, solver: str, told: Told, computed: Mapping[str, Callable[[], Any]],
+                 hidden: Sequence[str] = ()) -> None:  # fmt: skip
         self._solver, self._told, self._computed = solver, told, computed
+        self._names = [name for name in told.run.items if name not in hidden]
         self._known: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -66,11 +69,11 @@ class SolverResult:
         return getattr(self, name) if name in self else default
 
     def __contains__(self, name: object) -> bool:
-        return name in self._told.run.items
+        return name in self._names
 
     def keys(self) -> list[str]:
         """Return the items' names."""
-        return [*self._told.run.items]
+        return [*self._names]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
