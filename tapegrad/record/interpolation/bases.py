@@ -8,6 +8,7 @@ are made of that. It's immutable, equals another of the same knots, and can be p
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,23 @@ class Table:
         return Table, (self.array,)
 
 
+_MOST_KEPT = 64
+_kept: dict[tuple[int, Any], tuple[weakref.ref[Any], Table]] = {}
+
+
+def table_of(numbers: Any, shape: tuple[int, ...] | None = None) -> Table:
+    """Return a plain array as a table; the latest are kept, since loops ask for the same again."""
+    found = _kept.get((id(numbers), shape))
+    flat = numbers if shape is None else numbers.reshape(shape)
+    if found is not None and found[0]() is numbers and found[1].has(flat):
+        return found[1]
+    if len(_kept) >= _MOST_KEPT:
+        _kept.clear()
+    table = Table(flat)
+    _kept[id(numbers), shape] = weakref.ref(numbers), table
+    return table
+
+
 class Basis:
     """Functions of places, of which few aren't zero at any.
 
@@ -111,8 +129,9 @@ class Basis:
         return hash((type(self), self.key))
 
 
-NOWHERE, EXTRAPOLATED, CLAMPED = range(3)
-"""What a function is beyond the ends: not a number, what it's in the outer piece, or constant."""
+NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED = range(4)
+"""What a function is beyond the ends: not a number, what it's in the outer piece, constant, or an
+error."""
 
 Beyond = int
 
@@ -140,7 +159,7 @@ class PowerBasis(Basis):
     breaks : Table
         In either order.
     n_powers : int
-    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED}
+    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED}
     is_left : bool
         Whether a breakpoint belongs to the piece on its left. The last one always does, and the
         first one to the piece on its right.
@@ -195,7 +214,7 @@ class SplineBasis(Basis):
     ----------
     knots : Table
     degree : int
-    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED}
+    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED}
     """
 
     def __init__(self, knots: Table, degree: int, beyond: Beyond) -> None:
