@@ -93,6 +93,9 @@ class Basis:
     def __init__(self, n_dimensions: int, size: int, *key: Any) -> None:
         self.n_dimensions, self.size, self.key = n_dimensions, size, key
 
+    def refuse(self, places: Array) -> None:
+        """Raise SciPy's error for a place beyond the ends, where that is one."""
+
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return of each place which functions aren't zero there, and their derivatives.
 
@@ -144,6 +147,17 @@ def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Ar
     return np.where(is_flat, np.clip(x, low, high), x), is_lost, is_flat
 
 
+def _refuse_beyond(x: Array, low: float, high: float) -> None:
+    """Raise interp1d's error."""
+    for is_beyond, side, bound in ((x < low, "below", low), (x > high, "above", high)):
+        if is_beyond.any():
+            name = "minimum" if side == "below" else "maximum"
+            raise ValueError(
+                f"A value ({x[np.argmax(is_beyond)]}) in x_new is {side} the interpolation range's "
+                f"{name} value ({bound})."
+            )
+
+
 def _settled(weights: Array, is_lost: Array, is_flat: Array, order: int) -> Array:
     weights[is_lost] = np.nan
     if order:
@@ -180,6 +194,11 @@ class PowerBasis(Basis):
         low, high = sorted((self.breaks.array[0], self.breaks.array[-1]))
         return float(low), float(high)
 
+    def refuse(self, places: Array) -> None:
+        """Raise interp1d's error for a place beyond the ends."""
+        if self.beyond == REFUSED:
+            _refuse_beyond(places[:, 0], *self.ends)
+
     def _pieces(self, x: Array) -> Index:
         breaks = self.breaks.array
         if self.is_descending:
@@ -191,6 +210,7 @@ class PowerBasis(Basis):
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return the powers' derivatives; NaN where there is no piece."""
         (order,) = orders
+        self.refuse(places)
         x, is_lost, is_flat = _inner(places[:, 0], *self.ends, self.beyond)
         piece = self._pieces(x)
         s, n = x - self.breaks.array[piece], self.n_powers
@@ -227,9 +247,16 @@ class SplineBasis(Basis):
         t = self.knots.array
         return float(t[self.degree]), float(t[self.size])
 
+    def refuse(self, places: Array) -> None:
+        """Raise FITPACK's error for a place beyond the ends."""
+        low, high = self.ends
+        if self.beyond == REFUSED and np.any((places < low) | (places > high)):
+            raise ValueError("Found x value not in the domain")
+
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return the splines' derivatives by de Boor's recurrence; NaN where there are none."""
         (order,) = orders
+        self.refuse(places)
         x, is_lost, is_flat = _inner(places[:, 0], *self.ends, self.beyond)
         t, k, n = self.knots.array, self.degree, self.size
         with np.errstate(all="ignore"):
