@@ -8,6 +8,7 @@ are made of that. It's immutable, equals another of the same knots, and can be p
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,23 @@ class Table:
         return Table, (self.array,)
 
 
+_MOST_KEPT = 64
+_kept: dict[tuple[int, Any], tuple[weakref.ref[Any], Table]] = {}
+
+
+def table_of(numbers: Any, shape: tuple[int, ...] | None = None) -> Table:
+    """Return a plain array as a table; the latest are kept, since loops ask for the same again."""
+    found = _kept.get((id(numbers), shape))
+    flat = numbers if shape is None else numbers.reshape(shape)
+    if found is not None and found[0]() is numbers and found[1].has(flat):
+        return found[1]
+    if len(_kept) >= _MOST_KEPT:
+        _kept.clear()
+    table = Table(flat)
+    _kept[id(numbers), shape] = weakref.ref(numbers), table
+    return table
+
+
 class Basis:
     """Functions of places, of which few aren't zero at any.
 
@@ -74,6 +92,9 @@ class Basis:
 
     def __init__(self, n_dimensions: int, size: int, *key: Any) -> None:
         self.n_dimensions, self.size, self.key = n_dimensions, size, key
+
+    def refuse(self, places: Array) -> None:
+        """Raise SciPy's error for a place beyond the ends, where that is one."""
 
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return of each place which functions aren't zero there, and their derivatives.
@@ -111,8 +132,9 @@ class Basis:
         return hash((type(self), self.key))
 
 
-NOWHERE, EXTRAPOLATED, CLAMPED = range(3)
-"""What a function is beyond the ends: not a number, what it's in the outer piece, or constant."""
+NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED = range(4)
+"""What a function is beyond the ends: not a number, what it's in the outer piece, constant, or an
+error."""
 
 Beyond = int
 
@@ -123,6 +145,17 @@ def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Ar
     is_lost = np.isnan(x) if beyond else ~is_inside
     is_flat = ~is_inside & ~is_lost & (beyond == CLAMPED)
     return np.where(is_flat, np.clip(x, low, high), x), is_lost, is_flat
+
+
+def _refuse_beyond(x: Array, low: float, high: float) -> None:
+    """Raise interp1d's error."""
+    for is_beyond, side, bound in ((x < low, "below", low), (x > high, "above", high)):
+        if is_beyond.any():
+            name = "minimum" if side == "below" else "maximum"
+            raise ValueError(
+                f"A value ({x[np.argmax(is_beyond)]}) in x_new is {side} the interpolation range's "
+                f"{name} value ({bound})."
+            )
 
 
 def _settled(weights: Array, is_lost: Array, is_flat: Array, order: int) -> Array:
@@ -140,7 +173,7 @@ class PowerBasis(Basis):
     breaks : Table
         In either order.
     n_powers : int
-    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED}
+    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED}
     is_left : bool
         Whether a breakpoint belongs to the piece on its left. The last one always does, and the
         first one to the piece on its right.
@@ -159,6 +192,11 @@ class PowerBasis(Basis):
         low, high = sorted((self.breaks.array[0], self.breaks.array[-1]))
         return float(low), float(high)
 
+    def refuse(self, places: Array) -> None:
+        """Raise interp1d's error for a place beyond the ends."""
+        if self.beyond == REFUSED:
+            _refuse_beyond(places[:, 0], *self.ends)
+
     def _pieces(self, x: Array) -> Index:
         breaks = self.breaks.array
         if self.is_descending:
@@ -170,6 +208,7 @@ class PowerBasis(Basis):
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return the powers' derivatives; NaN where there is no piece."""
         (order,) = orders
+        self.refuse(places)
         x, is_lost, is_flat = _inner(places[:, 0], *self.ends, self.beyond)
         piece = self._pieces(x)
         s, n = x - self.breaks.array[piece], self.n_powers
@@ -193,7 +232,7 @@ class SplineBasis(Basis):
     ----------
     knots : Table
     degree : int
-    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED}
+    beyond : {NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED}
     """
 
     def __init__(self, knots: Table, degree: int, beyond: Beyond) -> None:
@@ -206,9 +245,16 @@ class SplineBasis(Basis):
         t = self.knots.array
         return float(t[self.degree]), float(t[self.size])
 
+    def refuse(self, places: Array) -> None:
+        """Raise FITPACK's error for a place beyond the ends."""
+        low, high = self.ends
+        if self.beyond == REFUSED and np.any((places < low) | (places > high)):
+            raise ValueError("Found x value not in the domain")
+
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return the splines' derivatives by de Boor's recurrence; NaN where there are none."""
         (order,) = orders
+        self.refuse(places)
         x, is_lost, is_flat = _inner(places[:, 0], *self.ends, self.beyond)
         t, k, n = self.knots.array, self.degree, self.size
         with np.errstate(all="ignore"):

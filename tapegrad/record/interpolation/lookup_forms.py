@@ -34,7 +34,7 @@ def _coefficients(reads: Pointers, context: Context) -> Numbers:
 
 @jit_inline
 def _status(x: float, low: float, high: float, context: Context) -> int:
-    """Return 0 where a function is evaluated, 1 where it's constant and -1 where it's nowhere."""
+    """Return how a function is found: 0 by its piece, 1 as at the end, -1 nowhere, 2 by no means."""
     if low <= x <= high:
         return 0
     return context[_BEYOND] - 1 if x == x else -1
@@ -119,7 +119,19 @@ def _store_numbers(x: Numbers, c: Numbers, to: Numbers, slopes: Numbers, has_slo
                     slopes[i * r + j] = 0.0 if status == 1 else np.nan
 
 
+@jit_inline
+def _is_refused(x: Numbers, low: float, high: float, context: Context) -> int:
+    if context[_BEYOND] == 3:
+        for i in range(context[_M]):
+            if x[i] < low or x[i] > high:
+                return 1
+    return 0
+
+
 def _powers_value(reads: Pointers, writes: Pointers, context: Context) -> int:
+    breaks = pointer(context[_KNOTS], float64)
+    if _is_refused(reads[0], _low(breaks, context), _high(breaks, context), context) != 0:
+        return 1
     c, has_slopes = _coefficients(reads, context), context[_SLOPES]
     slopes = writes[1] if has_slopes != 0 else writes[0]
     _store_numbers(reads[0], c, writes[0], slopes, has_slopes, 0, context)
@@ -266,6 +278,9 @@ def _store_sums(x: Numbers, c: Numbers, to: Numbers, order: int, adds: int, h: N
 
 
 def _splines_value(reads: Pointers, writes: Pointers, context: Context) -> int:
+    t, k = pointer(context[_KNOTS], float64), context[_N]
+    if _is_refused(reads[0], t[k], t[context[_LENGTH] - k - 1], context) != 0:
+        return 1
     array, h = room(2 * context[_N] + 2)
     c = _coefficients(reads, context)
     _store_sums(reads[0], c, writes[0], context[_ORDER], 0, h, context)

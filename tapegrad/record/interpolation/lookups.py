@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.blocks import Block, Kind, Shapes
+from tapegrad.errors import BlockFailedError
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.called import call
 from tapegrad.record.functions.elementwise_blocks import chained
@@ -49,7 +50,11 @@ class _Lookup(ShapedBlock):
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results as every sweep finds them."""
         with np.errstate(all="ignore"):
-            return Block.evaluated(self, operands)
+            try:
+                return Block.evaluated(self, operands)
+            except BlockFailedError:
+                self.basis.refuse(np.asarray(operands[0]))
+                raise
 
     def _once_more(self) -> list[Orders]:
         """Return the orders of the derivatives by each number of a place."""

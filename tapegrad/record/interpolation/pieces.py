@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.functions.operands import truth
-from tapegrad.record.interpolation.bases import CLAMPED, EXTRAPOLATED, NOWHERE, PowerBasis, Table
+from tapegrad.record.interpolation.bases import (
+    CLAMPED,
+    EXTRAPOLATED,
+    NOWHERE,
+    PowerBasis,
+    table_of,
+)
 from tapegrad.record.interpolation.interpolants import (
     keep,
     method,
@@ -34,7 +40,7 @@ def at_pieces(c: Any, x: Any, places: Any, nu: int = 0, beyond: int = EXTRAPOLAT
 
     Parameters
     ----------
-    c : array_like, shape (n_powers, n_pieces, r)
+    c : array_like, shape (n_powers, n_pieces, ...)
     x : array_like, shape (n_pieces + 1,)
     places : array_like, shape (m, 1)
     nu : int
@@ -44,16 +50,18 @@ def at_pieces(c: Any, x: Any, places: Any, nu: int = 0, beyond: int = EXTRAPOLAT
     -------
     array_like, shape (m, r)
     """
-    n, _, r = c.shape
+    n, pieces, *more = c.shape
+    r = math.prod(more)
     if not is_held(x):
-        table = c.reshape(-1, r)
-        return evaluated(PowerBasis(_table(x), n, beyond), places, table, (nu,))
+        flat = (n * pieces, r)
+        table = c.reshape(flat) if is_held(c) else table_of(c, flat)
+        return evaluated(PowerBasis(table_of(x), n, beyond), places, table, (nu,))
     if beyond == CLAMPED or primal(x)[0] > primal(x)[-1]:
         raise no_rule("a piecewise polynomial of active breakpoints that descend")
     places = operand(places)[:, 0]
-    rows = np.concatenate([x[:-1, None], np.moveaxis(c, 1, 0).reshape(-1, n * r)], axis=1)
+    rows = np.concatenate([x[:-1, None], np.moveaxis(c, 1, 0).reshape(pieces, n * r)], axis=1)
     rows = rows_at(places, x, rows)
-    s, own = (places - rows[:, 0])[:, None], rows[:, 1:].reshape(-1, n, r)
+    s, own = (places - rows[:, 0])[:, None], rows[:, 1:].reshape(len(places), n, r)
     found = own[:, 0] * 0.0 if nu >= n else own[:, 0] * math.perm(n - 1, nu)
     for k in range(n - 2, nu - 1, -1):
         found = found * s + own[:, n - 1 - k] * math.perm(k, nu)
@@ -63,23 +71,7 @@ def at_pieces(c: Any, x: Any, places: Any, nu: int = 0, beyond: int = EXTRAPOLAT
     return found
 
 
-_tables: dict[int, tuple[Any, Table]] = {}
-_MOST_TABLES = 64
-
-
-def _table(x: Any) -> Table:
-    """Return an array as a table; the latest are kept, since loops ask for the same again."""
-    kept = _tables.get(id(x))
-    if kept is not None and kept[0] is x and kept[1].has(x):
-        return kept[1]
-    if len(_tables) >= _MOST_TABLES:
-        _tables.clear()
-    table = Table(x)
-    _tables[id(x)] = x, table
-    return table
-
-
-def _wrapped(places: Any, low: Any, high: Any) -> Any:
+def wrapped(places: Any, low: Any, high: Any) -> Any:
     """Return places moved by periods to where a function is known."""
     return low + (operand(places) - low) % (high - low)
 
@@ -94,16 +86,9 @@ def _call(self: Any, x: Any, nu: Any = 0, extrapolate: Any = None) -> Any:
     check_real(c, self)
     places, shape = places_of(x)
     if extrapolate == "periodic":
-        places, extrapolate = _wrapped(places, breaks[0], breaks[-1]), False
-    flat = _columns(c, 2)
-    found = at_pieces(flat, breaks, places, nu, EXTRAPOLATED if extrapolate else NOWHERE)
+        places, extrapolate = wrapped(places, breaks[0], breaks[-1]), False
+    found = at_pieces(c, breaks, places, nu, EXTRAPOLATED if extrapolate else NOWHERE)
     return shaped(found, shape + c.shape[2:], self.axis, len(shape))
-
-
-def _columns(c: Any, n: int) -> Any:
-    """Return coefficients with all axes after the first n as one."""
-    r = math.prod(c.shape[n:])
-    return c if c.ndim == n + 1 else c.reshape(*c.shape[:n], r)
 
 
 def check_real(c: Any, thing: Any) -> None:
@@ -192,8 +177,8 @@ def _integrate(self: Any, a: Any, b: Any, extrapolate: Any = None) -> Any:
     whole = integrals(settled(c), settled(x))
 
     def until(place: Any) -> Any:
-        return at_pieces(_columns(whole, 2), x, np.reshape(operand(place), (1, 1)),
-                         0, EXTRAPOLATED if extrapolate else NOWHERE)  # fmt: skip
+        beyond = EXTRAPOLATED if extrapolate else NOWHERE
+        return at_pieces(whole, x, operand(place).reshape(1, 1), 0, beyond)
 
     found = integral_between(until, a, b, x[0], x[-1], extrapolate == "periodic")
     return shaped(found, c.shape[2:], 0, 0)
