@@ -15,7 +15,6 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import tapegrad.record.distributions  # noqa: F401  # its rules are found with SciPy's others
-import tapegrad.record.interpolation  # noqa: F401  # and these
 from tapegrad.libraries import in_library, is_library_module, is_of_this_package
 from tapegrad.record.interception import (
     ModuleView,
