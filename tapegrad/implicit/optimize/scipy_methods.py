@@ -292,11 +292,12 @@ class SciPyMethod:
             If it has no derivative.
         """
         name = self.equations_name
+        left = self.equations.values(np.concatenate([x, parameters]))
         failure = NoConvergenceError(
             f"scipy.optimize.{self.name} didn't find {name}, so what it returned has no "
             f"derivative: {run.message.strip().rstrip('.')}; have the program ask for that before "
             "it uses it, give a start nearer to the solution, or allow more iterations",
-            (), x,
+            (float(np.max(np.abs(left), initial=0.0)),), x,
         )  # fmt: skip
         try:
             found = self.found_from(x, parameters, bounds)
