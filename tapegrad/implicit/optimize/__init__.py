@@ -1,5 +1,13 @@
 """Rules of scipy.optimize's solvers, called in recorded functions: in files by family."""
 
-from tapegrad.implicit.optimize import minimizers, root_systems, scalar_minima, scalar_roots
+from tapegrad.implicit.optimize import (
+    curve_fits,
+    least_squares,
+    minimizers,
+    root_systems,
+    scalar_minima,
+    scalar_roots,
+)
 
-__all__ = ["minimizers", "root_systems", "scalar_minima", "scalar_roots"]
+__all__ = ["curve_fits", "least_squares", "minimizers", "root_systems", "scalar_minima",
+           "scalar_roots"]  # fmt: skip

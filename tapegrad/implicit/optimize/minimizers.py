@@ -65,8 +65,9 @@ def limits(bounds: Any, n: int) -> list[Any]:
     """Return the lower and the upper bounds as vectors, of pairs or of SciPy's object."""
     if bounds is None:
         return []
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        return [operand(part) + np.zeros(n) for part in (bounds.lb, bounds.ub)]
+    if isinstance(bounds, dict) or hasattr(bounds, "lb"):
+        both = bounds if isinstance(bounds, dict) else vars(bounds)
+        return [operand(both[part]) + np.zeros(n) for part in ("lb", "ub")]
     pairs = [*bounds]
     if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
         raise ValueError(f"bounds are {n} pairs (lower, upper), one an unknown")

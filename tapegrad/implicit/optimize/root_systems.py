@@ -12,7 +12,6 @@ import numpy as np
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import evaluated
 from tapegrad.implicit.functions import Use
-from tapegrad.implicit.newton import Equations
 from tapegrad.implicit.optimize.scalar_roots import SLACK, RootMethod
 from tapegrad.implicit.optimize.scipy_methods import (
     TOLERANCE,
@@ -66,8 +65,7 @@ class SystemRoot(RootMethod):
     def prepare(self, given: dict[str, Any], parameters: Vector, bounds: Bounds | None) -> None:
         """Add the exact Jacobian, and what else SciPy's function is given."""
         if self.jacobian:
-            n = np.size(given["x0"])
-            given[self.jacobian] = Equations(self.equations, parameters, n).jacobian
+            given[self.jacobian] = given[self.functions[0].role].jacobian
 
     def allowed(self, x: Vector, found: Found, parameters: Vector) -> Any:
         """Return how far SciPy's result may be from the solution, for each unknown."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from tapegrad.blocks import Block
+from tapegrad.blocks import Array, Block
 from tapegrad.errors import (
     DegenerateBoundError,
     InaccurateSolutionWarning,
@@ -83,7 +83,7 @@ class PlainFunction(NamedTuple):
     Attributes
     ----------
     role : str
-        The name of the solver's parameter that it's given for.
+        The name of the solver's parameter that it's given for; none if it isn't.
     inner : Function
     n_operands : int
         How many operands its parameters are.
@@ -93,17 +93,31 @@ class PlainFunction(NamedTuple):
     inner: Function
     n_operands: int
 
-    def over(self, parameters: Sequence[Vector]) -> Callable[..., Any]:
+    def over(self, parameters: Sequence[Vector]) -> OfUnknowns:
         """Return it as a function of the unknowns alone."""
-        inner, given = self.inner, joined(parameters)
+        return OfUnknowns(self.inner, joined(parameters))
+
+
+class OfUnknowns:
+    """A function of the user's on plain unknowns, at given parameters."""
+
+    def __init__(self, inner: Function, parameters: Vector) -> None:
+        self._inner, self._parameters = inner, parameters
         (spec,) = inner.result.specs
-        shape = shape_of(spec)
+        self._shape = shape_of(spec)
 
-        def function(*unknowns: Any) -> Any:
-            found = inner.values(np.concatenate([*map(np.ravel, unknowns), given]))
-            return found.reshape(shape) if shape else float(found[0])
+    def __call__(self, *unknowns: Any) -> Any:
+        """Return what it does."""
+        found = self._inner.values(self._inputs(unknowns))
+        return found.reshape(self._shape) if self._shape else float(found[0])
 
-        return function
+    def jacobian(self, *unknowns: Any) -> Array:
+        """Return its derivatives by the unknowns."""
+        n = self._inner.n_inputs - len(self._parameters)
+        return self._inner.jacobian(self._inputs(unknowns), n)
+
+    def _inputs(self, unknowns: tuple[Any, ...]) -> Vector:
+        return np.concatenate([*map(np.ravel, unknowns), self._parameters])
 
 
 class Wanted(NamedTuple):
@@ -239,9 +253,11 @@ class SciPyMethod:
         given: dict[str, Any] = dict(zip(self.roles, map(as_given, start), strict=False))
         rest = [*start[len(self.roles) :]]
         first, *others = self.functions
-        given[first.role] = first.over([parameters])
+        if first.role:
+            given[first.role] = first.over([parameters])
         for function in others:
-            given[function.role] = function.over(rest[: function.n_operands])
+            if function.role:
+                given[function.role] = function.over(rest[: function.n_operands])
             del rest[: function.n_operands]
         self.prepare(given, parameters, bounds)
         with scipys_own():
