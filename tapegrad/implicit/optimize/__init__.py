@@ -4,10 +4,11 @@ from tapegrad.implicit.optimize import (
     curve_fits,
     least_squares,
     minimizers,
+    refused_solvers,
     root_systems,
     scalar_minima,
     scalar_roots,
 )
 
-__all__ = ["curve_fits", "least_squares", "minimizers", "root_systems", "scalar_minima",
-           "scalar_roots"]  # fmt: skip
+__all__ = ["curve_fits", "least_squares", "minimizers", "refused_solvers", "root_systems",
+           "scalar_minima", "scalar_roots"]  # fmt: skip

@@ -15,6 +15,13 @@ import numpy as np
 
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.functions import Use
+from tapegrad.implicit.optimize.given_functions import (
+    Given,
+    Wanted,
+    plain_functions,
+    primal,
+    with_functions,
+)
 from tapegrad.implicit.optimize.least_squares import (
     JACOBIAN,
     RESIDUALS,
@@ -25,15 +32,12 @@ from tapegrad.implicit.optimize.minimizers import limits
 from tapegrad.implicit.optimize.minimum_methods import USE, jacobian_of, value_at
 from tapegrad.implicit.optimize.root_systems import residual_at, vector
 from tapegrad.implicit.optimize.scipy_methods import (
-    Given,
     Outcome,
     Settings,
-    Wanted,
-    plain_functions,
-    primal,
     scipys,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
     solved,
-    with_functions,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds

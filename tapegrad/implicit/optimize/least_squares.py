@@ -16,6 +16,14 @@ import numpy as np
 
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.functions import Use
+from tapegrad.implicit.optimize.given_functions import (
+    Given,
+    Wanted,
+    as_arguments,
+    plain_functions,
+    primal,
+    with_functions,
+)
 from tapegrad.implicit.optimize.minimizers import limits
 from tapegrad.implicit.optimize.minimum_methods import (
     USE,
@@ -27,17 +35,13 @@ from tapegrad.implicit.optimize.minimum_methods import (
 )
 from tapegrad.implicit.optimize.root_systems import residual_at, vector
 from tapegrad.implicit.optimize.scipy_methods import (
-    Given,
     Outcome,
     Settings,
-    Wanted,
-    as_arguments,
-    plain_functions,
-    primal,
     scipys,
     setting,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
     solved,
-    with_functions,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds

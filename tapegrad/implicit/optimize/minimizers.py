@@ -8,6 +8,15 @@ from typing import Any
 import numpy as np
 
 from tapegrad.implicit.functions import Use
+from tapegrad.implicit.optimize.given_functions import (
+    Given,
+    Wanted,
+    as_arguments,
+    as_operand,
+    plain_functions,
+    primal,
+    with_functions,
+)
 from tapegrad.implicit.optimize.minimum_methods import (
     FIRST,
     USE,
@@ -19,15 +28,10 @@ from tapegrad.implicit.optimize.minimum_methods import (
 )
 from tapegrad.implicit.optimize.root_systems import pairs_or, vector
 from tapegrad.implicit.optimize.scipy_methods import (
-    Given,
     Settings,
-    Wanted,
-    as_arguments,
-    as_operand,
-    plain_functions,
-    primal,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
     solved,
-    with_functions,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solver_rules import scipy_solver_rule

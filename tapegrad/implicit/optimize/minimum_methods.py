@@ -18,7 +18,13 @@ from tapegrad.implicit.descent import MOST_DESCENTS, Problem
 from tapegrad.implicit.evaluation import evaluated
 from tapegrad.implicit.functions import Use
 from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.optimize.scipy_methods import TOLERANCE, Given, SciPyMethod
+from tapegrad.implicit.optimize.given_functions import (
+    Given,
+)
+from tapegrad.implicit.optimize.scipy_methods import (
+    TOLERANCE,
+    SciPyMethod,
+)
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.record.scipy.families import operand
 

@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.implicit.optimize.given_functions import (
+    Given,
+    Wanted,
+    as_arguments,
+    plain_functions,
+    primal,
+    with_functions,
+)
 from tapegrad.implicit.optimize.minimum_methods import (
     USE,
     MinimumOfSciPys,
@@ -15,18 +23,14 @@ from tapegrad.implicit.optimize.minimum_methods import (
     value_at,
 )
 from tapegrad.implicit.optimize.scipy_methods import (
-    Given,
     Outcome,
     Settings,
-    Told,
-    Wanted,
-    as_arguments,
-    plain_functions,
-    primal,
     scipys,
     setting,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
+    Told,
     solved,
-    with_functions,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds
