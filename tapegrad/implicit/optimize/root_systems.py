@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +12,27 @@ import numpy as np
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import evaluated
 from tapegrad.implicit.functions import Use
-from tapegrad.implicit.newton import Equations
-from tapegrad.implicit.optimize.scalar_roots import SLACK, RootMethod
-from tapegrad.implicit.optimize.scipy_methods import (
-    TOLERANCE,
+from tapegrad.implicit.optimize.given_functions import (
     Given,
-    Outcome,
-    Settings,
     Wanted,
     as_arguments,
     as_operand,
     first_operand,
     plain_functions,
     primal,
-    scipys,
     second_operand,
-    setting,
-    solved,
     with_functions,
+)
+from tapegrad.implicit.optimize.scalar_roots import SLACK, RootMethod
+from tapegrad.implicit.optimize.scipy_methods import (
+    TOLERANCE,
+    Outcome,
+    Settings,
+    scipys,
+    setting,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
+    solved,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds, Found
@@ -66,8 +69,7 @@ class SystemRoot(RootMethod):
     def prepare(self, given: dict[str, Any], parameters: Vector, bounds: Bounds | None) -> None:
         """Add the exact Jacobian, and what else SciPy's function is given."""
         if self.jacobian:
-            n = np.size(given["x0"])
-            given[self.jacobian] = Equations(self.equations, parameters, n).jacobian
+            given[self.jacobian] = given[self.functions[0].role].jacobian
 
     def allowed(self, x: Vector, found: Found, parameters: Vector) -> Any:
         """Return how far SciPy's result may be from the solution, for each unknown."""
@@ -210,6 +212,39 @@ def _root(fun: Any, x0: Any, args: Any = (), method: Any = "hybr", jac: Any = No
         return SolverResult("scipy.optimize.root", told, computed)
 
     return with_functions(wanted, as_arguments(args), {}, body)
+
+
+@dataclass(frozen=True)
+class RootOfResiduals(SystemRoot):
+    """How functions that return a root and nothing else find it, or raise."""
+
+    def asked(self, keywords: Mapping[str, Any]) -> Outcome:
+        """Return what SciPy's function does."""
+        return Outcome(scipys(self.name)(**keywords), True, "", {})
+
+
+def _by_residuals(name: str) -> Callable[..., Any]:
+    def rule(F: Any, xin: Any, **settings: Any) -> Any:  # noqa: N803  # SciPy's name
+        x0 = operand(xin)
+        n, shape = int(np.size(x0)), np.shape(x0)
+        asked = settings.get("f_tol")
+
+        def body(given: list[Given]) -> Any:
+            check_square(given[0], n, name)
+            method = RootOfResiduals(
+                name, given[0].inner, plain_functions(given), ("xin",), Settings(settings),
+                (0.0, 0.0), f_tolerance=_F_TOLERANCE if asked is None else asked,
+            )  # fmt: skip
+            return solved(method, n, [x0], given)[0].reshape(shape)
+
+        return with_functions([Wanted("F", F, USE, (primal(x0),))], (), {}, body)
+
+    return rule
+
+
+for _name in ("broyden1", "broyden2", "anderson", "linearmixing", "diagbroyden", "excitingmixing",
+              "newton_krylov"):  # fmt: skip
+    scipy_solver_rule(f"scipy.optimize.{_name}", functions="F")(_by_residuals(_name))
 
 
 @scipy_solver_rule("scipy.optimize.fixed_point", functions="func")

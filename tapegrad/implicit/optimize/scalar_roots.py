@@ -11,23 +11,27 @@ import numpy as np
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.functions import Use
 from tapegrad.implicit.newton import MOST_POLISHING, Equations
-from tapegrad.implicit.optimize.scipy_methods import (
-    TOLERANCE,
-    Outcome,
-    SciPyMethod,
-    Settings,
-    Told,
+from tapegrad.implicit.optimize.given_functions import (
     Wanted,
     as_arguments,
     as_operand,
     first_operand,
     plain_functions,
     primal,
-    scipys,
     second_operand,
-    setting,
-    solved,
     with_functions,
+)
+from tapegrad.implicit.optimize.scipy_methods import (
+    TOLERANCE,
+    Outcome,
+    SciPyMethod,
+    Settings,
+    scipys,
+    setting,
+)
+from tapegrad.implicit.optimize.scipy_solutions import (
+    Told,
+    solved,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds, Found

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.implicit.optimize.scipy_methods import Told
+from tapegrad.implicit.optimize.scipy_solutions import (
+    Told,
+)
 from tapegrad.record.frames import Site
 
 _ADVICE = {
