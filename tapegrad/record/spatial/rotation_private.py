@@ -1,13 +1,17 @@
 """What is known of the insides of SciPy's Rotation: a class in Python that keeps quaternions.
 
-Before it was one (SciPy 1.17) it is compiled, and refuses active numbers itself.
+Before it was one (SciPy 1.17) it is compiled, and refuses active numbers itself. `faults` says what
+is otherwise in the SciPy that is installed, which a test asks.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from types import FunctionType
 from typing import Any
+
+from tapegrad.interfaces import Search
 
 
 def transforms() -> Any:
@@ -19,6 +23,20 @@ def is_known(kind: type) -> bool:
     """Whether rotations are as is known here."""
     raw = vars(kind).get("_from_raw_quat")
     return isinstance(raw, staticmethod) and isinstance(vars(kind).get("apply"), FunctionType)
+
+
+def faults() -> list[str]:
+    """Return what is missing of what is used here, in words that name SciPy's version."""
+    kind = importlib.import_module("scipy.spatial.transform").Rotation
+    version = importlib.import_module("scipy").__version__
+    if not isinstance(vars(kind).get("apply"), FunctionType):
+        return []
+    search = Search()
+    search.find("scipy.spatial.transform", "Rotation._from_raw_quat", "quat")
+    made = vars(kind.identity())
+    search.faults += [f"Rotation.{name} is missing" for name in ("_quat", "_single")
+                      if name not in made]  # fmt: skip
+    return [f"SciPy {version}: {fault}" for fault in search.faults]
 
 
 def quaternions(rotation: Any) -> Any:
