@@ -125,8 +125,10 @@ def _held_by(thing: Any) -> Iterator[Any]:
 
 
 def _stands_in(thing: Any) -> bool:
-    """Whether an argument holds objects that stand for SciPy's."""
+    """Whether an argument holds objects that stand for SciPy's, or hold active numbers."""
     kind = type(thing)
+    if kind in HOLDERS:
+        return is_held(thing)
     return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
 
 

@@ -1,5 +1,5 @@
-"""The rules of scipy.spatial: distances between points."""
+"""The rules of scipy.spatial: distances between points, and rotations."""
 
-from tapegrad.record.spatial import distances, pairwise
+from tapegrad.record.spatial import distances, pairwise, rotations
 
-__all__ = ["distances", "pairwise"]
+__all__ = ["distances", "pairwise", "rotations"]
