@@ -1,11 +1,12 @@
 """The rules of signals: filters, convolutions and Fourier's transforms, of NumPy and SciPy."""
 
 from tapegrad.record.signals import (
+    fourier_rules,
     convolutions,
     filter_rules,
     image_filter_rules,
     interpolation_rules,
 )
 
-__all__ = ["convolutions", "filter_rules", "image_filter_rules",
+__all__ = ["convolutions", "filter_rules", "fourier_rules", "image_filter_rules",
            "interpolation_rules"]  # fmt: skip

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.record.complex_numbers import paired, parts
+from tapegrad.record.complex_numbers.complex_types import joined, paired, parts, plain_complex
 from tapegrad.record.functions.registry import complex_rule, rule
 from tapegrad.record.pairs import is_complex
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import no_rule, scipy_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule, scipy_rule
 from tapegrad.record.signals.fourier_forms import (
     NORMS,
     OF_REAL,
@@ -51,12 +51,14 @@ def _transformed(library: str, function: str, x: Any, sizes: Any, axes: Any, nor
     form = Fourier((given.shape, shape), library, name, takes_parts, tuple(lengths),
                    tuple(along), norm or "backward", name != function)  # fmt: skip
     result = applied(form, given)
-    return result if name in TO_REAL else paired(result[0], result[1])
+    if name in TO_REAL:
+        return result
+    return joined(*result) if is_held(result) else plain_complex(*result)
 
 
 def _axes_of(ndim: int, axes: Any, sizes: Any) -> list[int]:
     if axes is None:
-        return list(range(ndim if sizes is None else ndim - np.size(sizes), ndim))
+        return list(range(0 if sizes is None else ndim - np.size(sizes), ndim))
     return [operator.index(axis) % ndim for axis in np.atleast_1d(axes)]
 
 
