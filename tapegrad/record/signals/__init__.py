@@ -1,9 +1,9 @@
 """The rules of signals: filters, convolutions and Fourier's transforms, of NumPy and SciPy."""
 
 from tapegrad.record.signals import (
-    fourier_rules,
     convolutions,
     filter_rules,
+    fourier_rules,
     image_filter_rules,
     interpolation_rules,
 )

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.complex_numbers.complex_types import joined, paired, parts, plain_complex
 from tapegrad.record.functions.registry import complex_rule, rule
 from tapegrad.record.pairs import is_complex
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_held, no_rule, scipy_rule
 from tapegrad.record.signals.fourier_forms import (
-    NORMS,
     OF_REAL,
     OTHER_WAY,
     TO_REAL,
