@@ -26,7 +26,8 @@ from tapegrad.record.signals.scipys import values
 # --- Fourier's transforms -------------------------------------------------------------------------
 
 
-def _transformed(library: str, function: str, x: Any, sizes: Any, axes: Any, norm: Any) -> Any:
+def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: Any = -1,
+                norm: Any = None) -> Any:  # fmt: skip
     """Record a transform: the function of the name, with `n` and `axis` or with `s` and `axes`."""
     name = function.rstrip("n2")
     found = values(f"{library}.{function}", x, sizes, axes, norm)
@@ -71,7 +72,7 @@ def _numpys(name: str) -> None:
 
         def of_one(a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = None) -> Any:
             check(out)
-            return _transformed("numpy.fft", name, a, n, axis, norm)
+            return transformed("numpy.fft", name, a, n, axis, norm)
 
         recorder: Callable[..., Any] = of_one
     else:
@@ -80,7 +81,7 @@ def _numpys(name: str) -> None:
         def of_several(a: Any, s: Any = None, axes: Any = default, norm: Any = None,
                        out: Any = None) -> Any:  # fmt: skip
             check(out)
-            return _transformed("numpy.fft", name, a, s, axes, norm)
+            return transformed("numpy.fft", name, a, s, axes, norm)
 
         recorder = of_several
     rule(function)(recorder)
@@ -97,7 +98,7 @@ def _scipys(name: str) -> None:
 
         def of_one(x: Any, n: Any = None, axis: Any = -1, norm: Any = None,
                    overwrite_x: Any = False, workers: Any = None) -> Any:  # fmt: skip
-            return _transformed("scipy.fft", name, x, n, axis, norm)
+            return transformed("scipy.fft", name, x, n, axis, norm)
 
         recorder: Callable[..., Any] = of_one
     else:
@@ -105,7 +106,7 @@ def _scipys(name: str) -> None:
 
         def of_several(x: Any, s: Any = None, axes: Any = default, norm: Any = None,
                        overwrite_x: Any = False, workers: Any = None) -> Any:  # fmt: skip
-            return _transformed("scipy.fft", name, x, s, axes, norm)
+            return transformed("scipy.fft", name, x, s, axes, norm)
 
         recorder = of_several
     # SciPy's functions are multimethods, which call its default backend's.
