@@ -44,7 +44,7 @@ def as_parts(z: Any) -> Numbers:
     return np.moveaxis(z.view(np.float64).reshape(*z.shape, 2), -1, 0)
 
 
-def resized(x: Any, shape: Shape) -> Any:
+def resized(x: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
     """Return an array cut, or with zeros at the ends, to a shape."""
     if x.shape == shape:
         return x
@@ -92,7 +92,7 @@ class Fourier(Form):
             found = self._transformed(
                 self.name, as_complex(x) if self.takes_parts else x, self.norm
             )
-            return found if self.name in TO_REAL else as_parts(found)
+            return np.asarray(found if self.name in TO_REAL else as_parts(found))
         if self.name in OF_REAL:  # numbers that have a mirror image count twice on the way back
             spectrum = self._ends_times(2.0, as_complex(y, 0.5))
         else:

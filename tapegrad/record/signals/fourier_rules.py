@@ -32,7 +32,7 @@ def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: An
     name = function.rstrip("n2")
     found = values(f"{library}.{function}", x, sizes, axes, norm)
     takes_parts = is_complex(x)
-    re, im = map(operand, parts(x)) if takes_parts else (operand(x), None)
+    re, im = map(operand, parts(x)) if takes_parts else (operand(x), 0.0)
     if name == function:
         along, given = [operator.index(axes) % re.ndim], [sizes]
     else:
@@ -45,11 +45,11 @@ def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: An
     lengths = [found.shape[axis] for axis in along]
     if name in OF_REAL:  # half a spectrum doesn't say what it's of
         lengths[-1] = re.shape[along[-1]] if given[-1] in (None, -1) else int(given[-1])
-    given = np.stack([re, im]) if takes_parts else re
+    x = np.stack([re, im]) if takes_parts else re
     shape = found.shape if name in TO_REAL else (2, *found.shape)
-    form = Fourier((given.shape, shape), library, name, takes_parts, tuple(lengths),
+    form = Fourier((x.shape, shape), library, name, takes_parts, tuple(lengths),
                    tuple(along), norm or "backward", name != function)  # fmt: skip
-    result = applied(form, given)
+    result = applied(form, x)
     if name in TO_REAL:
         return result
     return joined(*result) if is_held(result) else plain_complex(*result)

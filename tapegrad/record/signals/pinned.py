@@ -15,7 +15,7 @@ from tapegrad.record.scipy.recognised import is_held
 from tapegrad.record.signals.scipys import scipys
 
 CLOSE = 1e-8
-"""How far the composition may be from SciPy's value, relative to the largest number of that."""
+"""How far the composition may be from SciPy's value, for the largest number or its square."""
 
 
 class Pinned(ShapedBlock):
@@ -31,10 +31,10 @@ class Pinned(ShapedBlock):
         given = dict(zip(self.names, operands[:-1], strict=True))
         found = scipys(self.full)(**given, **dict(self.further))
         found = np.asarray(found if self.which is None else found[self.which])
-        size = np.max(np.abs(found), initial=0.0)
-        if not np.allclose(found, operands[-1], rtol=0.0, atol=CLOSE * size, equal_nan=True):
-            if np.isfinite(size):
-                raise BlockFailedError(f"what is known of {self.full} isn't what it gives here")
+        scale = max(np.max(np.abs(x), initial=0.0) for x in (found, *operands))
+        is_known = np.isfinite(scale)
+        if is_known and not np.allclose(found, operands[-1], 0.0, CLOSE * max(scale, scale**2)):
+            raise BlockFailedError(f"what is known of {self.full} isn't what it gives here")
         return [found]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
