@@ -24,6 +24,7 @@ from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import THREAD
+from tapegrad.record.pairs import Pair
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.trampolines import stand_for
 
@@ -105,7 +106,7 @@ _sparse_kinds: set[type] = set()
 def is_held(thing: Any) -> bool:
     """Whether an argument is active, or holds what is."""
     kind = type(thing)
-    if kind in _ACTIVES or kind in STAND_INS:
+    if kind in _ACTIVES or kind in STAND_INS or issubclass(kind, Pair):
         return True
     if kind is list or issubclass(kind, tuple):
         return any(map(is_held, thing))
@@ -136,6 +137,8 @@ def is_passive(thing: Any) -> bool:
     """Whether nothing in an argument depends on an input."""
     if type(thing) is ActiveArray:
         return thing.is_passive
+    if isinstance(thing, Pair):
+        return is_passive(thing.re) and is_passive(thing.im)
     if isinstance(thing, list | tuple):
         return all(map(is_passive, thing))
     return not is_held(thing)
@@ -143,7 +146,7 @@ def is_passive(thing: Any) -> bool:
 
 def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
-    if type(thing) is ActiveArray:
+    if type(thing) is ActiveArray or isinstance(thing, Pair):
         return thing.primal.copy()
     return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 

@@ -3,9 +3,11 @@
 from tapegrad.record.signals import (
     convolutions,
     filter_rules,
+    fourier_rules,
     image_filter_rules,
     interpolation_rules,
+    spectral_rules,
 )
 
-__all__ = ["convolutions", "filter_rules", "image_filter_rules",
-           "interpolation_rules"]  # fmt: skip
+__all__ = ["convolutions", "filter_rules", "fourier_rules", "image_filter_rules",
+           "interpolation_rules", "spectral_rules"]  # fmt: skip

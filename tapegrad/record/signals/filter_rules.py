@@ -9,6 +9,7 @@ import numpy as np
 from tapegrad.record.functions.operands import truth
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_passive, no_rule, scipy_rule
+from tapegrad.record.signals.pinned import pinned
 from tapegrad.record.signals.recursive_filters import lfiltered, sosfiltered
 from tapegrad.record.signals.scipys import plain_of, scipys, values
 
@@ -20,8 +21,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
     found = values("scipy.signal.lfilter", *given, axis, zi)
     b, a, x = np.atleast_1d(operand(b)), np.atleast_1d(operand(a)), operand(x)
     lines = np.moveaxis(x, axis, -1)
-    if np.asarray(plain_of(a)).flat[0] != 1.0:
-        b, a = b / a[0], a / a[0]
+    b, a = b / a[0], a / a[0]
     if zi is None:
         return np.moveaxis(lfiltered(b, a[1:], lines)[0], -1, axis)
     state = np.broadcast_to(operand(zi), found[1].shape)
@@ -57,14 +57,15 @@ def lfilter_zi(b: Any, a: Any) -> Any:
     """Record the state of a step response that stays: of (I - A) z = B, with a companion A."""
     values("scipy.signal.lfilter_zi", b, a)
     b, a = np.atleast_1d(operand(b)), np.atleast_1d(operand(a))
+    numerator, denominator = b, a
     while len(a) > 1 and bool(a[0] == 0.0):
         a = a[1:]
-    if np.asarray(plain_of(a))[0] != 1.0:
-        b, a = b / a[0], a / a[0]
+    b, a = b / a[0], a / a[0]
     n = max(len(a), len(b))
     a, b = (np.concatenate([part, np.zeros(n - len(part))]) for part in (a, b))
     companion = np.concatenate([-a[1:][:, None], np.eye(n - 1, n - 2)], axis=1)
-    return np.linalg.solve(np.eye(n - 1) - companion, b[1:] - a[1:] * b[0])
+    found = np.linalg.solve(np.eye(n - 1) - companion, b[1:] - a[1:] * b[0])
+    return pinned(found, "scipy.signal.lfilter_zi", {"b": numerator, "a": denominator})
 
 
 @scipy_rule("scipy.signal.sosfilt_zi")
@@ -75,7 +76,7 @@ def sosfilt_zi(sos: Any) -> Any:
     for section in sos:
         found.append(scale * _zi_of(section[:3], section[3:]))
         scale = scale * (np.sum(section[:3]) / np.sum(section[3:]))
-    return np.stack(found)
+    return pinned(np.stack(found), "scipy.signal.sosfilt_zi", {"sos": sos})
 
 
 def _zi_of(b: Any, a: Any) -> Any:

@@ -26,19 +26,25 @@ NORMS = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 OF_REAL, TO_REAL = ("rfft", "ihfft"), ("irfft", "hfft")
 
 
-def as_complex(x: Numbers) -> npt.NDArray[np.complex128]:
-    """Return parts as one complex array."""
+def as_complex(x: Numbers, factor: float = 1.0) -> npt.NDArray[np.complex128]:
+    """Return parts, times a number, as one complex array."""
     found = np.empty(x.shape[1:], np.complex128)
-    found.real, found.imag = x
+    if factor == 1.0:
+        found.real, found.imag = x
+    else:
+        np.multiply(x[0], factor, out=found.real)
+        np.multiply(x[1], factor, out=found.imag)
     return found
 
 
 def as_parts(z: Any) -> Numbers:
-    """Return a complex array as its parts."""
-    return np.stack([z.real, z.imag])
+    """Return a complex array as its parts, a view if it's in one piece."""
+    if not z.flags.c_contiguous:
+        return np.stack([z.real, z.imag])
+    return np.moveaxis(z.view(np.float64).reshape(*z.shape, 2), -1, 0)
 
 
-def resized(x: Any, shape: Shape) -> Any:
+def resized(x: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
     """Return an array cut, or with zeros at the ends, to a shape."""
     if x.shape == shape:
         return x
@@ -86,29 +92,26 @@ class Fourier(Form):
             found = self._transformed(
                 self.name, as_complex(x) if self.takes_parts else x, self.norm
             )
-            return found if self.name in TO_REAL else as_parts(found)
-        if self.name in OF_REAL:
-            spectrum = as_complex(y) * self._multiplicities(1.0, 0.5)
+            return np.asarray(found if self.name in TO_REAL else as_parts(found))
+        if self.name in OF_REAL:  # numbers that have a mirror image count twice on the way back
+            spectrum = self._ends_times(2.0, as_complex(y, 0.5))
         else:
             spectrum = y if self.name in TO_REAL else as_complex(y)
         found = self._transformed(OTHER_WAY[self.name], spectrum, NORMS[self.norm])
         if self.name in TO_REAL:
-            found *= self._multiplicities(1.0, 2.0)
+            found *= 2.0
+            self._ends_times(0.5, found)
         if not self.takes_parts:
             return resized(found.real, self.shapes[0])
         return as_parts(resized(found, self.shapes[0][1:]))
 
-    def _multiplicities(self, of_ends: float, of_others: float) -> Numbers:
-        """Return numbers for half a spectrum, other ones for what has no mirror image."""
-        size = self.lengths[-1]
-        found = np.full(size // 2 + 1, of_others)
-        found[0] = of_ends
-        if size % 2 == 0:
-            found[-1] = of_ends
-        ndim = len(self.shapes[0]) - self.takes_parts
-        shape = [1] * ndim
-        shape[self.axes[-1]] = len(found)
-        return found.reshape(shape)
+    def _ends_times(self, factor: float, spectrum: Any) -> Any:
+        """Multiply what has no mirror image in half a spectrum, in place."""
+        axis, size = self.axes[-1], self.lengths[-1]
+        for end in (0, size // 2) if size % 2 == 0 else (0,):
+            place = (*[slice(None)] * axis, end)
+            spectrum[place] *= factor
+        return spectrum
 
 
 # --- cosine and sine transforms -------------------------------------------------------------------

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.record.complex_numbers import paired, parts
+from tapegrad.record.complex_numbers.complex_types import joined, paired, parts, plain_complex
 from tapegrad.record.functions.registry import complex_rule, rule
 from tapegrad.record.pairs import is_complex
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import no_rule, scipy_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule, scipy_rule
 from tapegrad.record.signals.fourier_forms import (
-    NORMS,
     OF_REAL,
     OTHER_WAY,
     TO_REAL,
@@ -28,12 +26,13 @@ from tapegrad.record.signals.scipys import values
 # --- Fourier's transforms -------------------------------------------------------------------------
 
 
-def _transformed(library: str, function: str, x: Any, sizes: Any, axes: Any, norm: Any) -> Any:
+def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: Any = -1,
+                norm: Any = None) -> Any:  # fmt: skip
     """Record a transform: the function of the name, with `n` and `axis` or with `s` and `axes`."""
     name = function.rstrip("n2")
     found = values(f"{library}.{function}", x, sizes, axes, norm)
     takes_parts = is_complex(x)
-    re, im = map(operand, parts(x)) if takes_parts else (operand(x), None)
+    re, im = map(operand, parts(x)) if takes_parts else (operand(x), 0.0)
     if name == function:
         along, given = [operator.index(axes) % re.ndim], [sizes]
     else:
@@ -46,17 +45,19 @@ def _transformed(library: str, function: str, x: Any, sizes: Any, axes: Any, nor
     lengths = [found.shape[axis] for axis in along]
     if name in OF_REAL:  # half a spectrum doesn't say what it's of
         lengths[-1] = re.shape[along[-1]] if given[-1] in (None, -1) else int(given[-1])
-    given = np.stack([re, im]) if takes_parts else re
+    x = np.stack([re, im]) if takes_parts else re
     shape = found.shape if name in TO_REAL else (2, *found.shape)
-    form = Fourier((given.shape, shape), library, name, takes_parts, tuple(lengths),
+    form = Fourier((x.shape, shape), library, name, takes_parts, tuple(lengths),
                    tuple(along), norm or "backward", name != function)  # fmt: skip
-    result = applied(form, given)
-    return result if name in TO_REAL else paired(result[0], result[1])
+    result = applied(form, x)
+    if name in TO_REAL:
+        return result
+    return joined(*result) if is_held(result) else plain_complex(*result)
 
 
 def _axes_of(ndim: int, axes: Any, sizes: Any) -> list[int]:
     if axes is None:
-        return list(range(ndim if sizes is None else ndim - np.size(sizes), ndim))
+        return list(range(0 if sizes is None else ndim - np.size(sizes), ndim))
     return [operator.index(axis) % ndim for axis in np.atleast_1d(axes)]
 
 
@@ -71,7 +72,7 @@ def _numpys(name: str) -> None:
 
         def of_one(a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = None) -> Any:
             check(out)
-            return _transformed("numpy.fft", name, a, n, axis, norm)
+            return transformed("numpy.fft", name, a, n, axis, norm)
 
         recorder: Callable[..., Any] = of_one
     else:
@@ -80,7 +81,7 @@ def _numpys(name: str) -> None:
         def of_several(a: Any, s: Any = None, axes: Any = default, norm: Any = None,
                        out: Any = None) -> Any:  # fmt: skip
             check(out)
-            return _transformed("numpy.fft", name, a, s, axes, norm)
+            return transformed("numpy.fft", name, a, s, axes, norm)
 
         recorder = of_several
     rule(function)(recorder)
@@ -97,7 +98,7 @@ def _scipys(name: str) -> None:
 
         def of_one(x: Any, n: Any = None, axis: Any = -1, norm: Any = None,
                    overwrite_x: Any = False, workers: Any = None) -> Any:  # fmt: skip
-            return _transformed("scipy.fft", name, x, n, axis, norm)
+            return transformed("scipy.fft", name, x, n, axis, norm)
 
         recorder: Callable[..., Any] = of_one
     else:
@@ -105,7 +106,7 @@ def _scipys(name: str) -> None:
 
         def of_several(x: Any, s: Any = None, axes: Any = default, norm: Any = None,
                        overwrite_x: Any = False, workers: Any = None) -> Any:  # fmt: skip
-            return _transformed("scipy.fft", name, x, s, axes, norm)
+            return transformed("scipy.fft", name, x, s, axes, norm)
 
         recorder = of_several
     # SciPy's functions are multimethods, which call its default backend's.

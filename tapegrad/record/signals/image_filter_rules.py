@@ -11,6 +11,7 @@ import numpy as np
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_held, is_passive, no_rule, scipy_rule
 from tapegrad.record.signals.multilinear import applied
+from tapegrad.record.signals.pinned import pinned
 from tapegrad.record.signals.scipys import plain_of, values
 from tapegrad.record.signals.stencils import Mean, Stencil
 
@@ -122,7 +123,14 @@ def gaussian_filter1d(input: Any, sigma: Any, axis: Any = -1, order: Any = 0,
     values("scipy.ndimage.gaussian_filter1d", input, sigma, *options, radius=radius)
     # How many weights there are is a choice, which is guarded.
     radius = int(truncate * sigma + 0.5) if radius is None else radius
-    return _along(input, _gaussian(sigma, order, radius)[::-1], axis, mode, cval)
+    found = _along(input, _gaussian(sigma, order, radius)[::-1], axis, mode, cval)
+    if not is_held(sigma):
+        return found
+    arguments = {
+        "input": operand(input), "sigma": operand(sigma), "axis": axis, "order": order,
+        "mode": mode, "cval": cval, "radius": radius,
+    }  # fmt: skip
+    return pinned(found, "scipy.ndimage.gaussian_filter1d", arguments)
 
 
 def _gaussian(sigma: Any, order: int, radius: int) -> Any:

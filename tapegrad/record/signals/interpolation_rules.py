@@ -33,7 +33,8 @@ class Sampled(ShapedBlock):
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         if not any(self.by):
             return [self.grid.value(*operands)]
-        return [self.grid.sampled(*operands, self.by)]
+        coefficients, places = operands
+        return [self.grid.sampled(coefficients, places, self.by)]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -67,7 +68,8 @@ class Spread(ShapedBlock):
         Block.__init__(self, "map_coordinates.0", shapes, (grid.shape,), is_active)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        return [self.grid.spread(*operands, self.by)]
+        numbers, places = operands
+        return [self.grid.spread(numbers, places, self.by)]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip

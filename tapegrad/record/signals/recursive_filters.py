@@ -67,8 +67,9 @@ def pulled(operands: Sequence[Any], y: Any, by: Any, by_state: Any = None, *,
     """Return the adjoints of b, a, x and, if it's an operand, the state, by those of results."""
     b, a, x, *zi = operands
     order = max(len(b) - 1, len(a))
+    states: tuple[Any, ...] = ()
     if by_state is None:
-        by_state, states = np.zeros((*np.shape(x)[:-1], order)), ()
+        by_state = np.zeros((*np.shape(x)[:-1], order))
     else:
         # What the final state lacks of the last results is what a filter run backward starts from.
         turned, longest = by_state[..., ::-1], _padded(a, 1, order - len(a))
@@ -76,7 +77,7 @@ def pulled(operands: Sequence[Any], y: Any, by: Any, by_state: Any = None, *,
         states = (start[..., : len(a)],)
     by_sides = _solved(a, by[..., ::-1], *states)[..., ::-1] if len(a) else by
     by_sides = np.concatenate([by_sides, by_state], axis=-1)
-    found = []
+    found: list[Any] = []
     for position in range(3):
         if not is_active[position]:
             found.append(None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.complex_numbers.complex_types import parts, plain_complex
 from tapegrad.record.creation import as_array
 from tapegrad.record.nesting import unsettle
+from tapegrad.record.pairs import is_complex
 from tapegrad.record.scipy.recognised import is_held
 
 
@@ -21,6 +22,8 @@ def plain_of(thing: Any) -> Any:
     """Return an argument with plain numbers for active ones."""
     if isinstance(thing, list | tuple) and not is_held(thing):
         return thing
+    if is_complex(thing):
+        return plain_complex(*map(plain_of, parts(thing)))
     return as_array(thing).primal.copy() if is_held(thing) else thing
 
 
@@ -31,8 +34,3 @@ def values(full: str, *args: Any, **kwargs: Any) -> Any:
     except Exception:
         unsettle()  # the program may catch this
         raise
-
-
-def shape_of(thing: Any) -> tuple[int, ...]:
-    """Return an active array's shape."""
-    return thing.shape if isinstance(thing, ActiveArray) else as_array(thing).shape

@@ -68,7 +68,7 @@ class Coefficients(Form):
 
 
 def _inside(x: Any, size: int, mode: str) -> tuple[Any, Any]:
-    """Return places moved into an axis as a mode has it, -1 if they're outside, and their slopes."""
+    """Return places moved into an axis as a mode has it, -1 outside, and their slopes."""
     if mode == "constant":
         return np.where((x < 0) | (x > size - 1), -1.0, x), np.ones(x.shape)
     if size <= 1:
