@@ -4,7 +4,14 @@
 NumPy's functions of them are rows of `COMPLEX_RULES`.
 """
 
-from tapegrad.record.complex_numbers import complex_by_parts, complex_formulas, complex_ufuncs
+from tapegrad.record.complex_numbers import (
+    complex_by_parts,
+    complex_formulas,
+    complex_functions,
+    complex_mathematics,
+    complex_ufuncs,
+    holomorphic,
+)
 from tapegrad.record.complex_numbers.complex_types import (
     ComplexArray,
     ComplexNumber,
@@ -14,4 +21,5 @@ from tapegrad.record.complex_numbers.complex_types import (
 )
 
 __all__ = ["ComplexArray", "ComplexNumber", "complex_by_parts", "complex_formulas",
-           "complex_ufuncs", "joined", "paired", "parts"]  # fmt: skip
+           "complex_functions", "complex_mathematics", "complex_ufuncs", "holomorphic", "joined",
+           "paired", "parts"]  # fmt: skip
