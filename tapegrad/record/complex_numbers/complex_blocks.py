@@ -22,7 +22,7 @@ from tapegrad.record.complex_numbers.complex_types import (
 )
 from tapegrad.record.linear.shaped import ShapedBlock, applied, is_absent
 from tapegrad.record.nesting import current, innermost
-from tapegrad.record.pairs import Pair, is_complex
+from tapegrad.record.pairs import is_complex
 
 
 class ComplexBlock(ShapedBlock):
@@ -130,8 +130,6 @@ def of_block(kind: type[ComplexBlock], operands: Sequence[Any], *options: Any) -
 
 def as_complex(operand: Any) -> Any:
     """Return an operand of linear algebra as a complex array of its tape."""
-    if isinstance(operand, Pair):
-        return complex_array(operand.tape, operand)  # type: ignore[attr-defined]
     tapes = list(tapes_in(operand))
     return complex_array(innermost(tapes) if tapes else current(), operand)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.record.array import ActiveArray, tapes_in
+from tapegrad.record.array import tapes_in
 from tapegrad.record.complex_numbers import complex_formulas as formulas
 from tapegrad.record.complex_numbers.complex_by_parts import check_complex, multilinear
 from tapegrad.record.complex_numbers.complex_types import (
@@ -77,9 +77,10 @@ def _isreal(x: Any) -> Any:
 
 def _plain(operand: Any) -> Any:
     """Return a plain number or array of an operand's shape and type, without memory for it."""
-    if isinstance(operand, Pair):
-        return np.broadcast_to(np.complex128(0.0), operand.shape) if operand.shape else 0j  # type: ignore[attr-defined]
-    return operand
+    if not isinstance(operand, Pair):
+        return operand
+    shape = _shape(operand)
+    return np.broadcast_to(np.complex128(0.0), shape) if shape else np.complex128(0.0)
 
 
 def _of_shape(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,6 +88,7 @@ def _of_shape(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: answer(*map(_plain, args))
 
 
+_function: Any
 for _function in (np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.common_type,
                   np.can_cast, np.diag_indices_from, np.tril_indices_from,
                   np.triu_indices_from):  # fmt: skip
@@ -262,7 +264,7 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
         z = _where(where, z, 1.0)
     axes = axes_of(z.ndim, axis)
     rest = [k for k in range(z.ndim) if k not in axes]
-    lanes = np.transpose(z, (*rest, *axes)).reshape((*(z.shape[k] for k in rest), -1))  # type: ignore[attr-defined]
+    lanes = np.transpose(z, (*rest, *axes)).reshape((*(z.shape[k] for k in rest), -1))
     found = _chained(lanes, -1)
     if initial not in _NONE:
         found = initial * found
@@ -275,7 +277,7 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
 def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     check_complex(dtype, "cumprod")
     z = complex_array(innermost(tapes_in(a)), a)
-    z = np.ravel(z) if axis is None else z  # type: ignore[call-overload]
+    z = np.ravel(z) if axis is None else z
     moved = np.moveaxis(z, 0 if axis is None else axis, 0)
     rows: list[Any] = []
     for k in range(len(moved)):
@@ -350,7 +352,8 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
 def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False,
               dtype: Any = None, axis: int = 0, **kwargs: Any) -> Any:  # fmt: skip
     check_complex(dtype, "linspace")
-    found = [np.linspace(one, other, num, endpoint, retstep, axis=axis)
+    spaced: Callable[..., Any] = np.linspace
+    found = [spaced(one, other, num, endpoint, retstep, axis=axis)
              for one, other in zip(parts(start), parts(stop), strict=True)]  # fmt: skip
     return tuple(map(paired, *found)) if retstep else paired(*found)
 
@@ -361,13 +364,14 @@ for _function in (np.polyval, np.vander):
 
 # --- methods of ufuncs ----------------------------------------------------------------------------
 
-_CHAINS = {np.add: (np.sum, np.cumsum), np.multiply: (np.prod, np.cumprod)}
+_CHAINS: dict[Any, Any] = {np.add: (np.sum, np.cumsum), np.multiply: (np.prod, np.cumprod)}
 
 
 def _chain_of(ufunc: np.ufunc, method: str, place: int) -> Callable[..., Any]:
     if ufunc not in _CHAINS:
         raise no_rule(f"numpy.{ufunc.__name__}.{method}", of_complex=True)
-    return _CHAINS[ufunc][place]
+    chain: Callable[..., Any] = _CHAINS[ufunc][place]
+    return chain
 
 
 @ufunc_method("complex reduce")
@@ -404,5 +408,5 @@ def _reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: Any = 0, dtype: A
               out: Any = (None,)) -> Any:  # fmt: skip
     if ufunc is not np.add:
         raise no_rule(f"numpy.{ufunc.__name__}.reduceat", of_complex=True)
-    z: ActiveArray | Any = complex_array(innermost(tapes_in(array)), array)
+    z = complex_array(innermost(tapes_in(array)), array)
     return stored(out[0], paired(*(np.add.reduceat(part, indices, axis) for part in parts(z))))

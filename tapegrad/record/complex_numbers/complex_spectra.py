@@ -14,7 +14,6 @@ import numpy as np
 
 from tapegrad.blocks import Shape, Shapes
 from tapegrad.errors import BlockFailedError
-from tapegrad.record.array import ActiveArray
 from tapegrad.record.complex_numbers.complex_blocks import (
     ComplexBlock,
     adjoint_of,
@@ -26,7 +25,7 @@ from tapegrad.record.functions.registry import complex_rule, rule
 from tapegrad.record.linear.gaps import ROUNDING
 from tapegrad.record.linear.shaped import mirrored, square
 from tapegrad.record.linear.spectra import real_eigen
-from tapegrad.record.pairs import Pair, is_complex
+from tapegrad.record.pairs import is_complex
 
 _EIGH = type(np.linalg.eigh(np.eye(1)))
 _EIG = type(np.linalg.eig(np.eye(1)))
@@ -37,7 +36,7 @@ _EIG = type(np.linalg.eig(np.eye(1)))
 
 def _values(z: Any) -> Any:
     """Return plain numbers, at the point."""
-    return z.primal if isinstance(z, Pair | ActiveArray) else np.asarray(z)
+    return z.primal if hasattr(z, "primal") else np.asarray(z)
 
 
 def _quotients(w: Any, m: Any) -> Any:
@@ -98,7 +97,7 @@ def _lengths(vectors: Any, moved: Any) -> Any:
 
 def _inverse(vectors: Any) -> Any:
     """Return inverses, NaN where the vectors don't span the space, to rounding."""
-    if isinstance(vectors, Pair):
+    if type(vectors) is not np.ndarray:
         return np.linalg.inv(vectors)
     s = np.linalg.svd(vectors, compute_uv=False)
     n = s.shape[-1]
