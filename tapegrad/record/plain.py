@@ -88,7 +88,7 @@ def _float(self: Active) -> float:
 def _complex(self: Active) -> complex:
     """Return the number where it has no derivative."""
     if has_derivative(self):
-        raise lost_number()
+        raise lost_number("complex")
     return complex(_float(self))
 
 
@@ -200,7 +200,7 @@ def _complex_value(self: Pair) -> Any:
 
 def _plain_complex(self: Pair) -> complex:
     if has_derivative(self):
-        raise lost_number()
+        raise lost_number("complex")
     return complex(_complex_value(self))
 
 

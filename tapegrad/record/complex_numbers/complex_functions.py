@@ -1,11 +1,7 @@
-"""NumPy's functions of complex numbers that are made of others: parts, choices, reductions.
-
-What asks for shapes and types only is answered as for a plain array of the same shape.
-"""
+"""NumPy's functions of complex numbers that are made of others: choices, stores, reductions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +9,8 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.array import tapes_in
-from tapegrad.record.complex_numbers import complex_formulas as formulas
 from tapegrad.record.complex_numbers.complex_by_parts import check_complex, multilinear
+from tapegrad.record.complex_numbers.complex_shapes import shape_of
 from tapegrad.record.complex_numbers.complex_types import (
     ComplexArray,
     complex_array,
@@ -32,100 +28,9 @@ from tapegrad.record.functions.registry import (
     ufunc_method,
 )
 from tapegrad.record.nesting import innermost
-from tapegrad.record.pairs import Pair, is_complex
+from tapegrad.record.pairs import is_complex
 
 _NONE = (None, np._NoValue)
-
-
-# --- parts ----------------------------------------------------------------------------------------
-
-
-@complex_rule(np.real)
-def _real(val: Any) -> Any:
-    return val.real
-
-
-@complex_rule(np.imag)
-def _imag(val: Any) -> Any:
-    return val.imag
-
-
-@complex_rule(np.angle)
-def _angle(z: Any, deg: bool = False) -> Any:
-    angles = formulas.phase(*parts(z))
-    return angles * (180.0 / math.pi) if deg else angles
-
-
-@complex_rule(np.real_if_close)
-def _real_if_close(a: Any, tol: float = 100) -> Any:
-    limit = tol * np.finfo(np.float64).eps if tol > 1 else tol
-    return a.real if bool(np.all(np.absolute(a.imag) < limit)) else a
-
-
-@complex_rule(np.iscomplex)
-def _iscomplex(x: Any) -> Any:
-    return np.not_equal(parts(x)[1], 0.0)
-
-
-@complex_rule(np.isreal)
-def _isreal(x: Any) -> Any:
-    return np.equal(parts(x)[1], 0.0)
-
-
-# --- shapes and types -----------------------------------------------------------------------------
-
-
-def _plain(operand: Any) -> Any:
-    """Return a plain number or array of an operand's shape and type, without memory for it."""
-    if not isinstance(operand, Pair):
-        return operand
-    shape = _shape(operand)
-    return np.broadcast_to(np.complex128(0.0), shape) if shape else np.complex128(0.0)
-
-
-def _of_shape(function: Callable[..., Any]) -> Callable[..., Any]:
-    answer = RULES.get(function, function)
-    return lambda *args: answer(*map(_plain, args))
-
-
-_function: Any
-for _function in (np.size, np.iscomplexobj, np.isrealobj, np.result_type, np.common_type,
-                  np.can_cast, np.diag_indices_from, np.tril_indices_from,
-                  np.triu_indices_from):  # fmt: skip
-    COMPLEX_RULES[_function] = _of_shape(_function)
-
-
-@complex_rule(np.shape)
-def _shape(a: Any) -> Any:
-    return np.shape(parts(a)[0])
-
-
-@complex_rule(np.ndim)
-def _ndim(a: Any) -> int:
-    return len(_shape(a))
-
-
-@complex_rule(np.zeros_like, np.empty_like)
-def _zeros_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None,
-                **kwargs: Any) -> Any:  # fmt: skip
-    kind = np.dtype(np.complex128 if dtype is None else dtype)
-    zeros = np.zeros(_shape(a) if shape is None else shape, kind)
-    return complex_array(innermost(tapes_in(a)), zeros) if kind == np.complex128 else zeros
-
-
-@complex_rule(np.ones_like)
-def _ones_like(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return _full_like(a, 1.0, *args, **kwargs)
-
-
-@complex_rule(np.full_like)
-def _full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True,
-               shape: Any = None, **kwargs: Any) -> Any:  # fmt: skip
-    kind = np.dtype(getattr(a, "dtype", np.complex128) if dtype is None else dtype)
-    zeros = np.zeros(_shape(a) if shape is None else shape, np.complex128)
-    full = complex_array(innermost(tapes_in(a, fill_value)), zeros)
-    full[...] = fill_value
-    return full.astype(kind)
 
 
 # --- choices --------------------------------------------------------------------------------------
@@ -185,7 +90,7 @@ def _allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: b
 
 @complex_rule(np.array_equal)
 def _array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
-    if _shape(a1) != _shape(a2):
+    if shape_of(a1) != shape_of(a2):
         return False
     same = np.equal(a1, a2)
     if equal_nan:
@@ -304,7 +209,7 @@ def _std(a: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *,
              keepdims: Any = np._NoValue) -> Any:  # fmt: skip
     if weights is None:
-        weights = np.ones(_shape(a))
+        weights = np.ones(shape_of(a))
     if is_complex(weights) or returned:
         raise no_rule("numpy.average with complex weights or returned=True", of_complex=True)
     options = {} if keepdims in _NONE else {"keepdims": keepdims}

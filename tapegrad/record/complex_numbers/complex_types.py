@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,6 +40,16 @@ def is_part_active(part: Any) -> bool:
     return type(part) in PART_TYPES or isinstance(part, Active)
 
 
+def _missing(self: Any, name: str) -> NoReturn:
+    """Raise the error for an attribute of NumPy's that complex numbers have no rule for."""
+    raise AttributeError(
+        f"{name} has no rule for complex numbers that depend on the input: write it with z.real "
+        "and z.imag"
+        if hasattr(np.ndarray, name)
+        else f"a complex number has no attribute {name!r}"
+    )
+
+
 class ComplexNumber(Pair):
     """A complex number one part of which is active at least; the other may be a float."""
 
@@ -49,6 +59,7 @@ class ComplexNumber(Pair):
     def __class__(self) -> Any:
         return np.complex128
 
+    __getattr__ = _missing
     shape: tuple[int, ...] = ()
     ndim, size, itemsize, nbytes = 0, 1, 16, 16
     dtype: np.dtype[Any] = np.dtype(np.complex128)
@@ -118,6 +129,7 @@ class ComplexArray(Pair):
         return np.ndarray
 
     __array_priority__ = 1000.0
+    __getattr__ = _missing
     dtype: np.dtype[Any] = np.dtype(np.complex128)
     itemsize = 16
 

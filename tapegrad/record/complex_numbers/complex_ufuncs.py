@@ -138,7 +138,8 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True,
     if any(map(is_complex, inputs)):
         recorder = COMPLEX_RULES.get(ufunc)
         if recorder is None:
-            raise no_rule(f"numpy.{ufunc.__name__}", of_complex=True)
+            module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
+            raise no_rule(f"{module}.{ufunc.__name__}", of_complex=True)
         result = recorder(*inputs)
     else:
         result = ufunc(*inputs)
@@ -149,7 +150,7 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True,
 
 _OPERATORS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
               "pow": np.power}  # fmt: skip
-_METHODS = {"__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute,
+_METHODS: dict[str, Any] = {"__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute,
             "conj": np.conjugate, "conjugate": np.conjugate}  # fmt: skip
 _COMPARISONS = {"eq": np.equal, "ne": np.not_equal}
 
@@ -197,8 +198,8 @@ def _install() -> None:
             setattr(kind, f"__{short}__", _operator(COMPLEX_RULES[ufunc], reflected=False))
         for short, symbol in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
             setattr(kind, f"__{short}__", _without_order(symbol))
-        for name, ufunc in _METHODS.items():
-            setattr(kind, name, COMPLEX_RULES[ufunc])
+        for name, function in _METHODS.items():
+            setattr(kind, name, COMPLEX_RULES[function])
 
 
 _install()
