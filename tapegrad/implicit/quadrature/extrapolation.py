@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tapegrad.function.vectors import Vector
-from tapegrad.implicit.quadrature.adaptive import Estimate, Integrand
+from tapegrad.implicit.quadrature.adaptive import Estimate
 from tapegrad.record.scipy.recognised import plain_function
 
 MOST_INTERVALS = 200
 
 
-def extrapolated(integrand: Integrand, n: int, parts: Sequence[tuple[float, float]],
+def extrapolated(integrand: Callable[[float], Vector], n: int, parts: Sequence[tuple[float, float]],
                  tol: float) -> tuple[Estimate, bool]:  # fmt: skip
     """Return the integral over parts, of `n` components, and whether all are within the tolerance.
 
