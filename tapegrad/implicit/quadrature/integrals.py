@@ -9,13 +9,15 @@ that moves, the jump times the time's derivative is added: Leibniz' rule.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from tapegrad.blocks import Shapes
-from tapegrad.errors import DivergentIntegralError
+from tapegrad.blocks import Array, Shapes
+from tapegrad.errors import DivergentIntegralError, InaccurateSolutionWarning, SwitchError
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import (
     BlockOfInner,
@@ -27,8 +29,6 @@ from tapegrad.implicit.evaluation import (
 )
 from tapegrad.implicit.flips import Switch
 from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.quadrature.adaptive import integrated
-from tapegrad.implicit.quadrature.extrapolation import extrapolated
 from tapegrad.implicit.quadrature.ranges import (
     N_LIMITS,
     Course,
@@ -39,15 +39,21 @@ from tapegrad.implicit.quadrature.ranges import (
     inside,
     split,
 )
+from tapegrad.implicit.quadrature.sought import Sought
+from tapegrad.implicit.quadrature.swept_integrands import PULLBACK, PUSHFORWARD, VALUES
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.implicit.solvers import solution
 from tapegrad.implicit.switches import Crossing, crossings, may_switch, rates
+from tapegrad.libraries import frames_to_users_code
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call, parted
 
-ROUGH = 1e-3
-"""The largest error of a derivative, relative to what is integrated, that is no failure."""
+ROUGH, FINE = 1e-3, 1e-7
+"""The errors of a derivative, relative to what is integrated, that are a failure, and a warning."""
+
+NOTHING = 1e-12
+"""What is no jump, relative to what jumps."""
 
 
 class Integral(BlockOfInner):
@@ -65,7 +71,7 @@ class Integral(BlockOfInner):
                  is_active: tuple[bool, ...], results: Shapes = ()) -> None:  # fmt: skip
         self._n = inner.n_outputs - first
         found = ((self._n,), *results)
-        super().__init__(f"integral of {inner.name}", inner, shapes, found, is_active, root, first)
+        super().__init__(inner.name, inner, shapes, found, is_active, root, first)
         self._root, self._first = root, first
 
     # --- numbers ----------------------------------------------------------------------------------
@@ -73,34 +79,47 @@ class Integral(BlockOfInner):
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the integral."""
         limits, given = split(operands)
-        take = slice(self._first, None)
-        return [self._integrated(
-            lambda t: self.inner.values(at(t, given))[take], self._n, limits, given
-        )]  # fmt: skip
+        return [self._integrated(Sought(VALUES, None, self._own), limits, given)]
+
+    @property
+    def _own(self) -> npt.NDArray[np.int64]:
+        return np.arange(self._first, self.inner.n_outputs)
 
     def _parts(self, limits: Limits, given: Vector) -> tuple[Course, list[Crossing]]:
         course = self._root.course(limits, given)
-        found = crossings(self.inner, lambda t: at(t, given), course.times)
-        return course, found
+        return course, crossings(self.inner, lambda t: at(t, given), course.times)
 
-    def _integrated(self, integrand: Callable[[float], Vector], n: int, limits: Limits,
-                    given: Vector, found: tuple[Course, list[Crossing]] | None = None,
-                    ) -> Vector:  # fmt: skip
-        """Return an integral over the same interval, in the parts between switches."""
-        if limits.a == limits.b or not n:
-            return np.zeros(n)
+    def _integrated(self, sought: Sought, limits: Limits, given: Vector,
+                    found: tuple[Course, list[Crossing]] | None = None) -> Vector:  # fmt: skip
+        """Return an integral over the same interval, from one switch to the next."""
+        total: Array = np.zeros((3, len(sought.taken)))
+        if limits.a == limits.b or not len(sought.taken):
+            return np.zeros(len(sought.taken))
         course, switches = self._parts(limits, given) if found is None else found
-        parts = divided(course.breaks, switches)
-        estimate, is_well = integrated(integrand, n, parts, self._root.options.tol)
-        if not is_well:
-            estimate, is_well = extrapolated(integrand, n, parts, self._root.options.tol)
-        if not is_well and not np.all(estimate.error <= ROUGH * estimate.size):
+        tol, is_well = self._root.options.tol, True
+        for parts in divided(course.breaks, switches):
+            if parts[0][0] != parts[-1][1]:
+                estimate, is_found = sought.integral(self.inner, given, parts, tol)
+                total += estimate
+                is_well = is_well and is_found
+        value: Vector = total[0]
+        error, size = total[1:]
+        if is_well or np.all(error <= tol * size):
+            return value
+        worst = float(np.max(np.nan_to_num(error / np.where(size > 0.0, size, 1.0), nan=np.inf)))
+        if worst > ROUGH:
             raise DivergentIntegralError(
-                f"the derivative of the {self.name} isn't found: what is integrated for it has no "
+                f"the derivative of {self.name} isn't found: what is integrated for it has no "
                 "integral that converges; substitute another variable, split the integral with "
                 "points=, or take the part that diverges by hand"
             )
-        return estimate.value
+        if worst > FINE:
+            warnings.warn(
+                f"the derivative of {self.name} is integrated to {worst:.1g} of its size only: "
+                "substitute another variable, or split the integral with points=",
+                InaccurateSolutionWarning, stacklevel=frames_to_users_code(),
+            )  # fmt: skip
+        return value
 
     def _seeds(self, adjoint: Any) -> list[Any]:
         return [np.zeros(self._first), adjoint]
@@ -114,16 +133,25 @@ class Integral(BlockOfInner):
         """Return the jumps there are, and how the times they're at move with the inputs."""
         moving = []
         for crossing in found[1]:
-            if crossing.switch.is_kink and not crossing.others:
-                continue
             jump = self._jump(crossing, given)[self._first :]
             size = np.abs(self.inner.values(at(crossing.before, given))[self._first :])
-            if np.all(np.abs(jump) <= 1e-12 * size):
-                continue
-            velocity = np.eye(1, 1 + len(given))[0]
-            rate = rates(crossing, at(crossing.before, given), velocity, self.inner.name)
-            moving.append((jump, rate[1:]))
+            if np.any(np.abs(jump) > NOTHING * size):
+                moving.append((jump, self._rate(crossing, given)))
         return moving
+
+    def _rate(self, crossing: Crossing, given: Vector) -> Vector:
+        velocity = np.eye(1, 1 + len(given))[0]
+        return rates(crossing, at(crossing.before, given), velocity, self.name)[1:]
+
+    def _stays(self, crossing: Crossing, given: Vector) -> bool:
+        """Whether the integrand doesn't jump at a switch that has no derivative, nor nearby."""
+        before, after = (at(t, given) for t in crossing[:2])
+        jumps = self.inner.values(before) - self.inner.values(after)
+        slopes = self.inner.jacobian(before, len(before)) - self.inner.jacobian(after, len(after))
+        size = np.max(np.abs(self.inner.jacobian(before, len(before))), initial=0.0)
+        size += np.max(np.abs(self.inner.values(before)))
+        largest = max(np.max(np.abs(jumps)), np.max(np.abs(slopes[:, 1:]), initial=0.0))
+        return bool(largest <= NOTHING * size)
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -138,10 +166,8 @@ class Integral(BlockOfInner):
         wanted = _wanted(self.operand_sizes[N_LIMITS:], self.is_active[N_LIMITS:])
         found = self._parts(limits, given)
         total = np.zeros(len(given))
-        total[wanted] = self._integrated(
-            lambda t: self.inner.pullback(at(t, given), seeds)[1:][wanted],
-            int(np.count_nonzero(wanted)), limits, given, found,
-        )  # fmt: skip
+        sought = Sought(PULLBACK, seeds, 1 + np.flatnonzero(wanted))
+        total[wanted] = self._integrated(sought, limits, given, found)
         for jump, rate in self._moving(found, given):
             total += (jump @ seeds[self._first :]) * rate
         return [*ends, *parted(total, self.operand_shapes[N_LIMITS:])]
@@ -160,11 +186,8 @@ class Integral(BlockOfInner):
                 total += sign * tangent * self.inner.values(at(t, given))[self._first :]
         if moved.any():
             found = self._parts(limits, given)
-            directions = np.append(0.0, moved)
-            total += self._integrated(
-                lambda t: self.inner.pushforward(at(t, given), directions)[self._first :],
-                self._n, limits, given, found,
-            )  # fmt: skip
+            sought = Sought(PUSHFORWARD, np.append(0.0, moved), self._own)
+            total += self._integrated(sought, limits, given, found)
             for jump, rate in self._moving(found, given):
                 total += jump * (rate @ moved)
         return [total, *[None] * (len(self.result_shapes) - 1)]
@@ -219,9 +242,9 @@ class Integral(BlockOfInner):
         """Return the switches at which the integrand jumps, and the times on both sides of each."""
         plain = list(map(_plain, operands))
         limits, flat = split(plain)
-        if limits.a == limits.b or not may_switch(self.inner, at(inside(limits), flat), (0,)):
+        if limits.a == limits.b or not may_switch(self.inner, at(inside(*limits[:2]), flat), (0,)):
             return []
-        jumping, given = self.jumpsat(plain), operands[N_LIMITS:]
+        jumping, given = self.jumps_at(plain), operands[N_LIMITS:]
         shapes = shapes_of(operands)
         code, times = call(
             lambda is_active: Census(self, len(jumping), shapes, is_active), operands
@@ -235,13 +258,23 @@ class Integral(BlockOfInner):
             recorded.append((crossing.switch, before, before + (times[k, 1:] - times[k, :1])))
         return recorded
 
-    def jumpsat(self, operands: Sequence[Any]) -> list[Crossing]:
-        """Return the switches at which the integrand jumps."""
+    def jumps_at(self, operands: Sequence[Any]) -> list[Crossing]:
+        """Return the switches at which the integrand jumps, or would if its inputs were others."""
         limits, given = split(operands)
         if limits.a == limits.b:
             return []
-        _, found = self._parts(limits, given)
-        return [c for c in found if self._moving((Course((), ()), [c]), given)]
+        jumping = []
+        for crossing in self._parts(limits, given)[1]:
+            if crossing.switch.is_kink and all(other.is_kink for other in crossing.others):
+                continue
+            try:
+                self._rate(crossing, given)
+            except SwitchError:
+                if self._stays(crossing, given):
+                    continue
+                raise
+            jumping.append(crossing)
+        return jumping
 
 
 class Census(BlockOfInner):
@@ -255,7 +288,7 @@ class Census(BlockOfInner):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return a number that is the same for the same switches, and the times on their sides."""
-        found = self._of.jumpsat(operands)
+        found = self._of.jumps_at(operands)
         code = float(hash(tuple(c.switch.code for c in found)) % 2**52)
         times = np.full((self._count, 2), np.nan)
         for k, crossing in enumerate(found[: self._count]):

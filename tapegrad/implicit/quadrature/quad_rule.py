@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tapegrad.blocks import Shapes
+from tapegrad.function.points import valid_recording
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.quadrature.integrals import Integral
-from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, inside, split
+from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, at, inside, split
+from tapegrad.implicit.quadrature.swept_integrands import VALUES, swept
 from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.libraries import frames_to_users_code
@@ -65,18 +67,27 @@ class Quad(NamedTuple):
 
     def value(self, inner: Inner, limits: Limits, given: Vector) -> Any:
         """Return what SciPy does for an inner function, and note its course."""
-        inputs, times = np.concatenate([[0.0], given]), list[float]()
+        inputs = at(inside(*limits[:2]), given)
+        switches = may_switch(inner, inputs, (0,))
+        found, times = None, list[float]()
+        recording = inner.run(inputs, valid_recording)
+        if limits.a != limits.b and (not switches or not len(recording.tape.guard_slot)):
+            with swept(recording, VALUES, inputs, notes=switches) as integrand:
+                found = self.found(integrand.low_level(), limits)
+                times = integrand.times.tolist()
+                if integrand.has_failed or len(times) < integrand.n_calls * switches:
+                    found = None
+        if found is None:
+            times = []
 
-        def integrand(t: float) -> float:
-            times.append(t)
-            inputs[0] = t
-            return float(inner.values(inputs)[0])
+            def plainly(t: float) -> float:
+                times.append(t)
+                inputs[0] = t
+                return float(inner.values(inputs)[0])
 
-        found = self.found(integrand, limits)
-        switches = may_switch(inner, np.append(inside(limits), given), (0,))
-        way = limits.a > limits.b
-        course = Course(tuple(_breaks(limits, found[2])),
-                        tuple(sorted(set(times), reverse=way)) if switches else ())  # fmt: skip
+            found = self.found(plainly, limits)
+        seen = sorted(set(times), reverse=limits.a > limits.b) if switches else []
+        course = Course(tuple(_breaks(limits, found[2])), tuple(seen))
         key = (*self, limits, given.tobytes())
         _courses.setdefault(inner, {})[threading.get_ident()] = key, course
         return found
@@ -130,7 +141,6 @@ class Quadrature(Integral):
         if is_full:
             more += ((),) * len(_COUNTS) + ((options.limit,),) * len(_LISTS)
         super().__init__(Root(inner, options), inner, 0, shapes, is_active, more)
-        self.name = inner.name
         self._options, self._is_full = options, is_full
         self._kind += (is_full,)
 
@@ -175,7 +185,7 @@ def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
     args = args if isinstance(args, tuple) else (args,)
     options = Quad(float(epsabs), float(epsrel), int(limit))
     points = np.empty(0) if points is None else stop_gradient(_row(points))
-    start = inside(Limits(_primal(a), _primal(b), ()))
+    start = inside(_primal(a), _primal(b))
 
     def body(function: Function, operands: list[Any]) -> Any:
         given = [a, b, points, *operands[1:]]

@@ -70,19 +70,20 @@ N_LIMITS = 3
 """Operands before those that the integrand is given."""
 
 
-def divided(breaks: Sequence[float], found: Sequence[Crossing]) -> list[tuple[float, float]]:
-    """Return the parts of an interval between given points and the sides of switches."""
+def divided(breaks: Sequence[float],
+            found: Sequence[Crossing]) -> list[list[tuple[float, float]]]:  # fmt: skip
+    """Return the parts of an interval between given points, from one switch to the next."""
     way = 1.0 if breaks[0] <= breaks[-1] else -1.0
     switches = sorted((c[:2] for c in found), key=lambda sides: way * sides[0])
     ends = [breaks[0]]
     for sides in switches:
         ends += sides
     ends.append(breaks[-1])
-    parts = list[tuple[float, float]]()
+    stretches = list[list[tuple[float, float]]]()
     for begin, end in zip(ends[::2], ends[1::2], strict=True):
         inside = [t for t in breaks[1:-1] if way * begin < way * t < way * end]
-        parts += itertools.pairwise([begin, *inside, end])
-    return parts
+        stretches.append(list(itertools.pairwise([begin, *inside, end])))
+    return stretches
 
 
 def at(t: float, given: Vector) -> Vector:
@@ -90,9 +91,8 @@ def at(t: float, given: Vector) -> Vector:
     return np.concatenate([[t], given])
 
 
-def inside(limits: Limits) -> float:
+def inside(a: float, b: float) -> float:
     """Return a number between limits."""
-    a, b = limits[:2]
     if np.isfinite(a) and np.isfinite(b):
         return a + (b - a) / 2
     if np.isfinite(a) or np.isfinite(b):
