@@ -77,10 +77,12 @@ def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
     slot, place, words = _call(head, k)
     n, m = words[ARRAYS_WORD], words[ARRAYS_WORD + 1]
     n_numbers, n_results = words[NUMBERS_WORD], words[NUMBERS_WORD + 1]
-    is_zero = True
+    is_zero, is_passive = True, True
     for j in range(slot + 1, slot + 1 + n_results):
         is_zero = is_zero and adjoints[j] == 0.0
-    if is_zero:
+    for array in range(n):
+        is_passive = is_passive and words[SIZES_WORD + n + m + array] == 0
+    if is_zero or is_passive:
         return int64(0)
     operands = pointer(place, types.int32)
     numbers, added = _gathered(operands, values, n_numbers), np.zeros(n_numbers)

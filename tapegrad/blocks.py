@@ -15,6 +15,7 @@ no compiled form is called back in Python.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 import itertools
@@ -63,6 +64,9 @@ class Block:
 
     Attributes
     ----------
+    has_slots : tuple of bool
+        Of each operand, whether a tape that calls it has slots for its numbers: of those that are
+        differentiated by, and of those that were before it was `narrowed`.
     signals : tuple of type
         What it raises for the library, which calls another block then: no failure of its own.
     """
@@ -73,6 +77,7 @@ class Block:
         self, name: str, operand_shapes: Shapes, result_shapes: Shapes, is_active: tuple[bool, ...]
     ) -> None:
         self.name, self.is_active = name, is_active
+        self.has_slots = is_active
         self.operand_shapes, self.result_shapes = operand_shapes, result_shapes
         self.operand_sizes = tuple(map(math.prod, operand_shapes))
         self.result_sizes = tuple(map(math.prod, result_shapes))
@@ -128,6 +133,24 @@ class Block:
         return ()
 
     # --- how it's run -----------------------------------------------------------------------------
+
+    def narrowed(self, is_active: tuple[bool, ...], has_slots: tuple[bool, ...]) -> Block:
+        """Return the block that is differentiated by some of this one's operands only."""
+        if (is_active, has_slots) == (self.is_active, self.has_slots):
+            return self
+        found = self if is_active == self.is_active else self.by(is_active)
+        found = copy.copy(found)
+        found.has_slots = has_slots
+        return found
+
+    def by(self, is_active: tuple[bool, ...]) -> Block:
+        """Return a block like this one that is differentiated by other operands.
+
+        Whoever derives from this and keeps more that depends on them overrides it.
+        """
+        found = copy.copy(self)
+        found.is_active = is_active
+        return found
 
     @functools.cached_property
     def words(self) -> npt.NDArray[np.int64]:

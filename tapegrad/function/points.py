@@ -204,7 +204,7 @@ class Point:
         here, out = self.replayed(), np.empty(length)
         # Another thread may be sweeping a point that is kept.
         workspace = self.recording.take_workspace() if self._is_kept else here
-        tape = self.recording.tape
+        tape = self.recording.focused
         status = sweep(tape.head, vector, here.value, workspace.swept, out)
         if self._is_kept:
             self.recording.give_back(workspace)
@@ -226,7 +226,8 @@ class Point:
         if sweep is None or sweep.outer is not outer:
             bound = self._outer or [self._inputs]
             parts = [as_active_data(outer, part).reshape(-1) for part in [*bound, []]]
-            sweep = ActiveSweep(self.recording.tape, outer, np.concatenate(parts))
+            recording, inputs = self.recording, np.concatenate(parts)
+            sweep = ActiveSweep(recording.tape, outer, inputs, recording.focused)
             self._active = sweep
         return sweep
 

@@ -82,7 +82,7 @@ class OpenTape(Columns):
         self.sites: list[Site] = []
         self.blocks: list[Block] = []
         self._n_operands = 0
-        self._block_index: dict[Block, int] = {}
+        self._block_index: dict[tuple[Block, tuple[bool, ...]], int] = {}
         self._site_index: dict[tuple[int, int], int] = {}
         self._site_code: list[CodeType] = []
         self._input_slots = array("i")
@@ -229,7 +229,7 @@ class OpenTape(Columns):
 
     def own(self, block: Block) -> Block:
         """Return the block that the tape has for an equal one, if it called one."""
-        index = self._block_index.get(block)
+        index = self._block_index.get((block, block.has_slots))
         return block if index is None else self.blocks[index]
 
     def call(self, block: Block, operands: Sequence[int] | npt.NDArray[np.int32],
@@ -249,7 +249,8 @@ class OpenTape(Columns):
                 f"the block `{block.name}` has {block.n_operands} operands and {block.n_results} "
                 f"results, not {len(operands)} and {len(values)}"
             )
-        index = self._block_index.setdefault(block, len(self.blocks))
+        key = block, block.has_slots
+        index = self._block_index.setdefault(key, len(self.blocks))
         if index == len(self.blocks):
             self.blocks.append(block)
         slot = self.append(CALL, index, self._n_operands, 0.0)
