@@ -175,7 +175,7 @@ class Function(Recorded):
         recording, more = self._recording(list(self._unpacked(inputs)))
         if more:
             self.captured += more
-            raise MoreCapturedError
+            raise MoreCapturedError(self)
         if self.effects or recording.effects or recording.result != self.result:
             raise OutdatedBlockError(
                 f"{self.name} returns something else here than numbers and arrays as before, or "
@@ -261,7 +261,9 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         try:
             with own.calling():
                 return body(own, [*inputs, *own.captured])
-        except MoreCapturedError:
+        except MoreCapturedError as error:
+            if error.function is not own:  # of a call around this one
+                raise
             captured = own.captured
         except OutdatedBlockError:
             unsettle()  # the program may catch this

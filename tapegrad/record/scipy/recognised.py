@@ -33,13 +33,18 @@ Rule = Callable[..., Any]
 FUNCTIONS: dict[str, Rule] = {}
 """The rules of SciPy's functions, by their full names."""
 
+_ROWS: dict[str, Callable[[str, FunctionType, Rule], Row]] = {}
+"""What makes the rows of functions that aren't called active by their arguments alone."""
+
 SPARSE_METHODS: dict[str, Rule] = {}
 """The rules of methods of every class of sparse matrices and arrays, by name."""
 
 SPARSE = "scipy.sparse"
 
 
-def scipy_rule(*names: str) -> Callable[[F], F]:
+def scipy_rule(
+    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None
+) -> Callable[[F], F]:
     """Register the decorated function as the rule of SciPy's functions of these full names.
 
     Its parameters are called as SciPy's are; those it lacks must be left at their defaults.
@@ -48,6 +53,8 @@ def scipy_rule(*names: str) -> Callable[[F], F]:
     def register(recorder: F) -> F:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
         NAMED.update(names)
+        if row is not None:
+            _ROWS.update(dict.fromkeys(names, row))
         return recorder
 
     return register
@@ -119,11 +126,11 @@ def is_passive(thing: Any) -> bool:
     return not is_held(thing)
 
 
-def _plain(thing: Any) -> Any:
+def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
     if type(thing) is ActiveArray:
         return thing.primal.copy()
-    return type(thing)(map(_plain, thing)) if type(thing) in (list, tuple) else thing
+    return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
 
 # --- neutral functions ------------------------------------------------------------------------
@@ -163,9 +170,11 @@ class Row:
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
             if is_passive(args) and is_passive([*kwargs.values()]):
-                return plain(*_plain(args), **{key: _plain(x) for key, x in kwargs.items()})
+                return plain(
+                    *without_actives(args), **{k: without_actives(x) for k, x in kwargs.items()}
+                )
             try:
-                return self._recorded(args, kwargs)
+                return self.recorded(args, kwargs)
             except UnsupportedFunctionError:
                 stands_in = _stands_in([*args, *kwargs.values()])
                 found = None if stands_in else plain_arguments((args, kwargs))
@@ -176,7 +185,8 @@ class Row:
         call.__name__, call.__qualname__ = plain.__name__, plain.__qualname__
         return call
 
-    def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the rule makes of arguments, or raise for those that it has none for."""
         if self._is_variadic:
             return self.rule(*args, **kwargs)
         given = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
@@ -238,7 +248,7 @@ def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):
-            yield thing, Row(full, thing, rule)
+            yield thing, _ROWS.get(full, Row)(full, thing, rule)
     if name == SPARSE:
         _sparse_kinds.update(_classes(module))
         for kind in _bases(_sparse_kinds):
