@@ -267,7 +267,7 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
             with own.calling():
                 return body(own, [*inputs, *own.captured])
         except MoreCapturedError as error:
-            if error.function is not own:
+            if error.function is not own:  # of a call around this one
                 raise
             captured = own.captured
         except OutdatedBlockError:

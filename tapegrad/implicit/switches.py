@@ -85,6 +85,21 @@ def crossings(inner: Inner, path: Path, times: Sequence[float],
     return found
 
 
+def first_crossing(inner: Inner, path: Path, times: Sequence[float],
+                   varying: Sequence[int]) -> Crossing | None:  # fmt: skip
+    """Return the first of them that moves time on, or None; the path needn't be right beyond it."""
+    anatomy = anatomy_of(inner.run(path(times[0]), valid_recording), varying)
+    if not anatomy.slots:
+        return None
+    here = anatomy.look(path(times[0]))
+    for begin, end in itertools.pairwise(times):
+        there = anatomy.look(path(end))
+        if here is None or there is None or not _same(here[1], there[1]):
+            return _located(inner, anatomy, path, (begin, here), (end, there))
+        here = there
+    return None
+
+
 def _between(inner: Inner, path: Path, begin: float, end: float,
              varying: Sequence[int]) -> list[Crossing]:  # fmt: skip
     found: list[Crossing] = []
