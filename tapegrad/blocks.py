@@ -138,12 +138,12 @@ class Block:
         """Return the block that is differentiated by some of this one's operands only."""
         if (is_active, has_slots) == (self.is_active, self.has_slots):
             return self
-        found = self if is_active == self.is_active else self.by(is_active)
+        found = self if is_active == self.is_active else self.differentiated_by(is_active)
         found = copy.copy(found)
         found.has_slots = has_slots
         return found
 
-    def by(self, is_active: tuple[bool, ...]) -> Block:
+    def differentiated_by(self, is_active: tuple[bool, ...]) -> Block:
         """Return a block like this one that is differentiated by other operands.
 
         Whoever derives from this and keeps more that depends on them overrides it.

@@ -57,7 +57,7 @@ class RuleBlock(Block):
     def __reduce__(self) -> Any:
         return type(self), self._identity, {"has_slots": self.has_slots}
 
-    def by(self, is_active: tuple[bool, ...]) -> Block:
+    def differentiated_by(self, is_active: tuple[bool, ...]) -> Block:
         """Return a block like this one that is differentiated by other operands."""
         rules, layout, result, residuals, _ = self._identity
         return type(self)(rules, layout, result, residuals, is_active)

@@ -167,5 +167,6 @@ class RefusedRow(Row):
     def __init__(self, name: str, function: FunctionType) -> None:
         super().__init__(name, function, function)
 
-    def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Raise the error that names it."""
         raise no_rule(self.name)

@@ -67,7 +67,7 @@ class _RotationRow(Row):
                 return plain(*args, **kwargs)
             if is_passive(args) and is_passive([*kwargs.values()]):
                 return plain(*map(_plain, args), **{k: _plain(x) for k, x in kwargs.items()})
-            return self._recorded(args, kwargs)
+            return self.recorded(args, kwargs)
 
         return call
 
