@@ -225,8 +225,8 @@ def _advice(site: Site, kind: str) -> str:
     if site.is_element:
         array = site.expression.rpartition("[")[0]
         return (
-            f"{site.expression} is an element of a plain array: write y = np.array({array}, {kind}) "
-            "in the recorded function, and store into y"
+            f"{site.expression} is an element of a plain array: write y = np.array({array}, {kind})"
+            " in the recorded function, and store into y"
         )
     if isinstance(site.node, ast.BinOp) and isinstance(site.node.op, ast.Mod):
         text = 'f"{x:g}" for a text, or x.value for x'

@@ -68,7 +68,7 @@ negative, absolute, sqrt, exp, log, log1p, expm1 = map(
 cos, sin, cosh, sinh = map(_operation, ("cos", "sin", "cosh", "sinh"))
 hypot, arctan2, copysign = map(_operation, ("hypot", "arctan2", "copysign"))
 _less, _greater, _greater_equal = map(_operation, ("less", "greater", "greater_equal"))
-equal, not_equal, isnan = map(_operation, ("equal", "not_equal", "isnan"))
+not_equal, isnan = map(_operation, ("not_equal", "isnan"))
 
 
 def multiply(x: Any, y: Any) -> Any:
@@ -147,8 +147,8 @@ def phase(re: Any, im: Any) -> Any:
 def sign(re: Any, im: Any) -> Parts:
     """Return the number of modulus 1 that has the same angle; 0 of 0."""
     size = hypot(re, im)
-    safe = add(size, equal(size, 0.0))
-    return divide(re, safe), divide(im, safe)
+    is_usual = not_equal(size, 0.0)
+    return chosen(is_usual, divide(re, size), 0.0), chosen(is_usual, divide(im, size), 0.0)
 
 
 # --- elementary functions -------------------------------------------------------------------------
@@ -157,6 +157,8 @@ def sign(re: Any, im: Any) -> Parts:
 def exponential(re: Any, im: Any) -> Parts:
     """Return the exponential function."""
     size = exp(re)
+    if type(im) is float and im == 0.0:
+        return size, im
     return multiply(size, cos(im)), multiply(size, sin(im))
 
 

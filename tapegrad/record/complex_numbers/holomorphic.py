@@ -24,27 +24,42 @@ from tapegrad.record.functions.registry import COMPLEX_RULES, record
 from tapegrad.record.linear.shaped import ShapedBlock, applied
 
 
-def _moved(z: Any, factor: float, by: float) -> Any:
-    """Return a number times a real one plus another, a zero imaginary part with its sign."""
-    return paired(factor * z.real + by, factor * z.imag)
+def _moved(z: Any, by: float) -> Any:
+    """Return a number plus a real one, a zero imaginary part with its sign."""
+    return paired(z.real + by, z.imag)
 
 
-def _of_arcsin(z: Any, found: Any) -> Any:
-    return 1.0 / np.sqrt(_moved(z * z, -1.0, 1.0))
+def _less_square(z: Any) -> Any:
+    """Return `1 - z * z`, on the side of a cut where it belongs."""
+    return paired(1.0 - z.real, -z.imag) * _moved(z, 1.0)
 
 
-_DERIVATIVES: dict[str, Callable[[Any, Any], Any]] = {
-    "tan": lambda z, found: 1.0 + found * found,
-    "tanh": lambda z, found: 1.0 - found * found,
-    "arcsin": _of_arcsin,
-    "arccos": lambda z, found: -_of_arcsin(z, found),
-    "arctan": lambda z, found: 1.0 / _moved(z * z, 1.0, 1.0),
-    "arcsinh": lambda z, found: 1.0 / np.sqrt(_moved(z * z, 1.0, 1.0)),
-    "arccosh": lambda z, found: 1.0 / (np.sqrt(_moved(z, 1.0, -1.0))
-                                       * np.sqrt(_moved(z, 1.0, 1.0))),
-    "arctanh": lambda z, found: 1.0 / _moved(z * z, -1.0, 1.0),
-    "log1p": lambda z, found: 1.0 / _moved(z, 1.0, 1.0),
-}  # fmt: skip
+def _plus_square(z: Any) -> Any:
+    """Return `1 + z * z`, on the side of a cut where it belongs."""
+    return paired(1.0 - z.imag, z.real) * paired(1.0 + z.imag, -z.real)
+
+
+_FAR = 20.0
+"""From there on `tan` and `tanh` are 1 to rounding, or i, and their derivatives exponential."""
+
+
+def _of_tanh(z: Any) -> Any:
+    near = np.where(np.absolute(z.real) < _FAR, z, 1.0)
+    far = np.exp(-2.0 * z * np.sign(z.real))
+    return np.where(np.absolute(z.real) < _FAR, 1.0 / np.square(np.cosh(near)), 4.0 * far)
+
+
+_DERIVATIVES: dict[str, Callable[[Any], Any]] = {
+    "tan": lambda z: _of_tanh(paired(-z.imag, z.real)),
+    "tanh": _of_tanh,
+    "arcsin": lambda z: 1.0 / np.sqrt(_less_square(z)),
+    "arccos": lambda z: -1.0 / np.sqrt(_less_square(z)),
+    "arctan": lambda z: 1.0 / _plus_square(z),
+    "arcsinh": lambda z: 1.0 / np.sqrt(_plus_square(z)),
+    "arccosh": lambda z: 1.0 / (np.sqrt(_moved(z, -1.0)) * np.sqrt(_moved(z, 1.0))),
+    "arctanh": lambda z: 1.0 / _less_square(z),
+    "log1p": lambda z: 1.0 / _moved(z, 1.0),
+}
 
 
 def _chain(x: Any, y: Any) -> Any:
@@ -74,14 +89,14 @@ class Holomorphic(ShapedBlock):
         found = getattr(np, self.options[0])(plain_complex(*operands))
         return [found.real, found.imag]
 
-    def _derivative(self, operands: Sequence[Any], results: Sequence[Any]) -> Any:
+    def _derivative(self, operands: Sequence[Any]) -> Any:
         with np.errstate(all="ignore"):
-            return _DERIVATIVES[self.options[0]](paired(*operands), paired(*results))
+            return _DERIVATIVES[self.options[0]](paired(*operands))
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoint times the derivative's conjugate."""
-        derivative = np.conjugate(self._derivative(operands, results))
+        derivative = np.conjugate(self._derivative(operands))
         with np.errstate(all="ignore"):
             return _product(paired(*adjoints), derivative)
 
@@ -91,7 +106,7 @@ class Holomorphic(ShapedBlock):
         moved = paired(*(np.zeros(shape) if tangent is None else tangent for tangent, shape in
                          zip(tangents, self.operand_shapes, strict=True)))  # fmt: skip
         with np.errstate(all="ignore"):
-            return _product(moved, self._derivative(operands, results))
+            return _product(moved, self._derivative(operands))
 
 
 def _recorder(name: str) -> Callable[..., Any]:
