@@ -115,7 +115,8 @@ def test_plain_calls_are_scipys_own_to_the_bit():
             lfilter(B, A, y), ss.filtfilt(B, A, made, padlen=2), ss.convolve(made, y),
             ss.correlate(y, made), ss.hilbert(made), *ss.welch(y, nperseg=4), ss.detrend(made),
             gaussian_filter(made, 1.0), nd.map_coordinates(y, [[0.5], [1.5]]),
-            nd.median_filter(y, 3), rfft(y), rfft(made), numpys(y), numpys(made), sf.dct(made), sf.fht(y, 0.1, 0.0),
+            nd.median_filter(y, 3), rfft(y), rfft(made), numpys(y), numpys(made), sf.dct(made),
+            sf.fht(y, 0.1, 0.0),
             np.fft.fftn(y + 1j), sf.fftn(made + 1j), sf.fft(y.astype(np.float32)), ss.medfilt(made),
             nd.convolve(y.astype(int), np.ones((2, 2), int)), ss.savgol_filter(made, 3, 1),
         ]  # fmt: skip
