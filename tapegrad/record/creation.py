@@ -70,14 +70,14 @@ REPLACEMENTS.update({function: _made_by(function) for function in _MAKERS})
 def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     if not any(True for _ in tapes_in(fill_value)):
         return holding(np.full(shape, fill_value, *args, **kwargs))
-    if is_complex(fill_value):
-        filled = complex_array(current(), np.zeros(shape, complex))
-        filled[...] = fill_value
-        return filled.astype(*args, **kwargs) if args or kwargs else filled
     tape = innermost([current(), *tapes_in(fill_value)])
+    kind = args[0] if args else kwargs.get("dtype")
+    if is_complex(fill_value):
+        filled: Any = complex_array(tape, np.zeros(shape, complex))
+        filled[...] = fill_value
+        return filled if kind is None else filled.astype(kind)
     filling = as_active_data(tape, fill_value)
     filled = ActiveArray(tape, np.broadcast_to(filling, shape).copy())
-    kind = args[0] if args else kwargs.get("dtype")
     return filled if kind is None else filled.astype(kind)
 
 
@@ -85,6 +85,7 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     shape = kwargs.get("shape")
     if any(True for _ in tapes_in(fill_value)):
         dtype = args[0] if args else kwargs.get("dtype")
+        dtype = complex if dtype is None and is_complex(a) else dtype
         return _full(np.shape(a) if shape is None else shape, fill_value, dtype)
     return holding(np.full_like(a, fill_value, *args, **kwargs))
 

@@ -88,7 +88,7 @@ def _float(self: Active) -> float:
 def _complex(self: Active) -> complex:
     """Return the number where it has no derivative."""
     if has_derivative(self):
-        raise lost_number()
+        raise lost_number("complex")
     return complex(_float(self))
 
 
@@ -200,7 +200,7 @@ def _complex_value(self: Pair) -> Any:
 
 def _plain_complex(self: Pair) -> complex:
     if has_derivative(self):
-        raise lost_number()
+        raise lost_number("complex")
     return complex(_complex_value(self))
 
 
@@ -208,7 +208,7 @@ def _no_float(self: Pair) -> NoReturn:
     raise TypeError("a complex number has no float: write z.real, or abs(z)")
 
 
-def _array_of_complex(self: Pair, dtype: Any = None, copy: Any = None) -> Any:
+def _array_of_complex(self: Any, dtype: Any = None, copy: Any = None) -> Any:
     """Return a plain array where nothing has a derivative, or one of complex active numbers."""
     if not has_derivative(self):
         plain = np.array(_complex_value(self), dtype)
@@ -218,7 +218,7 @@ def _array_of_complex(self: Pair, dtype: Any = None, copy: Any = None) -> Any:
         raise lost_number()
     array = np.empty(np.shape(self), np.object_)
     for position in np.ndindex(array.shape):
-        array[position] = self[position] if array.shape else self  # type: ignore[index]
+        array[position] = self[position] if array.shape else self
     return array
 
 

@@ -57,13 +57,13 @@ class _Latest(threading.local):
 _latest = _Latest()
 
 
-def lost_number() -> LostDerivativeError:
-    """Return the error for a float or a fraction asked of an active number."""
+def lost_number(kind: str = "float") -> LostDerivativeError:
+    """Return the error for a float, a fraction or a complex number asked of an active one."""
     site = Site()
     _latest.place = site.place
     _latest.message = (
         f"a plain number was asked of an active one, which would drop its derivative, at "
-        f"{site.place}{_advice(site)}; {_DROP}"
+        f"{site.place}{_advice(site, kind)}; {_DROP}"
     )
     return LostDerivativeError(_latest.message)
 
@@ -194,7 +194,7 @@ def _no_kind(kind: type[Any], site: Site) -> InputTypeError:
     )
 
 
-def _advice(site: Site) -> str:
+def _advice(site: Site, kind: str) -> str:
     for function in site.callables:
         if any(function is one for one in WITHOUT_RULE):
             return f"math.{function.__name__} has no rule for active numbers"
@@ -225,8 +225,8 @@ def _advice(site: Site) -> str:
     if site.is_element:
         array = site.expression.rpartition("[")[0]
         return (
-            f"{site.expression} is an element of a plain array: write y = np.array({array}, float) "
-            "in the recorded function, and store into y"
+            f"{site.expression} is an element of a plain array: write y = np.array({array}, {kind})"
+            " in the recorded function, and store into y"
         )
     if isinstance(site.node, ast.BinOp) and isinstance(site.node.op, ast.Mod):
         text = 'f"{x:g}" for a text, or x.value for x'

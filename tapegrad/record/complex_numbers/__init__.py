@@ -4,7 +4,20 @@
 NumPy's functions of them are rows of `COMPLEX_RULES`.
 """
 
-from tapegrad.record.complex_numbers import complex_by_parts, complex_formulas, complex_ufuncs
+from tapegrad.record.complex_numbers import (
+    complex_by_parts,
+    complex_domains,
+    complex_factors,
+    complex_formulas,
+    complex_functions,
+    complex_mathematics,
+    complex_roots,
+    complex_shapes,
+    complex_spectra,
+    complex_systems,
+    complex_ufuncs,
+    holomorphic,
+)
 from tapegrad.record.complex_numbers.complex_types import (
     ComplexArray,
     ComplexNumber,
@@ -13,5 +26,9 @@ from tapegrad.record.complex_numbers.complex_types import (
     parts,
 )
 
-__all__ = ["ComplexArray", "ComplexNumber", "complex_by_parts", "complex_formulas",
-           "complex_ufuncs", "joined", "paired", "parts"]  # fmt: skip
+__all__ = [
+    "ComplexArray", "ComplexNumber", "complex_by_parts", "complex_domains", "complex_factors",
+    "complex_formulas", "complex_functions", "complex_mathematics", "complex_roots",
+    "complex_shapes", "complex_spectra", "complex_systems", "complex_ufuncs", "holomorphic",
+    "joined", "paired", "parts",
+]  # fmt: skip

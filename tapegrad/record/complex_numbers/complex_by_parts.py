@@ -78,6 +78,7 @@ def _mover(function: Function, of_sequence: bool = False, of_all: bool = False) 
     return move
 
 
+_function: Any
 for _function in (*moves.OF_ONE_ARRAY, *([np.unstack] if hasattr(np, "unstack") else [])):
     COMPLEX_RULES[_function] = _mover(_function)
 for _function in moves.OF_A_SEQUENCE:
@@ -165,8 +166,10 @@ def _bilinear(function: Function, conjugates: int | None = None) -> Function:
     return apply
 
 
-_BILINEAR = [np.matmul, np.dot, np.inner, np.outer, np.tensordot, np.kron, np.cross, np.convolve,
-             np.linalg.matmul, np.linalg.tensordot, np.linalg.outer, np.linalg.cross]  # fmt: skip
+_BILINEAR: list[Any] = [
+    np.matmul, np.dot, np.inner, np.outer, np.tensordot, np.kron, np.cross, np.convolve,
+    np.linalg.matmul, np.linalg.tensordot, np.linalg.outer, np.linalg.cross,
+]  # fmt: skip
 for _function in _BILINEAR:
     COMPLEX_RULES[_function] = _bilinear(_function)
 COMPLEX_RULES[np.vdot] = _bilinear(np.vdot, conjugates=0)
@@ -195,10 +198,11 @@ def _method(name: str, function: Function) -> Function:
 
 _BY_PARTS = ("reshape", "ravel", "transpose", "flatten", "squeeze", "swapaxes", "repeat", "take",
              "diagonal")  # fmt: skip
-_BY_FUNCTION = {"sum": np.sum, "mean": np.mean, "cumsum": np.cumsum, "trace": np.trace,
-                "dot": np.dot, "round": np.round, "prod": np.prod, "cumprod": np.cumprod,
-                "std": np.std, "var": np.var, "any": np.any, "all": np.all,
-                "nonzero": np.nonzero, "compress": np.compress}  # fmt: skip
+_BY_FUNCTION: dict[str, Any] = {
+    "sum": np.sum, "mean": np.mean, "cumsum": np.cumsum, "trace": np.trace, "dot": np.dot,
+    "round": np.round, "prod": np.prod, "cumprod": np.cumprod, "std": np.std, "var": np.var,
+    "any": np.any, "all": np.all, "nonzero": np.nonzero,
+}  # fmt: skip
 
 
 def _install() -> None:

@@ -8,6 +8,7 @@ take are choices, not guards.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,11 @@ import numpy as np
 
 from tapegrad.ops import CODE
 from tapegrad.record.array import as_active_data, wrap
-from tapegrad.record.complex_numbers.complex_types import is_part_active, plain_complex
+from tapegrad.record.complex_numbers.complex_types import (
+    PART_TYPES,
+    is_part_active,
+    plain_complex,
+)
 from tapegrad.record.functions.operands import selected, tape_of
 from tapegrad.record.functions.registry import record
 
@@ -35,17 +40,35 @@ def _operation(name: str) -> Callable[..., Any]:
     return operation
 
 
-add, subtract, divide = map(_operation, ("add", "subtract", "divide"))
+def _arithmetic(name: str, operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return an operation for which numbers have an operator: that is the quickest."""
+    ufunc = getattr(np, name)
+
+    def arithmetic(x: Any, y: Any) -> Any:
+        first, second = type(x), type(y)
+        if first in PART_TYPES or second in PART_TYPES:
+            return operation(x, y)
+        if first is float and second is float and (y or name != "divide"):
+            return operation(x, y)
+        with np.errstate(all="ignore"):
+            return ufunc(x, y)
+
+    return arithmetic
+
+
+add, subtract, divide, _multiply = (
+    _arithmetic("add", operator.add),
+    _arithmetic("subtract", operator.sub),
+    _arithmetic("divide", operator.truediv),
+    _arithmetic("multiply", operator.mul),
+)
 negative, absolute, sqrt, exp, log, log1p, expm1 = map(
     _operation, ("negative", "absolute", "sqrt", "exp", "log", "log1p", "expm1")
 )
 cos, sin, cosh, sinh = map(_operation, ("cos", "sin", "cosh", "sinh"))
 hypot, arctan2, copysign = map(_operation, ("hypot", "arctan2", "copysign"))
 _less, _greater, _greater_equal = map(_operation, ("less", "greater", "greater_equal"))
-equal, not_equal, isnan = map(_operation, ("equal", "not_equal", "isnan"))
-
-
-_multiply = _operation("multiply")
+not_equal, isnan = map(_operation, ("not_equal", "isnan"))
 
 
 def multiply(x: Any, y: Any) -> Any:
@@ -58,6 +81,8 @@ def multiply(x: Any, y: Any) -> Any:
 def chosen(condition: Any, x: Any, y: Any) -> Any:
     """Return one number where a condition holds and the other one elsewhere, unguarded."""
     if not is_part_active(condition):
+        if np.ndim(condition) == 0:
+            return x if condition else y
         if not is_part_active(x) and not is_part_active(y):
             return np.where(condition, x, y)
         tape = tape_of(x, y)
@@ -122,8 +147,8 @@ def phase(re: Any, im: Any) -> Any:
 def sign(re: Any, im: Any) -> Parts:
     """Return the number of modulus 1 that has the same angle; 0 of 0."""
     size = hypot(re, im)
-    safe = add(size, equal(size, 0.0))
-    return divide(re, safe), divide(im, safe)
+    is_usual = not_equal(size, 0.0)
+    return chosen(is_usual, divide(re, size), 0.0), chosen(is_usual, divide(im, size), 0.0)
 
 
 # --- elementary functions -------------------------------------------------------------------------
@@ -132,6 +157,8 @@ def sign(re: Any, im: Any) -> Parts:
 def exponential(re: Any, im: Any) -> Parts:
     """Return the exponential function."""
     size = exp(re)
+    if type(im) is float and im == 0.0:
+        return size, im
     return multiply(size, cos(im)), multiply(size, sin(im))
 
 

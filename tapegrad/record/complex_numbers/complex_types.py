@@ -7,8 +7,9 @@ of the views of both parts itself, so that stores are seen where NumPy's are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,12 +28,26 @@ from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.pairs import Pair, without_imaginary_part
 from tapegrad.record.refusals import unhashable
 
-_ACTIVE = frozenset([Active, ActiveArray])
+PART_TYPES: frozenset[Any] = frozenset([Active, ActiveArray])
+"""The types of parts that depend on the input."""
+
+
+_NUMBERS: frozenset[Any] = frozenset([Active, float])
 
 
 def is_part_active(part: Any) -> bool:
     """Whether a part of a complex number is an active number or array."""
-    return type(part) in _ACTIVE or isinstance(part, Active)
+    return type(part) in PART_TYPES or isinstance(part, Active)
+
+
+def _missing(self: Any, name: str) -> NoReturn:
+    """Raise the error for an attribute of NumPy's that complex numbers have no rule for."""
+    raise AttributeError(
+        f"{name} has no rule for complex numbers that depend on the input: write it with z.real "
+        "and z.imag"
+        if hasattr(np.ndarray, name)
+        else f"a complex number has no attribute {name!r}"
+    )
 
 
 class ComplexNumber(Pair):
@@ -44,6 +59,7 @@ class ComplexNumber(Pair):
     def __class__(self) -> Any:
         return np.complex128
 
+    __getattr__ = _missing
     shape: tuple[int, ...] = ()
     ndim, size, itemsize, nbytes = 0, 1, 16, 16
     dtype: np.dtype[Any] = np.dtype(np.complex128)
@@ -77,7 +93,7 @@ class ComplexNumber(Pair):
         return self
 
     T = property(item)
-    tolist = copy = __copy__ = __pos__ = item
+    tolist = copy = __copy__ = item
 
     def __deepcopy__(self, memo: Any) -> ComplexNumber:
         return self
@@ -105,36 +121,39 @@ class ComplexArray(Pair):
     """
 
     __slots__ = ()
-    re: ActiveArray
-    im: ActiveArray
+    re: Any
+    im: Any
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return np.ndarray
 
     __array_priority__ = 1000.0
+    __getattr__ = _missing
     dtype: np.dtype[Any] = np.dtype(np.complex128)
     itemsize = 16
 
     @property
     def tape(self) -> OpenTape:
         """The recording it belongs to."""
-        return self.re.tape
+        found: OpenTape = self.re.tape
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
-        return self.re.shape
+        found: tuple[int, ...] = self.re.shape
+        return found
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.re.ndim
+        return len(self.shape)
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.re.size
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -142,7 +161,7 @@ class ComplexArray(Pair):
         return 16 * self.size
 
     @property
-    def real(self) -> ActiveArray:
+    def real(self) -> Any:
         """The real parts, a view."""
         return self.re
 
@@ -151,7 +170,7 @@ class ComplexArray(Pair):
         self.re[...] = value
 
     @property
-    def imag(self) -> ActiveArray:
+    def imag(self) -> Any:
         """The imaginary parts, a view."""
         return self.im
 
@@ -169,7 +188,7 @@ class ComplexArray(Pair):
     @property
     def is_passive(self) -> bool:
         """Whether no element depends on an input."""
-        return self.re.is_passive and self.im.is_passive
+        return bool(self.re.is_passive and self.im.is_passive)
 
     def __len__(self) -> int:
         return len(self.re)
@@ -287,6 +306,12 @@ def paired(real: Any, imag: Any) -> Any:
     ComplexNumber, ComplexArray, complex128 or ndarray
         Plain if both parts are.
     """
+    if (
+        type(real) in _NUMBERS
+        and type(imag) in _NUMBERS
+        and (type(real) is Active or type(imag) is Active)
+    ):  # the commonest, without the general walk
+        return ComplexNumber(real, imag)
     if not is_part_active(real) and not is_part_active(imag):
         return plain_complex(real, imag)[()]
     shape = np.broadcast_shapes(np.shape(real), np.shape(imag))
@@ -303,7 +328,7 @@ def _own_part(tape: OpenTape, part: Any, shape: tuple[int, ...]) -> ActiveArray:
     return ActiveArray(tape, data)
 
 
-def complex_array(tape: OpenTape, thing: Any) -> ComplexArray:
+def complex_array(tape: OpenTape, thing: Any) -> Any:
     """Return anything as a complex array of a tape; one that's on it already stays itself."""
     if type(thing) is ComplexArray and thing.tape is tape:
         return thing
@@ -319,7 +344,8 @@ def parts(x: Any) -> tuple[Any, Any]:
     if isinstance(x, Pair):
         return x.re, x.im
     if isinstance(x, Active | ActiveArray):
-        return (x.astype(float) if x.dtype == np.bool_ else x), 0.0
+        numbers: Any = x
+        return (numbers.astype(float) if x.dtype == np.bool_ else x), 0.0
     if isinstance(x, float | int):
         return float(x), 0.0
     if isinstance(x, complex):
@@ -345,5 +371,5 @@ def _parts_of_list(tape: OpenTape, things: Any) -> tuple[Any, Any]:
     )
 
 
-def _zero_dimensional(number: ComplexNumber) -> ComplexArray:
+def _zero_dimensional(number: ComplexNumber) -> Any:
     return complex_array(number.tape, number)

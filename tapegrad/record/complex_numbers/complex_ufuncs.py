@@ -90,6 +90,7 @@ def truth_of(z: Any) -> Any:
     return _TRUTHS[np.not_equal](z, 0.0) if is_complex(z) else z
 
 
+_function: Any
 for _function, _formula in _FORMULAS.items():
     COMPLEX_RULES[_function] = by_formula(_formula)
 COMPLEX_RULES.update(_TRUTHS)
@@ -137,7 +138,8 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True,
     if any(map(is_complex, inputs)):
         recorder = COMPLEX_RULES.get(ufunc)
         if recorder is None:
-            raise no_rule(f"numpy.{ufunc.__name__}", of_complex=True)
+            module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
+            raise no_rule(f"{module}.{ufunc.__name__}", of_complex=True)
         result = recorder(*inputs)
     else:
         result = ufunc(*inputs)
@@ -148,16 +150,22 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True,
 
 _OPERATORS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
               "pow": np.power}  # fmt: skip
+_METHODS: dict[str, Any] = {"__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute,
+            "conj": np.conjugate, "conjugate": np.conjugate}  # fmt: skip
 _COMPARISONS = {"eq": np.equal, "ne": np.not_equal}
 
 
 def _operator(recorder: Callable[..., Any], reflected: bool) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
-        if isinstance(other, str | bytes | dict | None.__class__) or takes_over(type(other)):
+        if isinstance(other, str | bytes | dict | None.__class__) or takes_over(_kind_of(other)):
             return NotImplemented
         return recorder(other, self) if reflected else recorder(self, other)
 
     return method
+
+
+def _kind_of(thing: Any) -> Any:
+    return type(thing)
 
 
 def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -178,7 +186,8 @@ def _without_order(symbol: str) -> Callable[[Any, Any], NoReturn]:
 
 
 def _install() -> None:
-    for kind in (ComplexNumber, ComplexArray):
+    kinds: tuple[Any, ...] = (ComplexNumber, ComplexArray)
+    for kind in kinds:
         for short, ufunc in _OPERATORS.items():
             method = _operator(COMPLEX_RULES[ufunc], reflected=False)
             setattr(kind, f"__{short}__", method)
@@ -189,11 +198,8 @@ def _install() -> None:
             setattr(kind, f"__{short}__", _operator(COMPLEX_RULES[ufunc], reflected=False))
         for short, symbol in {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}.items():
             setattr(kind, f"__{short}__", _without_order(symbol))
-        kind.__neg__ = COMPLEX_RULES[np.negative]
-        kind.__abs__ = COMPLEX_RULES[np.absolute]
-        for name in ("conj", "conjugate"):
-            setattr(kind, name, COMPLEX_RULES[np.conjugate])
-    ComplexArray.__pos__ = COMPLEX_RULES[np.positive]
+        for name, function in _METHODS.items():
+            setattr(kind, name, COMPLEX_RULES[function])
 
 
 _install()
