@@ -179,7 +179,7 @@ LINEAR["scipy.ndimage.uniform_filter"] = [
     lambda p: nd.uniform_filter(image(p), (1, 4), mode=("wrap", "mirror"), origin=(0, 1)),
 ]
 LINEAR["scipy.ndimage.gaussian_filter1d"] = [
-    lambda p, m=mode: nd.gaussian_filter1d(image(p), 1.3, 0, order=k % 3, mode=m, cval=0.2)
+    lambda p, m=mode, k=k: nd.gaussian_filter1d(image(p), 1.3, 0, k % 3, mode=m, cval=0.2)
     for k, mode in enumerate(MODES)
 ] + [lambda p: nd.gaussian_filter1d(p, 2.0, radius=3)]
 LINEAR["scipy.ndimage.gaussian_filter"] = [
@@ -243,8 +243,11 @@ for _name in ("dct", "idct", "dst", "idst"):
     LINEAR[f"scipy.fft.{_name}"] = [
         lambda p, f=_one, t=kind, norm=norm, o=o: f(p[:7], t, None if o is None else 6, norm=norm,
                                                     orthogonalize=o)
-        for kind in (1, 2, 3, 4) for norm in (None, "ortho", "forward") for o in (None, True, False)
-    ] + [lambda p, f=_one: f(image(p), axis=0), lambda p, f=_one: both(f(complex_image(p)))]  # fmt: skip
+        for kind in (1, 2, 3, 4) for norm in (None, "ortho", "forward")
+        for o in (None, True, False)
+    ] + [
+        lambda p, f=_one: f(image(p), axis=0), lambda p, f=_one: both(f(complex_image(p))),
+    ]  # fmt: skip
     LINEAR[f"scipy.fft.{_name}n"] = [
         lambda p, f=_n, t=kind: f(np.reshape(p, (2, 3, 4)), t, (3, 5), (0, 2), norm="ortho")
         for kind in (1, 2, 3, 4)
