@@ -188,8 +188,8 @@ class SciPyMethod:
         left = self.equations.values(np.concatenate([x, parameters]))
         failure = NoConvergenceError(
             f"scipy.optimize.{self.name} didn't find {name}, so what it returned has no "
-            f"derivative: {' '.join(run.message.split()).rstrip('.')}; have the program ask for that before "
-            "it uses it, give a start nearer to the solution, or allow more iterations",
+            f"derivative: {' '.join(run.message.split()).rstrip('.')}; have the program ask for "
+            "that before it uses it, give a start nearer to the solution, or allow more iterations",
             (float(np.max(np.abs(left), initial=0.0)),), x,
         )  # fmt: skip
         try:
