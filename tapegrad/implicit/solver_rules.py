@@ -178,7 +178,7 @@ class SolverRow(Row):
         self._functions = functions
         taken = inspect.signature(rule).parameters.values()
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken):
-            self._taken = frozenset(self._parameters)
+            self._taken = None
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule where anything is active."""

@@ -2,13 +2,13 @@
 
 from tapegrad.implicit.optimize import (
     curve_fits,
-    least_squares,
     minimizers,
     refused_solvers,
     root_systems,
     scalar_minima,
     scalar_roots,
+    sums_of_squares,
 )
 
-__all__ = ["curve_fits", "least_squares", "minimizers", "refused_solvers", "root_systems",
-           "scalar_minima", "scalar_roots"]  # fmt: skip
+__all__ = ["curve_fits", "minimizers", "refused_solvers", "root_systems",
+           "scalar_minima", "scalar_roots", "sums_of_squares"]  # fmt: skip

@@ -22,12 +22,6 @@ from tapegrad.implicit.optimize.given_functions import (
     primal,
     with_functions,
 )
-from tapegrad.implicit.optimize.least_squares import (
-    JACOBIAN,
-    RESIDUALS,
-    LeastSquares,
-    tolerances_of,
-)
 from tapegrad.implicit.optimize.minimizers import limits
 from tapegrad.implicit.optimize.minimum_methods import USE, jacobian_of, value_at
 from tapegrad.implicit.optimize.root_systems import residual_at, vector
@@ -40,6 +34,12 @@ from tapegrad.implicit.optimize.scipy_solutions import (
     solved,
 )
 from tapegrad.implicit.optimize.solver_results import SolverResult
+from tapegrad.implicit.optimize.sums_of_squares import (
+    JACOBIAN,
+    RESIDUALS,
+    LeastSquares,
+    tolerances_of,
+)
 from tapegrad.implicit.solution import Bounds
 from tapegrad.implicit.solver_rules import scipy_solver_rule
 from tapegrad.record.numba.rewriting import taking_active
@@ -126,7 +126,9 @@ def _curve_fit(f: Any, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None
     if settings.get("nan_policy") is not None:
         raise no_rule("scipy.optimize.curve_fit with nan_policy=", "leave out such data, or ")
     xdata, ydata, n = _data(xdata), operand(ydata), _count(f, p0, bounds)
-    sigma = None if sigma is None else operand(sigma)
+    if sigma is not None:
+        sigma = operand(sigma)
+        sigma = sigma if np.ndim(sigma) else sigma + np.zeros(np.size(ydata))
     start = np.ones(n) if p0 is None else primal(vector(p0))
     parts = xdata, ydata, sigma
     wanted = [Wanted("", functools.partial(half_squares, f, *parts), USE, (start,)),

@@ -46,7 +46,7 @@ _TOLERANCES = {
     "newton-cg": Tolerances(relative=1e-5),
     "l-bfgs-b": Tolerances(of_slope=1e-5, of_value=1e-8),
     "tnc": Tolerances(relative=1e-6, of_slope=1e-5, of_value=1e-8),
-    "cobyla": Tolerances(of_x=1e-4),
+    "cobyla": Tolerances(of_x=1e-4, of_value=1e-4),
     "cobyqa": Tolerances(of_x=1e-6),
     "slsqp": Tolerances(of_value=1e-6),
     "trust-constr": Tolerances(relative=1e-8, of_slope=1e-8),

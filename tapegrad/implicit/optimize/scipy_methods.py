@@ -199,7 +199,7 @@ class SciPyMethod:
                 raise failure from None
             raise
         distance, allowed = np.abs(found.x - x), self.allowed(x, found, parameters)
-        limit = np.maximum(allowed, TOLERANCE * np.max(np.abs(found.x)))
+        limit = np.maximum(allowed, np.full(len(x), TOLERANCE * np.max(np.abs(found.x))))
         if np.any(distance > limit):
             if not run.is_success:
                 raise failure

@@ -176,7 +176,7 @@ class Row:
             **(getattr(function, "__kwdefaults__", None) or {}),
             **{key: parameter.default for key, parameter in parameters.items()},
         }
-        self._taken = frozenset(inspect.signature(rule).parameters)
+        self._taken: frozenset[str] | None = frozenset(inspect.signature(rule).parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
@@ -215,7 +215,7 @@ class Row:
             if key not in defaults or not _is_default(value, defaults[key])
         }
         for key in wanted:
-            if key not in self._taken:
+            if self._taken is not None and key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
 
