@@ -39,6 +39,11 @@ class Table:
     def _hash(self) -> int:
         return hash(self._key)
 
+    @functools.cached_property
+    def is_finite(self) -> bool:
+        """Whether all numbers are finite."""
+        return bool(np.isfinite(self.array).all())
+
     @property
     def address(self) -> int:
         """Where the numbers are."""
@@ -186,7 +191,12 @@ class PowerBasis(Basis):
         self.is_left = is_left and not self.is_descending
         super().__init__(1, n_powers * self.n_pieces, breaks, n_powers, beyond, is_left)
 
-    @property
+    @functools.cached_property
+    def is_ascending(self) -> bool:
+        """Whether no breakpoint is below the one before."""
+        return bool(np.all(np.diff(self.breaks.array) >= 0.0))
+
+    @functools.cached_property
     def ends(self) -> tuple[float, float]:
         """The least and the greatest breakpoint."""
         low, high = sorted((self.breaks.array[0], self.breaks.array[-1]))

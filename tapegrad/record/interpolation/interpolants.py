@@ -98,9 +98,13 @@ def _rule_of(kind: type, name: str) -> Rule | None:
     return None
 
 
+def _title(full: str) -> str:
+    return full.removesuffix(".__call__").removesuffix(".__init__")
+
+
 def _refusing(full: str, function: FunctionType) -> Rule:
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise no_rule(full.removesuffix(".__call__").removesuffix(".__init__"))
+        raise no_rule(_title(full))
 
     vars(refuse)["__signature__"] = inspect.signature(function)
     return refuse
@@ -109,6 +113,8 @@ def _refusing(full: str, function: FunctionType) -> Rule:
 def _row(function: FunctionType, rules: Mapping[type, tuple[str, Rule | None]]) -> Row:
     """Return the row of a method, whose rule is that of the object's class."""
     first, *_ = inspect.signature(function).parameters
+    taken = {rule: frozenset(inspect.signature(rule).parameters) for _, rule in rules.values()
+             if rule is not None}  # fmt: skip
 
     def chosen(*args: Any, **given: Any) -> Any:
         own = args[0] if args else given[first]
@@ -116,13 +122,11 @@ def _row(function: FunctionType, rules: Mapping[type, tuple[str, Rule | None]]) 
         full, rule = next(
             (rules[base] for base in kind.__mro__ if base in rules), ("this method", None)
         )
-        title = full.removesuffix(".__call__").removesuffix(".__init__")
         if rule is None or args:
-            raise no_rule(title)
-        taken = inspect.signature(rule).parameters
+            raise no_rule(_title(full))
         for key in given:
-            if key not in taken:
-                raise no_rule(f"{title} with {key}=", "leave it out, or ")
+            if key not in taken[rule]:
+                raise no_rule(f"{_title(full)} with {key}=", "leave it out, or ")
         return rule(**given)
 
     vars(chosen)["__signature__"] = inspect.signature(function)

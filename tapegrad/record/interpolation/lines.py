@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
+from tapegrad.record.active import Active
 from tapegrad.record.functions.calculus import interp_stated
 from tapegrad.record.functions.operands import truth
 from tapegrad.record.functions.registry import rule
@@ -28,7 +30,7 @@ from tapegrad.record.interpolation.interpolants import (
     primal,
     shaped,
 )
-from tapegrad.record.interpolation.lookups import evaluated
+from tapegrad.record.interpolation.lookups import evaluated, evaluated_at
 from tapegrad.record.interpolation.pieces import at_pieces
 from tapegrad.record.interpolation.spline_data import make_interp_spline
 from tapegrad.record.scipy.families import operand
@@ -43,13 +45,21 @@ def _at_lines(x: Any, y: Any, places: Any, beyond: Beyond, has_end: bool) -> Any
     Parameters
     ----------
     x : ndarray, shape (n,)
-    y : array_like, shape (n, r)
+    y : array_like, shape (n, r); (n,) if it's plain
     places : array_like, shape (m, 1)
     beyond : {NOWHERE, EXTRAPOLATED, CLAMPED, REFUSED}
     has_end : bool
         As NumPy's: a place of a datum belongs to the line that begins there, the last one to none.
         Otherwise it belongs to the line that ends there.
     """
+    if is_held(y):
+        basis, coefficients = _lines(x, y, beyond, has_end)
+        return evaluated(basis, places, coefficients, (0,))
+    basis, coefficients = _plain_lines(table_of(x), table_of(y), beyond, has_end)
+    return evaluated(basis, places, coefficients, (0,))
+
+
+def _lines(x: Any, y: Any, beyond: Beyond, has_end: bool) -> tuple[PowerBasis, Any]:
     with np.errstate(all="ignore"):
         slopes = np.diff(y, axis=0) / np.diff(x)[:, None]
     if has_end:
@@ -58,12 +68,24 @@ def _at_lines(x: Any, y: Any, places: Any, beyond: Beyond, has_end: bool) -> Any
     else:
         starts = y[:-1]
     basis = PowerBasis(Table(x), 2, beyond, is_left=not has_end)
-    return evaluated(basis, places, np.concatenate([slopes, starts]), (0,))
+    return basis, np.concatenate([slopes, starts])
+
+
+@functools.lru_cache(maxsize=256)
+def _plain_lines(x: Table, y: Table, beyond: Beyond, has_end: bool) -> tuple[PowerBasis, Table]:
+    """Return lines between plain data, which loops ask for over and over."""
+    basis, coefficients = _lines(x.array, y.array.reshape(len(x.array), -1), beyond, has_end)
+    return basis, Table(coefficients)
 
 
 @rule(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
             period: Any = None) -> Any:  # fmt: skip
+    if type(x) is Active and type(xp) is type(fp) is np.ndarray and left is right is period is None:
+        if xp.dtype == fp.dtype == np.float64 and 1 < xp.size == fp.size and xp.ndim == fp.ndim == 1:
+            basis, table = _plain_lines(table_of(xp), table_of(fp), CLAMPED, True)
+            if basis.is_ascending and table.is_finite:
+                return evaluated_at(basis, x, table, 0)
     places, knots, values = operand(x), operand(xp), operand(fp)
     if knots.ndim != 1 or knots.shape != values.shape or not len(knots):
         raise ValueError("fp and xp are not of the same length, or empty")
@@ -81,14 +103,14 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
         return interp_stated(places, knots, values, left, right)
     column = places.reshape(-1, 1)
     if is_held(knots):
-        truth(knots[1:] >= knots[:-1])
         left = values[0] if left is None else left
         right = values[-1] if right is None else right
         slopes = np.diff(values) / np.diff(knots)
         found = at_pieces(np.stack([slopes, values[:-1]]), knots, column)[:, 0]
         found = np.where(places.ravel() == knots[-1], values[-1], found)
     else:
-        found = _at_lines(knots, values[:, None], column, CLAMPED, has_end=True)[:, 0]
+        found = _at_lines(knots, values if not is_held(values) else values[:, None], column, CLAMPED,
+                          has_end=True)[:, 0]  # fmt: skip
     places = places.ravel()
     for number, is_beyond in ((left, lambda: places < knots[0]), (right, lambda: places > knots[-1])):
         if number is not None:

@@ -3,8 +3,9 @@
 They compute as SciPy's do, operation by operation, so that they have its bits. The context says
 how many places and columns there are, the number of powers or the degree, the knots, the order of
 the derivative, what is beyond the ends, whether breakpoints descend (2) or belong to the pieces on
-their left (1), where held coefficients are (0: they are an operand), whether slopes are results, and whether a derivative by
-coefficients is wanted.
+their left (1), where held coefficients are (0: they are an operand), whether slopes are results, whether a derivative by
+coefficients is wanted, whether all that is asked is one number and its slope, and which piece was
+found last.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tapegrad.record.linear.kernels import Numbers, fill, room
 Context: TypeAlias = Any
 
 _M, _R, _N, _LENGTH, _KNOTS, _ORDER, _BEYOND, _DESCENDS, _TABLE, _SLOPES, _LINEAR = range(1, 12)
+_IS_ONE, _LATEST = 12, 13
 
 
 @jit_inline
@@ -55,12 +57,15 @@ def _piece(breaks: Numbers, x: float, context: Context) -> int:
     """Return the piece that SciPy evaluates; beyond the ends an outer one."""
     first, end, way = 0, context[_LENGTH] - 2, context[_DESCENDS]
     if way == 0:
-        while first < end:
-            middle = (first + end + 1) >> 1
-            if x < breaks[middle]:
-                end = middle - 1
-            else:
-                first = middle
+        latest = context[_LATEST]
+        if breaks[latest] <= x < breaks[latest + 1]:
+            return latest
+        count = end + 1
+        while count > 1:  # without a branch that depends on numbers
+            half = count >> 1
+            first += half * int(breaks[first + half] <= x)
+            count -= half
+        context[_LATEST] = first
         return first
     while first < end:
         middle = (first + end + 1) >> 1
@@ -128,8 +133,41 @@ def _is_refused(x: Numbers, low: float, high: float, context: Context) -> int:
     return 0
 
 
+@jit_inline
+def _store_one(reads: Pointers, writes: Pointers, breaks: Numbers, context: Context) -> int:
+    """Set a number and its slope, of one polynomial at one place; return 1 if there is none."""
+    x, count, n, beyond = reads[0][0], context[_LENGTH] - 1, context[_N], context[_BEYOND]
+    flat = 1.0
+    if not breaks[0] <= x <= breaks[count]:
+        if x != x or beyond == 0:
+            writes[0][0], writes[1][0] = np.nan, np.nan
+            return 0
+        if beyond == 3:
+            return 1
+        if beyond == 2:
+            x, flat = breaks[0] if x < breaks[0] else breaks[count], 0.0
+    piece = _piece(breaks, x, context)
+    s, c = x - breaks[piece], shift(_coefficients(reads, context), piece)
+    if n == 4:
+        square = s * s
+        writes[0][0] = 0.0 + c[3 * count] + c[2 * count] * s + c[count] * square + c[0] * (square * s)
+        slope = c[2 * count] + 2.0 * c[count] * s + 3.0 * c[0] * square
+    else:
+        found, slope, power = 0.0 + c[(n - 1) * count], 0.0, 1.0
+        for k in range(1, n):
+            own = c[(n - 1 - k) * count]
+            slope += k * own * power
+            power = power * s
+            found += own * power
+        writes[0][0] = found
+    writes[1][0] = slope if flat != 0.0 else 0.0
+    return 0
+
+
 def _powers_value(reads: Pointers, writes: Pointers, context: Context) -> int:
     breaks = pointer(context[_KNOTS], float64)
+    if context[_IS_ONE] != 0:
+        return _store_one(reads, writes, breaks, context)
     if _is_refused(reads[0], _low(breaks, context), _high(breaks, context), context) != 0:
         return 1
     c, has_slopes = _coefficients(reads, context), context[_SLOPES]
@@ -148,6 +186,10 @@ def _add_slopes(by: Numbers, slopes: Numbers, to: Numbers, context: Context) -> 
 
 
 def _powers_pullback(reads: Pointers, writes: Pointers, context: Context) -> int:
+    if context[_IS_ONE] != 0 and context[_TABLE] != 0:
+        by = reads[3][0]
+        writes[0][0] += by * reads[2][0] if by != 0.0 else 0.0
+        return 0
     n_operands = 1 if context[_TABLE] != 0 else 2
     by = reads[n_operands + 1 + context[_SLOPES]]
     if context[_SLOPES] != 0:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tapegrad.blocks import Block, Kind, Shapes
 from tapegrad.errors import BlockFailedError
+from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.called import call
 from tapegrad.record.functions.elementwise_blocks import chained
@@ -44,7 +45,8 @@ class _Lookup(ShapedBlock):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        state.pop("_hash", None)  # another process's hashes differ
+        for own in ("_hash", "_addresses"):  # of this process
+            state.pop(own, None)
         return state
 
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
@@ -89,7 +91,11 @@ class Evaluated(_Lookup):
 
     def compiled(self, kind: Kind) -> int:
         """Return the address of a compiled form, of the bases that have one."""
-        return self._forms[kind].address() if self._forms else 0
+        return self._addresses[kind] if self._forms else 0
+
+    @functools.cached_property
+    def _addresses(self) -> dict[Kind, int]:
+        return {kind: form.address() for kind, form in self._forms.items()}
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -102,9 +108,13 @@ class Evaluated(_Lookup):
         else:
             return ()
         ((m, r), *_) = self.result_shapes
+        is_one = isinstance(basis, PowerBasis) and option == 0 and (
+            (m, r, self.orders[0], self._has_slopes) == (1, 1, 0, True)
+        )
         return (m, r, n, len(knots.array), knots.address, self.orders[0],
                 basis.beyond, option, 0 if self.table is None else self.table.address,
-                int(self._has_slopes), int(self.table is None and self.is_active[1]))  # fmt: skip
+                int(self._has_slopes), int(self.table is None and self.is_active[1]), int(is_one),
+                0)  # fmt: skip
 
     def _coefficients(self, operands: Sequence[Any]) -> Any:
         return operands[1] if self.table is None else self.table.array
@@ -187,6 +197,17 @@ class Scattered(_Lookup):
 def _held(shape: tuple[int, int], basis: Basis, orders: Orders, table: Table) -> Evaluated:
     """Return the block of held coefficients at active places: a loop asks for it over and over."""
     return Evaluated((shape,), (True,), basis, orders, table)
+
+
+def evaluated_at(basis: Basis, place: Active, table: Table, order: int) -> Active:
+    """Return an interpolant of one column at one active place: what loops over numbers ask for."""
+    tape = place.tape
+    tape.enter()
+    block = tape.own(_held((1, 1), basis, (order,), table))
+    results = block.evaluated([np.array([[place.primal]])])
+    values = np.array([result[0, 0] for result in results])
+    slots = tape.call(block, [place.slot], values)
+    return make(tape, int(slots[0]), float(values[0]))
 
 
 def evaluated(basis: Basis, places: Any, coefficients: Any, orders: Orders) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.record.active import Active
 from tapegrad.record.functions.operands import truth
 from tapegrad.record.interpolation.bases import (
     CLAMPED,
@@ -27,7 +28,7 @@ from tapegrad.record.interpolation.interpolants import (
     shaped,
 )
 from tapegrad.record.interpolation.interpolate_private import held_by
-from tapegrad.record.interpolation.lookups import evaluated
+from tapegrad.record.interpolation.lookups import evaluated, evaluated_at
 from tapegrad.record.interpolation.table_rows import rows_at
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_held, no_rule
@@ -73,7 +74,7 @@ def at_pieces(c: Any, x: Any, places: Any, nu: int = 0, beyond: int = EXTRAPOLAT
 
 def wrapped(places: Any, low: Any, high: Any) -> Any:
     """Return places moved by periods to where a function is known."""
-    return low + (operand(places) - low) % (high - low)
+    return low + (places - low) % (high - low)
 
 
 @method("PPoly.__call__")
@@ -84,6 +85,11 @@ def _call(self: Any, x: Any, nu: Any = 0, extrapolate: Any = None) -> Any:
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
     c, breaks = held_by(self, "c"), held_by(self, "x")
     check_real(c, self)
+    if type(x) is Active and type(c) is type(breaks) is np.ndarray and c.ndim == 2:
+        x, beyond = (wrapped(x, breaks[0], breaks[-1]), NOWHERE) if extrapolate == "periodic" else (
+            x, EXTRAPOLATED if extrapolate else NOWHERE)  # fmt: skip
+        basis = PowerBasis(table_of(breaks), c.shape[0], beyond)
+        return evaluated_at(basis, x, table_of(c, (c.size, 1)), nu)
     places, shape = places_of(x)
     if extrapolate == "periodic":
         places, extrapolate = wrapped(places, breaks[0], breaks[-1]), False
