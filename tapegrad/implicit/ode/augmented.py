@@ -36,6 +36,7 @@ class Augmented(Inner):
         n_parameters = base.n_inputs - 1 - n
         super().__init__(base.name, 1 + 2 * n + 2 * n_parameters, 2 * n)
         self.base, self._n, self._n_parameters = base, n, n_parameters
+        self.is_held = getattr(base, "is_held", False)
         self._made: weakref.WeakKeyDictionary[Recording, Recording] = weakref.WeakKeyDictionary()
 
     def _split(self, inputs: Any) -> tuple[Any, Any]:

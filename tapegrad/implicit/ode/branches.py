@@ -1,13 +1,14 @@
 """One way through an inner function, held: what it decides stays as it was decided at a point.
 
-Guards are left out, and comparisons, signs and roundings are constants, so that what is left is
-smooth and can be evaluated on both sides of where another way begins: a step of an integration that
-ends at a switch may look beyond it.
+Guards are left out, comparisons, signs and roundings are constants, and of a maximum, a minimum or
+an absolute value one operand is left. So all is smooth, and can be evaluated on both sides of where
+another way begins: a step of an integration that ends at a switch may look beyond it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import weakref
 from collections.abc import Callable
 from typing import TypeVar
@@ -29,15 +30,28 @@ _DECIDING = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equ
              "floor", "ceil", "trunc", "rint", "floor_divide", "isnan", "isfinite",
              "isinf")  # fmt: skip
 _REMAINDERS = ("remainder", "fmod", "nearest_remainder")
-_DECIDING_CODES = [CODE[name] for name in _DECIDING]
-_REMAINDER_CODES = [CODE[name] for name in _REMAINDERS]
+_LARGER, _SMALLER = ("maximum", "fmax"), ("minimum", "fmin")
+_ABSOLUTE, _POSITIVE, _NEGATIVE = CODE["absolute"], CODE["positive"], CODE["negative"]
+
+
+def _codes(names: tuple[str, ...]) -> list[int]:
+    return [CODE[name] for name in names]
 
 
 class Branch(Inner):
-    """A function of one recording, without guards."""
+    """A function of one recording, without guards.
+
+    Attributes
+    ----------
+    number : int
+        Its own.
+    """
+
+    is_held = True
 
     def __init__(self, name: str, tape: Tape) -> None:
         super().__init__(name, len(tape.inputs), len(tape.outputs))
+        self.number = next(_numbers)
         self.recording = recording_of(tape, name)
 
     def run(self, inputs: Vector, use: Callable[[Point], T]) -> T:
@@ -45,6 +59,10 @@ class Branch(Inner):
         given = np.ascontiguousarray(inputs)
         return used(Point(self.recording, given), use, is_quiet=True)
 
+
+_numbers = itertools.count(1)
+MOST_HELD = 64
+"""Of one recording; all are forgotten beyond."""
 
 _held: weakref.WeakKeyDictionary[Recording, dict[bytes, Branch]] = weakref.WeakKeyDictionary()
 
@@ -59,41 +77,38 @@ def held_at(inner: Inner, inputs: Vector) -> Branch:
 
 def _held_at(name: str, point: Point) -> Branch:
     recording, values = point.recording, point.replayed().value
-    tape = recording.tape
-    first = len(tape.constants)
-    deciding, remainders = _deciding(tape)
-    decided = values[first + deciding]
-    x, y = values[first + tape.a[remainders]], values[first + tape.b[remainders]]
-    turns = np.rint((x - values[first + remainders]) / y)
+    tape, first = recording.tape, len(point.recording.tape.constants)
+    x, y, z = values[first + tape.a], values[first + tape.b], values[first:]
+    deciding = np.flatnonzero(np.isin(tape.op, _codes(_DECIDING)))
+    remainders = np.flatnonzero(np.isin(tape.op, _codes(_REMAINDERS)))
+    is_larger, is_smaller = (np.isin(tape.op, _codes(names)) for names in (_LARGER, _SMALLER))
+    is_absolute = tape.op == _ABSOLUTE
+    is_first = (is_larger & (x >= y)) | (is_smaller & (x <= y)) | (is_absolute & (x >= 0.0))
+    is_second = (is_larger | is_smaller | is_absolute) & ~is_first
+    turns = np.rint((x[remainders] - z[remainders]) / y[remainders])
     known = _held.setdefault(recording, {})
-    key = decided.tobytes() + turns.tobytes()
+    decided = z[deciding].copy()
+    key = decided.tobytes() + turns.tobytes() + is_first.tobytes()
     if key not in known:
-        known[key] = Branch(name, _holding(tape, deciding, decided, remainders, turns))
+        op, b = tape.op.copy(), tape.b.copy()
+        op[is_first | (is_second & ~is_absolute)] = _POSITIVE
+        op[is_second & is_absolute] = _NEGATIVE
+        a = np.where(is_second & ~is_absolute, tape.b, tape.a).astype(np.int32)
+        n, none = len(tape.constants), np.empty(0, np.int32)
+        op[deciding], b[deciding] = _POSITIVE, 0
+        a[deciding] = ~np.arange(n, n + len(deciding), dtype=np.int32)
+        b[is_first | is_second] = 0
+        held = dataclasses.replace(
+            tape, op=op, a=a, b=b, value=tape.value.copy(), guard_slot=none,
+            constants=np.concatenate([tape.constants, decided, turns]), guard_value=np.empty(0),
+            guard_site=none.copy(),
+        )  # fmt: skip
+        if len(remainders):
+            held = _without_remainders(held, remainders, n + len(deciding))
+        if len(known) >= MOST_HELD:
+            known.clear()
+        known[key] = Branch(name, held)
     return known[key]
-
-
-def _deciding(tape: Tape) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the slots of what decides, and of remainders."""
-    return (np.flatnonzero(np.isin(tape.op, _DECIDING_CODES)),
-            np.flatnonzero(np.isin(tape.op, _REMAINDER_CODES)))  # fmt: skip
-
-
-def _holding(tape: Tape, deciding: npt.NDArray[np.int64], decided: Vector,
-             remainders: npt.NDArray[np.int64], turns: Vector) -> Tape:  # fmt: skip
-    """Return a tape in which decisions are constants, and remainders x - c y."""
-    op, a, b, value = tape.op.copy(), tape.a.copy(), tape.b.copy(), tape.value.copy()
-    n = len(tape.constants)
-    op[deciding] = CODE["positive"]
-    a[deciding] = b[deciding] = ~np.arange(n, n + len(deciding), dtype=np.int32)
-    constants = np.concatenate([tape.constants, decided, turns])
-    none = np.empty(0, np.int32)
-    held = dataclasses.replace(
-        tape, op=op, a=a, b=b, value=value, constants=constants, guard_slot=none,
-        guard_value=np.empty(0), guard_site=none.copy(),
-    )  # fmt: skip
-    if not len(remainders):
-        return held
-    return _without_remainders(held, remainders, n + len(deciding))
 
 
 def _without_remainders(tape: Tape, slots: npt.NDArray[np.int64], first: int) -> Tape:

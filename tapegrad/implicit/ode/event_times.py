@@ -1,8 +1,4 @@
-"""Times of events: SciPy's, differentiated by the implicit function theorem.
-
-Where g(t, y(t), q) = 0, a change of what the solution begins with, and of q, moves t by minus that
-of g at this time, divided by the slope of g along the solution.
-"""
+"""Times of events, as SciPy finds them."""
 
 from __future__ import annotations
 
@@ -11,156 +7,62 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.blocks import Shapes
-from tapegrad.errors import BlockFailedError, SwitchError
+from tapegrad.blocks import Array, Shapes
 from tapegrad.function.vectors import join
-from tapegrad.implicit.evaluation import BlockOfInner, evaluated, recordable, shapes_of
-from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.ode.flows import Flow, Start
+from tapegrad.implicit.evaluation import shapes_of
+from tapegrad.implicit.ode.chains import chain_of
+from tapegrad.implicit.ode.crossing_times import CrossingTimes
+from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.problems import Problem
-from tapegrad.implicit.ode.states import States, states
-from tapegrad.record.active import Active
-from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 
 
-class EventTimes(BlockOfInner):
-    """The times of an event; operands are a flow's, without times, and what the problem reads.
+class EventTimes(CrossingTimes):
+    """Some times of an event, of a flow's operands and those of a problem.
 
     Parameters
     ----------
     problem : Problem
-    flow : Flow
     number : int
         Which event.
-    count : int
-        How often it happens.
+    chosen : tuple of int
+        Which times of it.
+    total : int
+        How many there are.
     """
 
-    def __init__(self, problem: Problem, flow: Flow, number: int, count: int, shapes: Shapes,
-                 is_active: tuple[bool, ...]) -> None:  # fmt: skip
+    def __init__(self, problem: Problem, flow: Flow, number: int, chosen: tuple[int, ...],
+                 total: int, shapes: Shapes, is_active: tuple[bool, ...]) -> None:  # fmt: skip
         called = problem.events[number]
-        super().__init__(called.inner.name, flow.inner, shapes, ((count,),), is_active, problem,
-                         flow, number, count)  # fmt: skip
-        self._problem, self._flow, self._number = problem, flow, number
-        self._event: Inner = called.inner
         self._stop = 2 + problem.rate.n_parameters
         before = [problem.jacobian, *problem.events[:number]]
-        begin = self._stop + 2 + sum(other.n_parameters for other in before if other)
-        self._own = slice(begin, begin + called.n_parameters)
+        begin = 2 * self._stop + 2 + sum(other.n_parameters for other in before if other)
+        own = slice(begin, begin + called.n_parameters)
+        super().__init__(called.inner, flow, self._stop, own, len(chosen), shapes, is_active,
+                         problem, number, chosen, total)  # fmt: skip
+        self._problem, self._number = problem, number
+        self._chosen, self._total = list(chosen), total
 
-    def value(self, operands: Sequence[Any]) -> Sequence[Any]:
+    def times(self, operands: Sequence[Any]) -> Array:
         """Return the times."""
-        found = self._problem.solved([None, *operands]).t_events[self._number]
-        if len(found) != self.result_sizes[0]:
-            raise BlockFailedError(f"{self.name} happens {len(found)} times here")
-        return [found]
-
-    # On plain numbers the recorded forms compute.
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the operands' adjoints."""
-        return self.recorded_pullback(operands, results, adjoints)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the times' tangents."""
-        return self.recorded_pushforward(operands, results, tangents)
-
-    def _at(self, operands: Sequence[Any], times: Any) -> tuple[States, Any, list[Any], list[Any]]:
-        """Return the block of the states there, these, the event's inputs, and its slopes."""
-        first = operands[: self._stop]
-        own = operands[self._own]
-        found = states(self._flow, [times, *first])
-        shapes = shapes_of([times, *first])
-        is_active = (True, *self.is_active[: self._stop])
-        block = States(self._flow, None, len(first) - 2, shapes, is_active)
-        inputs, slopes = [], []
-        for k in range(self.result_sizes[0]):
-            state = found[:, k]
-            rate = evaluated(self._flow.inner, [times[k], state, *first[2:]])
-            given = [times[k], state, *own]
-            along = [1.0, rate, *recordable(shapes_of(own), [None] * len(own))]
-            inputs.append(given)
-            slopes.append(evaluated(self._event.pushed, [*given, *along])[0])
-        self._check_slopes(operands, times, slopes)
-        return block, found, inputs, slopes
-
-    def _check_slopes(self, operands: Sequence[Any], times: Any, slopes: list[Any]) -> None:
-        """Raise where an event is touched rather than crossed."""
-        plain = [np.asarray(_primal(operand), np.float64) for operand in operands]
-        parameters = np.concatenate([np.empty(0), *map(np.ravel, plain[2 : self._stop])])
-        start = Start(float(plain[0]), np.array(plain[1]), parameters)
-        end = float(_primal(times[-1]))
-        path, _ = self._flow.path(start, end)
-        own = [np.ravel(operand) for operand in plain[self._own]]
-        values = [
-            abs(self._event.values(np.concatenate([[t], y, *own]))[0])
-            for t, y in zip(path.ts[: path.n_steps + 1], path.zs, strict=False)
-        ]
-        typical = max(values) / max(abs(end - start.time), 1e-300)
-        for k, slope in enumerate(slopes):
-            if not abs(_primal(slope)) > _FLAT * np.sqrt(self._flow.control.rtol) * typical:
-                raise SwitchError(
-                    f"{self.name} is touched, rather than crossed, at "
-                    f"{float(_primal(times[k])):.6g}: its time has no derivative there; choose an "
-                    "event that crosses zero with a slope, or move the parameters"
-                )
-
-    def recorded_pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                          adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the pullback, as calls."""
-        times = results[0]
-        block, found, inputs, slopes = self._at(operands, times)
-        seeds, of_own = list[Any](), np.zeros(sum(self.operand_sizes[self._own]))
-        n = self._flow.n
-        for k, (given, slope) in enumerate(zip(inputs, slopes, strict=True)):
-            weight = -adjoints[0][k] / slope
-            pulled = evaluated(self._event.pulled, [*given, np.reshape(weight, 1)])
-            seeds.append(pulled[1 : 1 + n])
-            of_own = of_own + pulled[1 + n :]
-        seed = np.reshape(join(seeds), (len(seeds), n)).T
-        first = [times, *operands[: self._stop]]
-        back = block.recorded_pullback(first, [found], [seed])[1:]
-        result: list[Any] = [*back, *[None] * (len(operands) - self._stop)]
-        start = 0
-        for k in range(self._own.start, self._own.stop):
-            stop = start + self.operand_sizes[k]
-            result[k] = np.reshape(of_own[start:stop], self.operand_shapes[k])
-            start = stop
-        return [x if is_one else None for x, is_one in zip(result, self.is_active, strict=True)]
-
-    def recorded_pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                             tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return the pushforward, as calls."""
-        times = results[0]
-        block, found, inputs, slopes = self._at(operands, times)
-        moved = block.recorded_pushforward(
-            [times, *operands[: self._stop]], [found], [None, *tangents[: self._stop]]
-        )[0]
-        own = recordable(self.operand_shapes[self._own], tangents[self._own])
-        changes = [
-            -evaluated(self._event.pushed, [*given, 0.0, moved[:, k], *own])[0] / slope
-            for k, (given, slope) in enumerate(zip(inputs, slopes, strict=True))
-        ]
-        return [join(changes)]
+        found = self._problem.solved([None, *operands[self._stop :]]).t_events[self._number]
+        return np.asarray(found[self._chosen] if len(found) == self._total else found)
 
 
-_FLAT = 0.3
-"""The slope that is none, beside the square root of the tolerance and the event's typical one."""
+def event_times(terms: Any, number: int, plain: Array) -> Any:
+    """Return the times of an event, recorded as a call for each way that they're in."""
+    problem, total = terms.problem, len(plain)
+    chain = chain_of(terms.flow, terms.first, plain)
+    parts = []
+    for k, link in enumerate(chain.links):
+        chosen = tuple(np.flatnonzero(chain.placed == k).tolist())
+        if chosen:
+            operands = [*link.first, *terms.operands]
+            shapes = shapes_of(operands)
 
+            def block(is_active: tuple[bool, ...], flow: Flow = link.flow, shapes: Shapes = shapes,
+                      chosen: tuple[int, ...] = chosen) -> EventTimes:  # fmt: skip
+                return EventTimes(problem, flow, number, chosen, total, shapes, is_active)
 
-def _primal(number: Any) -> Any:
-    return number.primal if isinstance(number, Active | ActiveArray) else number
-
-
-def event_times(terms: Any, number: int) -> Any:
-    """Return the times of an event, recorded as a call."""
-    operands, problem = terms.operands, terms.problem
-    shapes = shapes_of(operands)
-    plain = problem.solved([None, *map(_primal, operands)])
-    count = len(plain.t_events[number])
-    return call(
-        lambda is_active: EventTimes(problem, terms.flow, number, count, shapes, is_active),
-        operands,
-    )[0]  # fmt: skip
+            parts.append(call(block, operands)[0])
+    return join(parts)

@@ -54,10 +54,16 @@ class Flow:
     n : int
         How many numbers y has.
     control : Control
+
+    Attributes
+    ----------
+    is_held : bool
+        Whether it takes one way only.
     """
 
     def __init__(self, inner: Inner, n: int, control: Control) -> None:
         self.inner, self.n, self.control = inner, n, control
+        self.is_held = getattr(inner, "is_held", False)
         self._last: tuple[bytes, float, Path, Field] | None = None
 
     def __eq__(self, other: object) -> bool:
@@ -84,11 +90,14 @@ class Flow:
     def path(self, start: Start, end: float) -> tuple[Path, Field]:
         """Return the path up to a time, and the right-hand side along it; the last is known."""
         key, last = start.key(), self._last
-        if last is not None and last[:2] == (key, end):
-            return last[2], last[3]
+        if last is not None and last[0] == key:
+            sign = np.sign(last[1] - start.time)
+            if sign == np.sign(end - start.time) and sign * (last[1] - end) >= 0.0:
+                return last[2], last[3]
         field = self._field(start)
         path = field.path(start.time, end, start.state)
-        self._check(path, start)
+        if not self.is_held:
+            self._check(path, start)
         self._last = key, end, path, field
         return path, field
 
@@ -105,7 +114,7 @@ class Flow:
                 f"the right-hand side of {self.inner.name} jumps at {crossing.before:.6g}"
             )
 
-    def _end(self, start: Start, times: Vector) -> float:
+    def end(self, start: Start, times: Vector) -> float:
         """Return the last of times, on either side of the start."""
         if not len(times):
             return start.time
@@ -121,7 +130,7 @@ class Flow:
 
     def states(self, start: Start, times: Vector) -> Array:
         """Return the states at times, one column each."""
-        path, _ = self.path(start, self._end(start, times))
+        path, _ = self.path(start, self.end(start, times))
         return path.at(times).T.copy()
 
     def tangents(self, start: Start, times: Vector, moved: Vector, directions: Vector) -> Array:
@@ -135,7 +144,7 @@ class Flow:
         directions : ndarray
             How the parameters do.
         """
-        end = self._end(start, times)
+        end = self.end(start, times)
         path, field = self.path(start, end)
         given = np.concatenate([np.zeros(1 + self.n), directions])
         both = field.path(start.time, end, np.concatenate([start.state, moved]), given, path)
@@ -154,7 +163,7 @@ class Flow:
         wanted : ndarray of int
             Which parameters.
         """
-        end = self._end(start, times)
+        end = self.end(start, times)
         if not len(times):
             return np.zeros(self.n), np.zeros(len(wanted))
         path, field = self.path(start, end)

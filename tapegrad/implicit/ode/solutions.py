@@ -15,11 +15,12 @@ from tapegrad.blocks import Block, Shapes
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import shapes_of
+from tapegrad.implicit.ode.chains import states_through
 from tapegrad.implicit.ode.event_times import event_times
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.problems import Problem, Reading
-from tapegrad.implicit.ode.states import states
-from tapegrad.record.active import Active, guard_all
+from tapegrad.implicit.ode.states import primal
+from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 from tapegrad.record.scipy.recognised import STAND_INS
@@ -55,7 +56,7 @@ class Terms(NamedTuple):
         """Return states at times, one column each."""
         reading = Reading(self.problem, what, number)
         count = len(self.first) - 2
-        return states(self.flow, [times, *self.first, *self.rest], reading, count)
+        return states_through(self.flow, [times, *self.first, *self.rest], reading, count)
 
 
 class Facts(Block):
@@ -227,7 +228,9 @@ class Solution(dict[str, Any]):
         if self._plain.t_events is None:
             return None
         return [
-            event_times(self._terms, number) if self._guarded(2 + number) else np.empty(0)
+            event_times(self._terms, number, self._plain.t_events[number])
+            if self._guarded(2 + number)
+            else np.empty(0)
             for number in range(len(self._plain.t_events))
         ]
 
@@ -332,10 +335,3 @@ class DenseSolution:
         from tapegrad.record.scipy.recognised import no_rule
 
         raise no_rule(f"sol.{name} of a solution that solve_ivp found")
-
-
-def primal(number: Any) -> Any:
-    """Return an operand's plain value."""
-    if isinstance(number, ActiveArray):
-        return number.primal
-    return number.primal if isinstance(number, Active) else number

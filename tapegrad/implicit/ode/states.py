@@ -28,6 +28,7 @@ from tapegrad.implicit.inner import Inner, recording_of
 from tapegrad.implicit.ode.augmented import augmented
 from tapegrad.implicit.ode.flows import Flow, Start, wanted_in
 from tapegrad.implicit.ode.passes_of_solutions import Control
+from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call, parted
 from tapegrad.record.elementwise import with_constants
@@ -179,6 +180,13 @@ class States(BlockOfInner):
             moves = [of_times[k] * rate for k, rate in enumerate(rates)]
             found = found + np.reshape(join(moves), (len(rates), n)).T
         return [found]
+
+
+def primal(number: Any) -> Any:
+    """Return an operand's plain value."""
+    if isinstance(number, ActiveArray):
+        return number.primal
+    return number.primal if isinstance(number, Active) else number
 
 
 def widened(control: Control) -> Control:
