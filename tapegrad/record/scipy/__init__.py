@@ -8,11 +8,12 @@ from tapegrad.record.scipy import (
     linear_systems,
     matrix_equations,
     matrix_functions,
+    sampled_integrals,
     sparse_rules,
     sparse_solvers,
     superlu,
 )
 
 __all__ = ["arrangements", "banded_systems", "decompositions", "factors", "linear_systems",
-           "matrix_equations", "matrix_functions", "sparse_rules", "sparse_solvers",
-           "superlu"]  # fmt: skip
+           "matrix_equations", "matrix_functions", "sampled_integrals", "sparse_rules",
+           "sparse_solvers", "superlu"]  # fmt: skip
