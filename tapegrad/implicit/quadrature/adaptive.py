@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import extending, float64, int64, types
 
 from tapegrad.function.vectors import Vector
-from tapegrad.jit import Kernel, jit_inline
+from tapegrad.jit import Kernel, jit, jit_inline
 from tapegrad.memory import data, shift
 from tapegrad.numba_protocols import (
     Builder,
@@ -172,7 +172,8 @@ def _rule(address, context, low, high, mapped, n, samples, out):
     return int64(0)
 
 
-def _adapt(address, context, parts, tol, most, out):
+@jit
+def adapt(address, context, parts, tol, most, out):
     """Integrate; return 0 if it's within the tolerance, -1 if not, or a call's status."""
     n, count = out.shape[1], parts.shape[0]
     samples = np.empty(21 * n)
@@ -224,9 +225,7 @@ def _adapt(address, context, parts, tol, most, out):
         pending += 1
 
 
-_adapt_kernel = Kernel(
-    _adapt, int64(int64, int64, float64[:, ::1], float64, int64, float64[:, ::1])
-)
+_adapt_kernel = Kernel(adapt, int64(int64, int64, float64[:, ::1], float64, int64, float64[:, ::1]))
 
 
 def integrated(integrand: Integrand, n: int, parts: Sequence[tuple[float, float]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 import warnings
@@ -11,15 +12,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapegrad.blocks import Shapes
+from tapegrad.blocks import Kind, Shapes, python_address
 from tapegrad.function.points import valid_recording
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import shapes_of
+from tapegrad.implicit.flips import anatomy_of
 from tapegrad.implicit.functions import Function, Use, with_inner
-from tapegrad.implicit.inner import Inner
+from tapegrad.implicit.inner import Inner, Recorded
 from tapegrad.implicit.quadrature.integrals import Integral
-from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, at, inside, split
-from tapegrad.implicit.quadrature.swept_integrands import VALUES, swept
+from tapegrad.implicit.quadrature.quick_integrals import MOST_MARKS, Layout, load, pullback, store
+from tapegrad.implicit.quadrature.ranges import N_LIMITS, Course, Limits, Root, at, inside, split
+from tapegrad.implicit.quadrature.swept_integrands import VALUES, chained, give_back, take
 from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.libraries import frames_to_users_code
@@ -32,6 +35,9 @@ from tapegrad.record.stopping import stop_gradient
 
 MOST_TOL = 1e-9
 """How exact a derivative is at least, whatever the value's tolerance."""
+
+MOST_WAYS = 16
+"""How many recordings are swept together."""
 
 _LISTS = ("alist", "blist", "rlist", "elist", "iord")
 _COUNTS = ("neval", "last")
@@ -70,13 +76,8 @@ class Quad(NamedTuple):
         inputs = at(inside(*limits[:2]), given)
         switches = may_switch(inner, inputs, (0,))
         found, times = None, list[float]()
-        recording = inner.run(inputs, valid_recording)
-        if limits.a != limits.b and (not switches or not len(recording.tape.guard_slot)):
-            with swept(recording, VALUES, inputs, notes=switches) as integrand:
-                found = self.found(integrand.low_level(), limits)
-                times = integrand.times.tolist()
-                if integrand.has_failed or len(times) < integrand.n_calls * switches:
-                    found = None
+        if limits.a != limits.b:
+            found, times = self._swept(inner, limits, inputs, switches)
         if found is None:
             times = []
 
@@ -91,6 +92,27 @@ class Quad(NamedTuple):
         key = (*self, limits, given.tobytes())
         _courses.setdefault(inner, {})[threading.get_ident()] = key, course
         return found
+
+    def _swept(self, inner: Inner, limits: Limits, inputs: Vector,
+               switches: bool) -> tuple[Any, list[float]]:  # fmt: skip
+        """Return what SciPy does for recordings that compiled code sweeps, and when; or None."""
+        recordings = [inner.run(inputs, valid_recording)]
+        if switches and isinstance(inner, Recorded):
+            others = [other for other in inner.recordings[::-1] if other is not recordings[0]]
+            recordings += others[: MOST_WAYS - 1]
+        while len(recordings) <= MOST_WAYS:
+            with chained(recordings, inputs, switches) as integrand:
+                found = self.found(integrand.low_level(), limits)
+                if not integrand.has_failed:
+                    times = integrand.times.tolist()
+                    is_noted = len(times) == integrand.n_calls or not switches
+                    return (found if is_noted else None), times
+                inputs[0] = integrand.failed_at
+            recording = inner.run(inputs, valid_recording)
+            if any(recording is other for other in recordings):
+                break
+            recordings.append(recording)
+        return None, []
 
 
 _courses: weakref.WeakKeyDictionary[Inner, dict[int, tuple[Any, Course]]]
@@ -113,6 +135,9 @@ def _breaks(limits: Limits, info: dict[str, Any]) -> list[float]:
     found = sorted({float(x) for x in between if low < x < high})
     return [low, *found, high] if a <= b else [high, *found[::-1], low]
 
+
+_MARKS = 3
+"""Which of the results are the parts' beginnings."""
 
 # --- the block ------------------------------------------------------------------------------------
 
@@ -137,7 +162,7 @@ class Quadrature(Integral):
 
     def __init__(self, inner: Inner, options: Quad, is_full: bool, shapes: Shapes,
                  is_active: tuple[bool, ...]) -> None:  # fmt: skip
-        more: Shapes = ((), ())
+        more: Shapes = ((), (), (1 + MOST_MARKS,))
         if is_full:
             more += ((),) * len(_COUNTS) + ((options.limit,),) * len(_LISTS)
         super().__init__(Root(inner, options), inner, 0, shapes, is_active, more)
@@ -145,18 +170,76 @@ class Quadrature(Integral):
         self._kind += (is_full,)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """Return the results."""
+        """Return the results; the parts' beginnings are a hint to the pullback."""
         limits, given = split(operands)
         value, error, info, *message = self._options.value(self.inner, limits, given)
-        said = message[0] if message else ""
-        results = [np.array([value]), error, _number_of(said)]
+        marks = np.zeros(1 + MOST_MARKS)
+        marks[0] = n = min(info["last"], MOST_MARKS)
+        marks[1 : 1 + n] = info["alist"][:n]
+        results = [np.array([value]), error, self._said(message), marks]
         if self._is_full:
-            return [*results, *[float(info[key]) for key in _COUNTS],
-                    *[info[key].astype(np.float64) for key in _LISTS]]  # fmt: skip
-        if said:
-            kind = importlib.import_module("scipy.integrate").IntegrationWarning
-            warnings.warn(said, kind, stacklevel=frames_to_users_code())
+            results += [*[float(info[key]) for key in _COUNTS],
+                        *[info[key].astype(np.float64) for key in _LISTS]]  # fmt: skip
         return results
+
+    def _said(self, message: Sequence[str]) -> float:
+        """Return the number of what SciPy says, and warn of it if it would."""
+        if not message:
+            return 0.0
+        if not self._is_full:
+            kind = importlib.import_module("scipy.integrate").IntegrationWarning
+            warnings.warn(message[0], kind, stacklevel=frames_to_users_code())
+        return _number_of(message[0])
+
+    # --- for integrands that take one way only ----------------------------------------------------
+
+    @functools.cached_property
+    def _layout(self) -> Layout | None:
+        """What compiled code is told of it; None where the integrand may switch."""
+        recordings = self.inner.recordings if isinstance(self.inner, Recorded) else ()
+        if not recordings or self.operand_sizes[N_LIMITS - 1] or self._is_full:
+            return None
+        recording = recordings[-1]
+        if anatomy_of(recording, (0,)).slots:
+            return None
+        return Layout(recording, self.operand_shapes, self.is_active, len(self.result_shapes),
+                      _MARKS, self._options.tol, python_address("pullback"))  # fmt: skip
+
+    def compiled(self, kind: Kind) -> int:
+        """Return the address of the pullback, if the integrand takes one way only."""
+        return pullback.address() if kind == "pullback" and self._layout is not None else 0
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """Where the recording is and what of it is wanted."""
+        return () if self._layout is None else self._layout.words
+
+    def respond(self, kind: Kind, reads: int, writes: int) -> None:
+        """Run a function of it; the value with as little Python as there may be."""
+        layout = self._layout if kind == "value" else None
+        if layout is None or not self._responded(layout, reads, writes):
+            super().respond(kind, reads, writes)
+
+    def _responded(self, layout: Layout, reads: int, writes: int) -> bool:
+        """Write the results, if the recording is valid and there is nothing else to say."""
+        made = take(layout.recording, VALUES)
+        try:
+            a, b = load.run(reads, len(layout.sizes), layout.sizes, made.inputs, made.words)
+            if a == b:
+                return False
+            value, error, info, *message = self._options.found(made.low_level(), Limits(a, b, ()))
+            if made.has_failed:
+                return False
+        finally:
+            give_back(layout.recording, made)
+        said = self._said(message)
+        store.run(writes, value, error, said, info["alist"], info["last"], _MARKS)
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_layout", None)
+        return state
 
 
 # --- the rule -------------------------------------------------------------------------------------
@@ -194,7 +277,7 @@ def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
             lambda active: Quadrature(function, options, bool(full_output), shapes, active), given
         )
 
-    value, error, said, *told = with_inner(func, USE, (start,), args, {}, body)
+    value, error, said, _, *told = with_inner(func, USE, (start,), args, {}, body)
     found = value[0], error[()]
     if not full_output:
         return found

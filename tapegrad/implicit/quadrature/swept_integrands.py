@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import itertools
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from tapegrad.jit import Symbol
 from tapegrad.layout import HEAD_WORDS
 from tapegrad.memory import call_at, pointer
 from tapegrad.replay import programs
-from tapegrad.replay.programs import workspace_length
 
 if TYPE_CHECKING:
     from tapegrad.codegen.compiled_tape import Code
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 VALUES, PULLBACK, PUSHFORWARD = 0, 1, 2
 
 # The words of a context: addresses and lengths.
-(_KIND, _HEAD, _LENGTH, _VALUE, _SWEPT, _INPUTS, _N_INPUTS, _VECTOR, _N_VECTOR, _OUT, _N_OUT,
- _TAKEN, _N_TAKEN, _FAILED, _TIMES, _N_TIMES, _MOST_TIMES, _CODE, _MEMORY,
- _OUTPUTS) = range(20)  # fmt: skip
+(KIND_WORD, HEAD_WORD, LENGTH_WORD, VALUE_WORD, SWEPT_WORD, INPUTS_WORD, N_INPUTS_WORD, VECTOR_WORD,
+ N_VECTOR_WORD, OUT_WORD, N_OUT_WORD, TAKEN_WORD, N_TAKEN_WORD, FAILED_WORD, TIMES_WORD,
+ N_TIMES_WORD, MOST_TIMES_WORD, CODE_WORD, MEMORY_WORD, OUTPUTS_WORD,
+ PLACE_WORD, NEXT_WORD) = range(22)  # fmt: skip
+
+WORDS = 22
 
 MOST_TIMES = 1 << 15
 """How many evaluations are noted, for switches to be looked for between them."""
@@ -48,59 +51,65 @@ _pullback, _pushforward = programs.pullback, programs.pushforward
 def _numbers(t: float, results: int, context: int) -> int:
     """Write what is wanted of a recording at a time; return 0 if all is well."""
     word = pointer(context, int64)
-    inputs = carray(pointer(word[_INPUTS], float64), (word[_N_INPUTS],))
-    vector = carray(pointer(word[_VECTOR], float64), (word[_N_VECTOR],))
-    out = carray(pointer(word[_OUT], float64), (word[_N_OUT],))
+    inputs = carray(pointer(word[INPUTS_WORD], float64), (word[N_INPUTS_WORD],))
+    vector = carray(pointer(word[VECTOR_WORD], float64), (word[N_VECTOR_WORD],))
+    out = carray(pointer(word[OUT_WORD], float64), (word[N_OUT_WORD],))
     inputs[0] = t
-    if word[_N_TIMES] < word[_MOST_TIMES]:
-        pointer(word[_TIMES], float64)[word[_N_TIMES]] = t
-    word[_N_TIMES] += 1
+    word[N_TIMES_WORD] += 1
     status = 1
-    if word[_CODE] != 0:
-        outputs = pointer(word[_OUTPUTS], float64)
-        status = call_at(word[_CODE], (
-            pointer(word[_INPUTS], float64), pointer(word[_VECTOR], float64),
-            pointer(word[_MEMORY], float64), outputs, pointer(word[_OUT], float64),
+    if word[CODE_WORD] != 0:
+        outputs = pointer(word[OUTPUTS_WORD], float64)
+        status = call_at(word[CODE_WORD], (
+            pointer(word[INPUTS_WORD], float64), pointer(word[VECTOR_WORD], float64),
+            pointer(word[MEMORY_WORD], float64), outputs, pointer(word[OUT_WORD], float64),
         ))  # fmt: skip
-        if status == 0 and word[_KIND] == VALUES:
-            out = carray(outputs, (word[_N_OUT],))
+        if status == 0 and word[KIND_WORD] == VALUES:
+            out = carray(outputs, (word[N_OUT_WORD],))
     if status != 0:
-        head = carray(pointer(word[_HEAD], int64), (HEAD_WORDS,))
-        value = carray(pointer(word[_VALUE], float64), (word[_LENGTH],))
-        swept = carray(pointer(word[_SWEPT], float64), (word[_LENGTH],))
+        head = carray(pointer(word[HEAD_WORD], int64), (HEAD_WORDS,))
+        value = carray(pointer(word[VALUE_WORD], float64), (word[LENGTH_WORD],))
+        swept = carray(pointer(word[SWEPT_WORD], float64), (word[LENGTH_WORD],))
         if _replay(head, inputs, value) >= 0:
-            word[_FAILED] = 1
             return 1
         status = 0
-        if word[_KIND] == VALUES:
+        if word[KIND_WORD] == VALUES:
             _results(head, value, out)
-        elif word[_KIND] == PULLBACK:
+        elif word[KIND_WORD] == PULLBACK:
             status = _pullback(head, vector, value, swept, out)
         else:
             status = _pushforward(head, vector, value, swept, out)
         if status != 0:
-            word[_FAILED] = 1
             return 1
-    taken, to = pointer(word[_TAKEN], int64), pointer(results, float64)
-    for k in range(word[_N_TAKEN]):
+    taken, to = pointer(word[TAKEN_WORD], int64), pointer(results, float64)
+    for k in range(word[N_TAKEN_WORD]):
         to[k] = out[taken[k]]
     return 0
 
 
 _SIGNATURE = int64(float64, int64, int64)
 _numbers_symbol = Symbol("tapegrad_integrand_numbers", _numbers, _SIGNATURE)
-_numbers_of = _numbers_symbol.call
+numbers_of = _numbers_symbol.call
+
+
+def numbers_address() -> int:
+    """Return where the function is that writes a recording's numbers."""
+    return _numbers_symbol.address()
 
 
 def _number(t: float, context: int) -> float:
-    """Return the first output of a recording at a time; 0 once a call has failed."""
-    word = pointer(context, int64)
-    if word[_FAILED] != 0:
+    """Return the first output at a time of the first recording that is valid; 0 once none is."""
+    word, at, place = pointer(context, int64), context, pointer(context, int64)[PLACE_WORD]
+    if word[FAILED_WORD] != 0:
         return 0.0
-    place = word[_OUTPUTS + 1]
-    if _numbers_of(t, place, context) != 0:
-        return 0.0
-    return pointer(place, float64)[0]
+    if word[N_TIMES_WORD] < word[MOST_TIMES_WORD]:
+        pointer(word[TIMES_WORD], float64)[word[N_TIMES_WORD]] = t
+    while at != 0:
+        if numbers_of(t, place, at) == 0:
+            return pointer(place, float64)[0]
+        at = pointer(at, int64)[NEXT_WORD]
+    word[FAILED_WORD] = 1
+    pointer(place, float64)[0] = t
+    return 0.0
 
 
 _number_symbol = Symbol("tapegrad_integrand_number", _number, float64(float64, int64))
@@ -125,7 +134,7 @@ class Swept:
         n, m = len(tape.inputs), len(tape.outputs)
         n_vector, n_out = {VALUES: (0, m), PULLBACK: (m, n), PUSHFORWARD: (n, m)}[kind]
         self.kind, self._tape = kind, tape
-        self.words = np.zeros(_OUTPUTS + 2, np.int64)
+        self.words = np.zeros(WORDS, np.int64)
         self._workspace = recording.take_workspace()
         self.inputs, self.vector = np.empty(n), np.zeros(max(n_vector, m))
         self._out, self._outputs = np.empty(max(n_out, n)), np.empty(m)
@@ -134,15 +143,25 @@ class Swept:
         self._taken = np.arange(n_out)
         value, swept = self._workspace
         self.address, self.context = _numbers_symbol.address(), self.words.ctypes.data
-        self.words[[_KIND, _HEAD, _LENGTH, _N_INPUTS, _N_VECTOR, _N_OUT, _N_TAKEN]] = (
-            kind, tape.address, workspace_length(tape), n, n_vector, n_out, n_out
-        )  # fmt: skip
+        words = self.words
+        words[KIND_WORD], words[HEAD_WORD], words[LENGTH_WORD] = kind, tape.address, len(value)
+        words[N_INPUTS_WORD], words[N_VECTOR_WORD] = n, n_vector
+        words[N_OUT_WORD] = words[N_TAKEN_WORD] = n_out
         arrays = (value, swept, self.inputs, self.vector, self._out, self._taken, self._times,
                   self._scratch)  # fmt: skip
-        places = (_VALUE, _SWEPT, _INPUTS, _VECTOR, _OUT, _TAKEN, _TIMES, _OUTPUTS + 1)
+        places = (
+            VALUE_WORD,
+            SWEPT_WORD,
+            INPUTS_WORD,
+            VECTOR_WORD,
+            OUT_WORD,
+            TAKEN_WORD,
+            TIMES_WORD,
+            PLACE_WORD,
+        )
         for place, array in zip(places, arrays, strict=True):
             self.words[place] = array.ctypes.data
-        self.words[_OUTPUTS] = self._outputs.ctypes.data
+        self.words[OUTPUTS_WORD] = self._outputs.ctypes.data
         self._code: Code | None = None
         self._memory = np.empty(0)
         self._callable: Any = None
@@ -151,7 +170,7 @@ class Swept:
         """Have machine code computed, if there is some."""
         if code is not self._code and code is not None:
             self._code, self._memory = code, code.new_memory()
-            self.words[_CODE], self.words[_MEMORY] = code.address, self._memory.ctypes.data
+            self.words[CODE_WORD], self.words[MEMORY_WORD] = code.address, self._memory.ctypes.data
 
     def set(self, inputs: Vector, vector: Vector | None, taken: Any, notes: bool) -> None:
         """Have it called at given inputs, but for the first."""
@@ -160,19 +179,24 @@ class Swept:
             self.vector[: len(vector)] = vector
         if taken is not None:
             self._taken = np.ascontiguousarray(taken, np.int64)
-            self.words[_TAKEN], self.words[_N_TAKEN] = self._taken.ctypes.data, len(taken)
-        self.words[_FAILED] = self.words[_N_TIMES] = 0
-        self.words[_MOST_TIMES] = len(self._times) if notes else 0
+            self.words[TAKEN_WORD], self.words[N_TAKEN_WORD] = self._taken.ctypes.data, len(taken)
+        self.words[FAILED_WORD] = self.words[N_TIMES_WORD] = self.words[NEXT_WORD] = 0
+        self.words[MOST_TIMES_WORD] = len(self._times) if notes else 0
 
     @property
     def has_failed(self) -> bool:
         """Whether a call has failed."""
-        return bool(self.words[_FAILED])
+        return bool(self.words[FAILED_WORD])
+
+    @property
+    def failed_at(self) -> float:
+        """When a call failed."""
+        return float(self._scratch[0])
 
     @property
     def n_calls(self) -> int:
         """How often it has been called."""
-        return int(self.words[_N_TIMES])
+        return int(self.words[N_TIMES_WORD])
 
     @property
     def times(self) -> Vector:
@@ -197,19 +221,44 @@ _idle: weakref.WeakKeyDictionary[Recording, dict[int, list[Swept]]] = weakref.We
 _lock = threading.Lock()
 
 
-@contextlib.contextmanager
-def swept(recording: Recording, kind: int, inputs: Vector, vector: Vector | None = None,
-          taken: Any = None, notes: bool = False) -> Iterator[Swept]:  # fmt: skip
-    """Provide a recording as an integrand, which no other call is using."""
+def take(recording: Recording, kind: int) -> Swept:
+    """Return a recording as an integrand, which no other call is using."""
     with _lock:
         idle = _idle.setdefault(recording, {}).setdefault(kind, [])
         made = idle.pop() if idle else None
     made = Swept(recording, kind) if made is None else made
-    tiers = recording.tiers
-    made.use(tiers.code(_CODES[kind], 0))
+    made.use(recording.tiers.codes.get(_CODES[kind]))
+    return made
+
+
+def give_back(recording: Recording, made: Swept) -> None:
+    """Let another call use it, and count what it was used for."""
+    recording.tiers.code(_CODES[made.kind], made.n_calls)
+    _idle[recording][made.kind].append(made)
+
+
+@contextlib.contextmanager
+def swept(recording: Recording, kind: int, inputs: Vector, vector: Vector | None = None,
+          taken: Any = None, notes: bool = False) -> Iterator[Swept]:  # fmt: skip
+    """Provide a recording as an integrand, which no other call is using."""
+    made = take(recording, kind)
     made.set(inputs, vector, taken, notes)
     try:
         yield made
     finally:
-        tiers.code(_CODES[kind], made.n_calls)
-        idle.append(made)
+        give_back(recording, made)
+
+
+@contextlib.contextmanager
+def chained(recordings: Sequence[Recording], inputs: Vector, notes: bool) -> Iterator[Swept]:
+    """Provide the first output of whichever recording is valid as an integrand."""
+    made = [take(recording, VALUES) for recording in recordings]
+    try:
+        for k, one in enumerate(made):
+            one.set(inputs, None, None, notes and k == 0)
+        for one, other in itertools.pairwise(made):
+            one.words[NEXT_WORD] = other.context
+        yield made[0]
+    finally:
+        for recording, one in zip(recordings, made, strict=True):
+            give_back(recording, one)

@@ -51,8 +51,10 @@ class LinearMap:
         return np.asarray(self._matrix.T @ columns)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, LinearMap) and (
-            (self.size, self._apply, self._key) == (other.size, other._apply, other._key)
+        return (
+            type(other) is type(self)
+            and isinstance(other, LinearMap)
+            and ((self.size, self._apply, self._key) == (other.size, other._apply, other._key))
         )
 
     def __hash__(self) -> int:

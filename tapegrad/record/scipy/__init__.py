@@ -9,11 +9,13 @@ from tapegrad.record.scipy import (
     linear_systems,
     matrix_equations,
     matrix_functions,
+    sampled_integrals,
     sparse_rules,
     sparse_solvers,
     superlu,
 )
 
 __all__ = ["arrangements", "banded_systems", "decompositions", "factors", "iterative_solvers",
-           "linear_systems", "matrix_equations", "matrix_functions", "sparse_rules",
+           "linear_systems", "matrix_equations", "matrix_functions", "sampled_integrals",
+           "sparse_rules",
            "sparse_solvers", "superlu"]  # fmt: skip
