@@ -289,8 +289,11 @@ def _peeled(loop: Loop) -> _Peeled:
     size = loop.count.base
     own = {s.target for s in loop.body if isinstance(s, Compute)}
 
+    def named(x: Variable) -> Variable:
+        return Variable(f"{x.name}_first{size}")
+
     def leaf(x: Value) -> Value:
-        return Variable(f"{x.name}_first{size}") if isinstance(x, Variable) and x in own else x
+        return named(x) if isinstance(x, Variable) and x in own else x
 
     first: list[Statement] = []
     known: dict[Value, Value] = {}
@@ -298,7 +301,7 @@ def _peeled(loop: Loop) -> _Peeled:
         begun = _with_indices(statement, lambda index: _begun(index, loop.number))
         begun = with_values(begun, lambda value: mapped(value, leaf))
         if isinstance(begun, Compute):
-            begun = replace(begun, target=leaf(begun.target))
+            begun = replace(begun, target=named(begun.target))
         elif isinstance(begun, Store) and isinstance(begun.value, Variable):
             known[begun.target] = begun.value
         first.append(begun)
