@@ -85,15 +85,15 @@ def draw(measured, best, band, path):
     left.set(xlabel="real part, ohm", ylabel="- imaginary part, ohm")
     left.set_aspect("equal", adjustable="datalim")
     left.legend(loc="lower right")
-    middle.fill_between(
-        FREQUENCIES, size - 20 * of_size, size + 20 * of_size, color="C0", alpha=0.3
-    )
+    bands = [
+        (value - 20 * error, value + 20 * error)
+        for value, error in zip(modulus_and_phase(best, FREQUENCIES), band, strict=True)
+    ]
+    middle.fill_between(FREQUENCIES, *bands[0], color="C0", alpha=0.3)
     middle.semilogx(FREQUENCIES, np.log10(np.abs(measured)), "k.", ms=4)
     middle.set(xlabel="frequency, Hz", ylabel="log10 of the modulus")
     twin = middle.twinx()
-    twin.fill_between(
-        FREQUENCIES, phase - 20 * of_phase, phase + 20 * of_phase, color="C3", alpha=0.3
-    )
+    twin.fill_between(FREQUENCIES, *bands[1], color="C3", alpha=0.3)
     twin.semilogx(FREQUENCIES, np.angle(measured, deg=True), "C3.", ms=4)
     twin.set(ylabel="phase, degrees")
     middle.set(title="bands of 20 standard errors")

@@ -160,7 +160,6 @@ RESULTS = {
     "hvp": lambda f: tg.hvp(f)(np.ones(2), np.ones(2)),
     "jvp": lambda f: tg.jvp(f, (1.0,), (1.0,)),
     "vjp": lambda f: tg.vjp(f, 1.0),
-    "checkpoint": lambda f: tg.grad(lambda x: tg.checkpoint(f)(x).real)(1.0),
     "aux": lambda f: tg.grad(lambda x: (f(x), 1.0), has_aux=True)(1.0),
 }
 
@@ -180,12 +179,49 @@ def test_derivatives_inside_see_complex_numbers_of_the_outer_recording():
     solved = tg.root(lambda u, a: abs(u * 1j + a) - 3.0, 2.0)
     assert tg.grad(solved)(1.0) == pytest.approx(-1.0 / np.sqrt(8.0))
 
-    @tg.checkpoint
-    def turned(x):
-        z = np.exp(1j * x)
-        return np.real(z * z)
 
-    assert tg.grad(turned)(0.3) == pytest.approx(-2.0 * np.sin(0.6))
+def test_complex_numbers_are_passed_to_inner_derivatives_and_closed_over_by_them():
+    def of_arguments(p):
+        inner = tg.grad(lambda y, c: abs(y * c))(p[0], p[1] * 1j)  # |p1|
+        return inner + tg.root(lambda u, c: abs(u * 1j + c) - 8.0, 2.0)(p[0] * 1j)  # 8 - p0
+
+    def of_closures(p):
+        c, array = p[0] * 1j, p * (1.0 + 1.0j)
+        size = tg.root(lambda u: abs(u * 1j + c) + np.sum(np.abs(array)) - 8.0, 2.0)()
+        return size + tg.checkpoint(lambda x: np.sum(np.abs(array * x)))(p[1])
+
+    p, root = np.array([1.0, 2.0]), np.sqrt(2.0)
+    assert tg.value_and_grad(of_arguments)(p)[0] == pytest.approx(9.0)
+    np.testing.assert_allclose(tg.grad(of_arguments)(p), [-1.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(
+        tg.grad(of_closures)(p), [-1.0 - root + 2.0 * root, -root + 5.0 * root], rtol=1e-12
+    )
+    for by_complex in (lambda x: tg.grad(abs)(x * 1j), lambda x: tg.root(abs, x * 1j)()):
+        with pytest.raises(InputTypeError, match="the real and the imaginary part"):
+            tg.grad(by_complex)(1.0)
+
+
+def test_checkpoints_take_and_return_complex_numbers():
+    def steps(x, around):
+        step = around(lambda z: {"z": z - 0.1 * np.exp(1j * z), "first": z[0]})
+        z = x * (1.0 + 0.1j)
+        for _ in range(4):
+            found = step(z)
+            z = found["z"] + 0.01 * found["first"]
+        return np.sum(np.abs(z) ** 2)
+
+    x = np.array([1.0, 2.0])
+    plain, kept = (tg.hessian(lambda x, a=a: steps(x, a)) for a in (lambda f: f, tg.checkpoint))
+    np.testing.assert_allclose(kept(x), plain(x), rtol=1e-12)
+    first = tg.grad(lambda x: steps(x, tg.checkpoint))(x)
+    np.testing.assert_allclose(first, tg.grad(lambda x: steps(x, lambda f: f))(x), rtol=1e-13)
+
+
+def test_a_pullback_beside_a_complex_auxiliary_result():
+    value, pullback, aux = tg.vjp(lambda x: (x * x, x * 1j), 3.0, has_aux=True)
+    assert (value, pullback(1.0), aux) == (9.0, (6.0,), 3j)
+    found, moved = tg.jvp(lambda x: (x * x, x * 1j), (3.0,), (1.0,))
+    assert (found, moved) == ((9.0, 3j), (6.0, 1j))
 
 
 @numba.njit
