@@ -121,6 +121,15 @@ for _name in ("fftconvolve", "oaconvolve"):
         lambda p, f=_function: f(np.reshape(p[:6], (1, 6)), image(p), "valid", axes=(1,)),
     ]
 
+for _name in ("convolve2d", "correlate2d"):
+    _function = getattr(ss, _name)
+    QUADRATIC[f"scipy.signal.{_name}"] = [
+        lambda p, f=_function, m=mode, n=n: f(
+            np.reshape(p[:n], (-1, 2)), np.reshape(p[n:], (-1, 2)), m
+        )
+        for mode in ("full", "same", "valid") for n in (10, 16)
+    ]  # fmt: skip
+
 LINEAR["scipy.signal.detrend"] = [
     lambda p: ss.detrend(p), lambda p: ss.detrend(image(p), 0, "constant"),
     lambda p: ss.detrend(p, bp=[5, 17], overwrite_data=True),
@@ -196,6 +205,17 @@ CURVED["scipy.ndimage.gaussian_filter"] = [
 ]
 LINEAR["scipy.ndimage.sobel"] = [lambda p: nd.sobel(image(p)), lambda p: nd.sobel(p, mode="wrap")]
 LINEAR["scipy.ndimage.prewitt"] = [lambda p: nd.prewitt(image(p), 0, mode="constant", cval=1.0)]
+LINEAR["scipy.ndimage.laplace"] = [
+    lambda p: nd.laplace(image(p)),
+    lambda p: nd.laplace(image(p), mode=["wrap", "constant"], cval=0.5),
+]
+LINEAR["scipy.ndimage.gaussian_laplace"] = [
+    lambda p: nd.gaussian_laplace(image(p), (0.8, 1.1), mode="mirror"),
+    lambda p: nd.gaussian_laplace(p, 1.0),
+]
+CURVED["scipy.ndimage.gaussian_gradient_magnitude"] = [
+    lambda p: nd.gaussian_gradient_magnitude(image(p), 1.0, mode="nearest")
+]
 LINEAR["scipy.ndimage.spline_filter"] = [
     lambda p, m=mode, n=order: nd.spline_filter(image(p), n, mode=m)
     for mode in MODES for order in (2, 3, 4, 5)

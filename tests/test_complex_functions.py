@@ -30,8 +30,8 @@ def recorded(function, *columns):
 
 def of(name):
     function = getattr(np, name)
-    return lambda x: np.sum(A * function(x[0] + 1j * x[1]).real) + np.sum(
-        B * function(x[0] + 1j * x[1]).imag
+    return lambda x: (
+        np.sum(A * function(x[0] + 1j * x[1]).real) + np.sum(B * function(x[0] + 1j * x[1]).imag)
     )
 
 

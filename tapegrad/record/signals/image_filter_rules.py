@@ -219,3 +219,56 @@ def _edges_of(name: str, beside: Sequence[int]) -> None:
 
 _edges_of("prewitt", (1, 1, 1))
 _edges_of("sobel", (1, 2, 1))
+
+
+@scipy_rule("scipy.ndimage.laplace")
+def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> Any:
+    """Record sums of second differences."""
+    further = {} if axes is None else {"axes": axes}
+    cval = constant_of("scipy.ndimage.laplace", cval)
+    values("scipy.ndimage.laplace", input, None, mode, cval, **further)
+    weights = np.array([1.0, -2.0, 1.0])
+    return _summed(
+        input, mode, axes, lambda x, axis, own, along, modes: _along(x, weights, axis, own, cval)
+    )
+
+
+@scipy_rule("scipy.ndimage.gaussian_laplace")
+def gaussian_laplace(input: Any, sigma: Any, mode: Any = "reflect", cval: Any = 0.0, *,
+                     axes: Any = None) -> Any:  # fmt: skip
+    """Record sums of second derivatives of a Gaussian filter."""
+    further = {} if axes is None else {"axes": axes}
+    values("scipy.ndimage.gaussian_laplace", input, sigma, None, mode, cval, **further)
+
+    def second(x: Any, axis: int, mode: Any, along: list[int], modes: list[Any]) -> Any:
+        order = [2 * (other == axis) for other in along]
+        return gaussian_filter(x, sigma, order, modes, cval, axes=tuple(along))
+
+    return _summed(input, mode, axes, second)
+
+
+@scipy_rule("scipy.ndimage.gaussian_gradient_magnitude")
+def gaussian_gradient_magnitude(input: Any, sigma: Any, mode: Any = "reflect", cval: Any = 0.0, *,
+                                axes: Any = None) -> Any:  # fmt: skip
+    """Record the lengths of gradients of a Gaussian filter."""
+    further = {} if axes is None else {"axes": axes}
+    values("scipy.ndimage.gaussian_gradient_magnitude", input, sigma, None, mode, cval, **further)
+
+    def squared(x: Any, axis: int, mode: Any, along: list[int], modes: list[Any]) -> Any:
+        order = [int(other == axis) for other in along]
+        slope = gaussian_filter(x, sigma, order, modes, cval, axes=tuple(along))
+        return slope * slope
+
+    return np.sqrt(_summed(input, mode, axes, squared))
+
+
+def _summed(input: Any, mode: Any, axes: Any, part: Any) -> Any:
+    """Return the sum of what a function makes of an image along each axis."""
+    x = operand(input)
+    along = _axes(axes, x.ndim)
+    modes = _sequence(mode, len(along))
+    parts = [part(x, axis, own, along, modes) for axis, own in zip(along, modes, strict=True)]
+    total = parts[0]
+    for other in parts[1:]:
+        total = total + other
+    return total
