@@ -149,6 +149,25 @@ CURVED["scipy.signal.welch"] = [
     lambda p: ss.welch(p, nperseg=8, average="median")[1],
     lambda p: ss.welch(IMAGE, window=2.0 + p[:5])[1],
 ]
+QUADRATIC["scipy.signal.csd"] = [
+    lambda p: both(ss.csd(p, p[::-1], nperseg=8)[1]),
+    lambda p: both(ss.csd(image(p), IMAGE, 2.0, "boxcar", nperseg=3, nfft=4, axis=0)[1]),
+]
+CURVED["scipy.signal.csd"] = [lambda p: both(ss.csd(p, p**2, nperseg=6, average="median")[1])]
+CURVED["scipy.signal.coherence"] = [
+    lambda p: ss.coherence(p, p[::-1] + IMAGE.ravel(), nperseg=6)[1][1:],
+    lambda p: ss.coherence(p, IMAGE.ravel(), nperseg=6, detrend=False)[1],
+]
+CURVED["scipy.signal.freqz"] = [
+    lambda p: both(ss.freqz(B + 0.1 * p[:4], A + 0.1 * p[4:8], 8)[1]),
+    lambda p: both(ss.freqz(p, 2.0, [0.1, 0.5, 1.0], fs=3.0)[1]),
+    lambda p: both(ss.freqz(p[:5], 2.0 + p[:1], 6, whole=True)[1]),
+    lambda p: both(ss.freqz(TAPS, A + 0.1 * p[:4], 5, include_nyquist=True)[1]),
+]
+CURVED["scipy.signal.sosfreqz"] = CURVED["scipy.signal.freqz_sos"] = [
+    lambda p: both(ss.sosfreqz(sections(p), 7)[1]),
+    lambda p: both(ss.sosfreqz(sections(p), [0.3, 1.0], fs=4.0)[1]),
+]
 QUADRATIC["scipy.signal.periodogram"] = [
     lambda p: ss.periodogram(p)[1],
     lambda p: ss.periodogram(p, 3.0, "hann", 31, False)[1],

@@ -6,8 +6,9 @@ from tapegrad.record.signals import (
     fourier_rules,
     image_filter_rules,
     interpolation_rules,
+    response_rules,
     spectral_rules,
 )
 
 __all__ = ["convolutions", "filter_rules", "fourier_rules", "image_filter_rules",
-           "interpolation_rules", "spectral_rules"]  # fmt: skip
+           "interpolation_rules", "response_rules", "spectral_rules"]  # fmt: skip
