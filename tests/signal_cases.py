@@ -254,6 +254,29 @@ CURVED["scipy.ndimage.map_coordinates"] = [
     for mode in MODES for order in range(6)
 ]  # fmt: skip
 
+TURN = np.array([[0.9, 0.2], [-0.3, 1.1]])
+LINEAR["scipy.ndimage.shift"] = [
+    lambda p, m=mode: nd.shift(image(p), (0.3, -1.2), mode=m, cval=0.6) for mode in MODES
+] + [lambda p: nd.shift(image(p), 1.0, order=1), lambda p: nd.shift(p, 0.4, prefilter=False)]
+LINEAR["scipy.ndimage.affine_transform"] = [
+    lambda p, m=mode: nd.affine_transform(image(p), TURN, 0.2, mode=m, cval=0.6) for mode in MODES
+] + [lambda p: nd.affine_transform(image(p), np.eye(2), (0, 1), (3, 5), order=1)]
+LINEAR["scipy.ndimage.rotate"] = [
+    lambda p: nd.rotate(image(p), 25.0),
+    lambda p: nd.rotate(image(p), -40.0, reshape=False, order=1, mode="nearest"),
+    lambda p: nd.rotate(np.reshape(p, (2, 3, 4)), 90.0, axes=(0, 2)),
+]
+CURVED["scipy.ndimage.shift"] = [
+    lambda p, m=mode: nd.shift(image(p), 0.31 + 0.01 * p[:2], mode=m) for mode in MODES
+] + [lambda p: nd.shift(p, 0.31 + 0.01 * p[3], order=2)]
+CURVED["scipy.ndimage.affine_transform"] = [
+    lambda p: nd.affine_transform(image(p), TURN + 0.01 * np.reshape(p[:4], (2, 2)), 0.01 * p[5]),
+    lambda p: nd.affine_transform(
+        IMAGE, np.concatenate([TURN, np.reshape(0.3 + 0.01 * p[:2], (2, 1))], axis=1), order=2,
+        mode="mirror",
+    ),
+]  # fmt: skip
+
 for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
     _of_real, _one, _two, _n = (
         _name in ("rfft", "ihfft"),
