@@ -103,7 +103,7 @@ def _convolved(name: str, x: Any, w: Any, mode: str, method: str, axes: Any = No
     elif name.endswith("2d"):
         options = (mode,)
     given = [np.asarray(plain_of(thing)) for thing in (x, w)]
-    found = values(f"scipy.signal.{name}", *given, *options)
+    found = values(f"scipy.signal.{name}", x, w, *options)
     x, w = operand(x), operand(w)
     if x.ndim == w.ndim == 0:
         return x * w

@@ -9,6 +9,7 @@ import numpy as np
 
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_held, is_passive, no_rule, scipy_rule
+from tapegrad.record.signals.image_filter_rules import image_of
 from tapegrad.record.signals.interpolation_rules import map_coordinates
 from tapegrad.record.signals.scipys import plain_of, scipys, values
 
@@ -18,7 +19,7 @@ def shift(input: Any, shift: Any, order: Any = 3, mode: Any = "constant", cval: 
           prefilter: Any = True) -> Any:  # fmt: skip
     """Record an image that is moved, by the image and by how far."""
     values("scipy.ndimage.shift", input, shift, None, order, mode, cval, prefilter)
-    x = operand(input)
+    x = image_of("scipy.ndimage.shift", input)
     by = np.broadcast_to(operand(shift), (x.ndim,))
     places = [numbers - by[axis] for axis, numbers in enumerate(_grid(x.shape))]
     return map_coordinates(x, np.stack(places), order, mode, cval, prefilter)
@@ -29,7 +30,7 @@ def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: A
                      order: Any = 3, mode: Any = "constant", cval: Any = 0.0,
                      prefilter: Any = True) -> Any:  # fmt: skip
     """Record an image read at the places M i + c, by the image, the matrix and the offset."""
-    matrix, x = operand(matrix), operand(input)
+    matrix, x = operand(matrix), image_of("scipy.ndimage.affine_transform", input)
     if matrix.ndim == 1:
         raise no_rule("scipy.ndimage.affine_transform with a 1-d matrix", "write np.diag(it), or ")
     options = (output_shape, None, order, mode, cval, prefilter)
