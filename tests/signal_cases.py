@@ -121,6 +121,15 @@ for _name in ("fftconvolve", "oaconvolve"):
         lambda p, f=_function: f(np.reshape(p[:6], (1, 6)), image(p), "valid", axes=(1,)),
     ]
 
+for _name in ("convolve2d", "correlate2d"):
+    _function = getattr(ss, _name)
+    QUADRATIC[f"scipy.signal.{_name}"] = [
+        lambda p, f=_function, m=mode, n=n: f(
+            np.reshape(p[:n], (-1, 2)), np.reshape(p[n:], (-1, 2)), m
+        )
+        for mode in ("full", "same", "valid") for n in (10, 16)
+    ]  # fmt: skip
+
 LINEAR["scipy.signal.detrend"] = [
     lambda p: ss.detrend(p), lambda p: ss.detrend(image(p), 0, "constant"),
     lambda p: ss.detrend(p, bp=[5, 17], overwrite_data=True),
@@ -139,6 +148,25 @@ QUADRATIC["scipy.signal.welch"] = [
 CURVED["scipy.signal.welch"] = [
     lambda p: ss.welch(p, nperseg=8, average="median")[1],
     lambda p: ss.welch(IMAGE, window=2.0 + p[:5])[1],
+]
+QUADRATIC["scipy.signal.csd"] = [
+    lambda p: both(ss.csd(p, p[::-1], nperseg=8)[1]),
+    lambda p: both(ss.csd(image(p), IMAGE, 2.0, "boxcar", nperseg=3, nfft=4, axis=0)[1]),
+]
+CURVED["scipy.signal.csd"] = [lambda p: both(ss.csd(p, p**2, nperseg=6, average="median")[1])]
+CURVED["scipy.signal.coherence"] = [
+    lambda p: ss.coherence(p, p[::-1] + IMAGE.ravel(), nperseg=6)[1][1:],
+    lambda p: ss.coherence(p, IMAGE.ravel(), nperseg=6, detrend=False)[1],
+]
+CURVED["scipy.signal.freqz"] = [
+    lambda p: both(ss.freqz(B + 0.1 * p[:4], A + 0.1 * p[4:8], 8)[1]),
+    lambda p: both(ss.freqz(p, 2.0, [0.1, 0.5, 1.0], fs=3.0)[1]),
+    lambda p: both(ss.freqz(p[:5], 2.0 + p[:1], 6, whole=True)[1]),
+    lambda p: both(ss.freqz(TAPS, A + 0.1 * p[:4], 5, include_nyquist=True)[1]),
+]
+CURVED["scipy.signal.sosfreqz"] = CURVED["scipy.signal.freqz_sos"] = [
+    lambda p: both(ss.sosfreqz(sections(p), 7)[1]),
+    lambda p: both(ss.sosfreqz(sections(p), [0.3, 1.0], fs=4.0)[1]),
 ]
 QUADRATIC["scipy.signal.periodogram"] = [
     lambda p: ss.periodogram(p)[1],
@@ -196,6 +224,17 @@ CURVED["scipy.ndimage.gaussian_filter"] = [
 ]
 LINEAR["scipy.ndimage.sobel"] = [lambda p: nd.sobel(image(p)), lambda p: nd.sobel(p, mode="wrap")]
 LINEAR["scipy.ndimage.prewitt"] = [lambda p: nd.prewitt(image(p), 0, mode="constant", cval=1.0)]
+LINEAR["scipy.ndimage.laplace"] = [
+    lambda p: nd.laplace(image(p)),
+    lambda p: nd.laplace(image(p), mode=["wrap", "constant"], cval=0.5),
+]
+LINEAR["scipy.ndimage.gaussian_laplace"] = [
+    lambda p: nd.gaussian_laplace(image(p), (0.8, 1.1), mode="mirror"),
+    lambda p: nd.gaussian_laplace(p, 1.0),
+]
+CURVED["scipy.ndimage.gaussian_gradient_magnitude"] = [
+    lambda p: nd.gaussian_gradient_magnitude(image(p), 1.0, mode="nearest")
+]
 LINEAR["scipy.ndimage.spline_filter"] = [
     lambda p, m=mode, n=order: nd.spline_filter(image(p), n, mode=m)
     for mode in MODES for order in (2, 3, 4, 5)
@@ -213,6 +252,29 @@ CURVED["scipy.ndimage.map_coordinates"] = [
         image(p), PLACES + 0.13 + 0.02 * np.reshape(p[:12], (2, 6)), order=n, mode=m, cval=0.6
     )
     for mode in MODES for order in range(6)
+]  # fmt: skip
+
+TURN = np.array([[0.9, 0.2], [-0.3, 1.1]])
+LINEAR["scipy.ndimage.shift"] = [
+    lambda p, m=mode: nd.shift(image(p), (0.3, -1.2), mode=m, cval=0.6) for mode in MODES
+] + [lambda p: nd.shift(image(p), 1.0, order=1), lambda p: nd.shift(p, 0.4, prefilter=False)]
+LINEAR["scipy.ndimage.affine_transform"] = [
+    lambda p, m=mode: nd.affine_transform(image(p), TURN, 0.2, mode=m, cval=0.6) for mode in MODES
+] + [lambda p: nd.affine_transform(image(p), np.eye(2), (0, 1), (3, 5), order=1)]
+LINEAR["scipy.ndimage.rotate"] = [
+    lambda p: nd.rotate(image(p), 25.0),
+    lambda p: nd.rotate(image(p), -40.0, reshape=False, order=1, mode="nearest"),
+    lambda p: nd.rotate(np.reshape(p, (2, 3, 4)), 90.0, axes=(0, 2)),
+]
+CURVED["scipy.ndimage.shift"] = [
+    lambda p, m=mode: nd.shift(image(p), 0.31 + 0.01 * p[:2], mode=m) for mode in MODES
+] + [lambda p: nd.shift(p, 0.31 + 0.01 * p[3], order=2)]
+CURVED["scipy.ndimage.affine_transform"] = [
+    lambda p: nd.affine_transform(image(p), TURN + 0.01 * np.reshape(p[:4], (2, 2)), 0.01 * p[5]),
+    lambda p: nd.affine_transform(
+        IMAGE, np.concatenate([TURN, np.reshape(0.3 + 0.01 * p[:2], (2, 1))], axis=1), order=2,
+        mode="mirror",
+    ),
 ]  # fmt: skip
 
 for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):

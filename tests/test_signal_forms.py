@@ -221,6 +221,21 @@ REFUSED = {
     "scipy.ndimage.gaussian_filter with output=": lambda x: gaussian_filter(x, 1.0, output=float),
     "numpy.fft.fftn along an axis twice": lambda x: np.fft.fftn(x, axes=(0, 0)).real,
     "numpy.fft.rfft with out=": lambda x: np.fft.rfft(x, out=np.zeros(4, complex)).real,
+    "scipy.signal.lfilter of complex numbers": lambda x: ss.lfilter(B, [1.0], x * 1j).real,
+    "scipy.signal.convolve of complex numbers": lambda x: ss.convolve(x, [1j, 2.0]).real,
+    "scipy.ndimage.gaussian_filter of complex numbers": lambda x: gaussian_filter(x * 1j, 1.0).real,
+    "scipy.signal.welch of complex numbers": lambda x: ss.welch(x * 1j, nperseg=7)[1],
+    "scipy.ndimage.rotate by its angle": lambda x: nd.rotate(np.eye(3), x[0]),
+    "scipy.signal.freqz by worN=": lambda x: ss.freqz([1.0, 2.0], 1.0, x[:2])[1].real,
+    "scipy.ndimage.map_coordinates of an image of uint8": lambda x: nd.map_coordinates(
+        np.eye(5, dtype=np.uint8), [x, x]
+    ),
+    "scipy.ndimage.correlate1d of an image of float32": lambda x: nd.correlate1d(
+        np.ones(5, np.float32), x
+    ),
+    "scipy.ndimage.gaussian_filter of an image of int64": lambda x: gaussian_filter(
+        np.arange(5), x[3]
+    ),
     "scipy.signal.medfilt": lambda x: ss.medfilt(x),
     "scipy.ndimage.median_filter": lambda x: nd.median_filter(x, 3),
 }  # fmt: skip

@@ -5,9 +5,12 @@ from tapegrad.record.signals import (
     filter_rules,
     fourier_rules,
     image_filter_rules,
+    image_motion_rules,
     interpolation_rules,
+    response_rules,
     spectral_rules,
 )
 
 __all__ = ["convolutions", "filter_rules", "fourier_rules", "image_filter_rules",
-           "interpolation_rules", "spectral_rules"]  # fmt: skip
+           "image_motion_rules", "interpolation_rules", "response_rules",
+           "spectral_rules"]  # fmt: skip

@@ -34,6 +34,10 @@ class Convolution(Form):
         self.axes = tuple(range(len(shapes[0]))) if axes is None else axes
 
     @property
+    def _is_turned(self) -> bool:
+        return self.name.startswith("correlate")
+
+    @property
     def _whole(self) -> Shape:
         """The full convolution's shape."""
         return tuple(
@@ -48,20 +52,24 @@ class Convolution(Form):
             return self._value(x, w)
         given = self._placed(y)
         if k == 0:
-            return self._lags(given, w if self.name != "correlate" else w[turned], 0)
+            return self._lags(given, w[turned] if self._is_turned else w, 0)
         found = self._lags(given, x, 1)
-        return found if self.name != "correlate" else found[turned]
+        return found[turned] if self._is_turned else found
 
     def _value(self, x: Numbers, w: Numbers) -> Numbers:
         function = scipys(f"scipy.signal.{self.name}")
         if self.name in ("convolve", "correlate"):
             return np.asarray(function(x, w, self.mode, self.method))
+        if self.name.endswith("2d"):
+            return np.asarray(function(x, w, self.mode))
         return np.asarray(function(x, w, self.mode, self.axes))
 
     def _placed(self, y: Numbers) -> Numbers:
         """Return results at their places in the full convolution."""
         whole = self._whole
-        if self.mode == "same":
+        if self.mode == "same" and self.name == "correlate2d":  # whose middle is another one
+            starts = [m // 2 for m in self.shapes[1]]
+        elif self.mode == "same":
             starts = [(n - m) // 2 for n, m in zip(whole, y.shape, strict=True)]
         elif self.mode == "valid":
             starts = [
@@ -89,9 +97,13 @@ class Convolution(Form):
 
 
 def _convolved(name: str, x: Any, w: Any, mode: str, method: str, axes: Any = None) -> Any:
-    options = (mode, axes) if name in ("fftconvolve", "oaconvolve") else (mode, method)
+    options: tuple[Any, ...] = (mode, method)
+    if method == "fft" and name not in ("convolve", "correlate"):
+        options = (mode, axes)
+    elif name.endswith("2d"):
+        options = (mode,)
     given = [np.asarray(plain_of(thing)) for thing in (x, w)]
-    found = values(f"scipy.signal.{name}", *given, *options)
+    found = values(f"scipy.signal.{name}", x, w, *options)
     x, w = operand(x), operand(w)
     if x.ndim == w.ndim == 0:
         return x * w
@@ -133,3 +145,15 @@ def fftconvolve(in1: Any, in2: Any, mode: Any = "full", axes: Any = None) -> Any
 def oaconvolve(in1: Any, in2: Any, mode: Any = "full", axes: Any = None) -> Any:
     """Record a convolution by Fourier's transform of overlapping parts."""
     return _convolved("oaconvolve", in1, in2, mode, "fft", axes)
+
+
+@scipy_rule("scipy.signal.convolve2d")
+def convolve2d(in1: Any, in2: Any, mode: Any = "full") -> Any:
+    """Record a convolution of matrices, with zeros beyond their edges."""
+    return _convolved("convolve2d", in1, in2, mode, "direct")
+
+
+@scipy_rule("scipy.signal.correlate2d")
+def correlate2d(in1: Any, in2: Any, mode: Any = "full") -> Any:
+    """Record a correlation of matrices, with zeros beyond their edges."""
+    return _convolved("correlate2d", in1, in2, mode, "direct")

@@ -11,14 +11,13 @@ from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_passive, no_rule, scipy_rule
 from tapegrad.record.signals.pinned import pinned
 from tapegrad.record.signals.recursive_filters import lfiltered, sosfiltered
-from tapegrad.record.signals.scipys import plain_of, scipys, values
+from tapegrad.record.signals.scipys import scipys, values
 
 
 @scipy_rule("scipy.signal.lfilter")
 def lfilter(b: Any, a: Any, x: Any, axis: Any = -1, zi: Any = None) -> Any:
     """Record a recursive filter, by its coefficients, the signal and the initial state."""
-    given = [plain_of(thing) for thing in (b, a, x)]
-    found = values("scipy.signal.lfilter", *given, axis, zi)
+    found = values("scipy.signal.lfilter", b, a, x, axis, zi)
     b, a, x = np.atleast_1d(operand(b)), np.atleast_1d(operand(a)), operand(x)
     lines = np.moveaxis(x, axis, -1)
     b, a = b / a[0], a / a[0]

@@ -30,7 +30,7 @@ def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: An
                 norm: Any = None) -> Any:  # fmt: skip
     """Record a transform: the function of the name, with `n` and `axis` or with `s` and `axes`."""
     name = function.rstrip("n2")
-    found = values(f"{library}.{function}", x, sizes, axes, norm)
+    found = values(f"{library}.{function}", x, sizes, axes, norm, takes_complex=True)
     takes_parts = is_complex(x)
     re, im = map(operand, parts(x)) if takes_parts else (operand(x), 0.0)
     if name == function:

@@ -16,6 +16,14 @@ from tapegrad.record.signals.scipys import plain_of, values
 from tapegrad.record.signals.stencils import Mean, Stencil
 
 
+def image_of(name: str, x: Any) -> Any:
+    """Return an image as an array of floats; SciPy's results have the type of what it's given."""
+    found = operand(x)
+    if not is_held(x) and found.dtype != np.float64:
+        raise no_rule(f"{name} of an image of {found.dtype}", "write image.astype(float), or ")
+    return found
+
+
 def constant_of(name: str, cval: Any) -> float:
     """Return what is beyond the edges, as a plain number."""
     if is_held(cval) and not is_passive(cval):
@@ -63,7 +71,7 @@ def _filtered(name: str, input: Any, weights: Any, mode: Any, cval: Any, origin:
     cval = constant_of(f"scipy.ndimage.{name}", cval)
     further = {} if axes is None else {"axes": axes}
     values(f"scipy.ndimage.{name}", input, weights, None, mode, cval, origin, **further)
-    x, weights = operand(input), operand(weights)
+    x, weights = image_of(f"scipy.ndimage.{name}", input), operand(weights)
     along = _axes(axes, x.ndim)
     others = tuple(axis for axis in range(x.ndim) if axis not in along)
     weights, origins = np.expand_dims(weights, others), [0] * x.ndim
@@ -96,6 +104,7 @@ def correlate1d(input: Any, weights: Any, axis: Any = -1, mode: Any = "reflect",
     """Record a correlation along an axis."""
     cval = constant_of("scipy.ndimage.correlate1d", cval)
     values("scipy.ndimage.correlate1d", input, weights, axis, None, mode, cval, origin)
+    input = image_of("scipy.ndimage.correlate1d", input)
     return _along(input, weights, axis, mode, cval, origin)
 
 
@@ -105,7 +114,7 @@ def convolve1d(input: Any, weights: Any, axis: Any = -1, mode: Any = "reflect", 
     """Record a convolution along an axis."""
     cval = constant_of("scipy.ndimage.convolve1d", cval)
     values("scipy.ndimage.convolve1d", input, weights, axis, None, mode, cval, origin)
-    weights = operand(weights)
+    input, weights = image_of("scipy.ndimage.convolve1d", input), operand(weights)
     (origin,) = _turned([origin], weights.shape)
     return _along(input, weights[::-1], axis, mode, cval, origin)
 
@@ -121,13 +130,14 @@ def gaussian_filter1d(input: Any, sigma: Any, axis: Any = -1, order: Any = 0,
     cval = constant_of("scipy.ndimage.gaussian_filter1d", cval)
     options = (axis, order, None, mode, cval, truncate)
     values("scipy.ndimage.gaussian_filter1d", input, sigma, *options, radius=radius)
+    input = image_of("scipy.ndimage.gaussian_filter1d", input)
     # How many weights there are is a choice, which is guarded.
     radius = int(truncate * sigma + 0.5) if radius is None else radius
     found = _along(input, _gaussian(sigma, order, radius)[::-1], axis, mode, cval)
     if not is_held(sigma):
         return found
     arguments = {
-        "input": operand(input), "sigma": operand(sigma), "axis": axis, "order": order,
+        "input": input, "sigma": operand(sigma), "axis": axis, "order": order,
         "mode": mode, "cval": cval, "radius": radius,
     }  # fmt: skip
     return pinned(found, "scipy.ndimage.gaussian_filter1d", arguments)
@@ -158,7 +168,7 @@ def gaussian_filter(input: Any, sigma: Any, order: Any = 0, mode: Any = "reflect
     further = {key: x for key, x in (("radius", radius), ("axes", axes)) if x is not None}
     options = (order, None, mode, cval, truncate)
     values("scipy.ndimage.gaussian_filter", input, sigma, *options, **further)
-    x = operand(input)
+    x = image_of("scipy.ndimage.gaussian_filter", input)
     along = _axes(axes, x.ndim)
     each = [_sequence(thing, len(along)) for thing in (sigma, order, mode, radius)]
     for axis, own, own_order, own_mode, own_radius in zip(along, *each, strict=True):
@@ -219,3 +229,58 @@ def _edges_of(name: str, beside: Sequence[int]) -> None:
 
 _edges_of("prewitt", (1, 1, 1))
 _edges_of("sobel", (1, 2, 1))
+
+
+@scipy_rule("scipy.ndimage.laplace")
+def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> Any:
+    """Record sums of second differences."""
+    further = {} if axes is None else {"axes": axes}
+    cval = constant_of("scipy.ndimage.laplace", cval)
+    values("scipy.ndimage.laplace", input, None, mode, cval, **further)
+    weights = np.array([1.0, -2.0, 1.0])
+    return _summed(
+        input, mode, axes, lambda x, axis, own, along, modes: _along(x, weights, axis, own, cval)
+    )
+
+
+@scipy_rule("scipy.ndimage.gaussian_laplace")
+def gaussian_laplace(input: Any, sigma: Any, mode: Any = "reflect", cval: Any = 0.0, *,
+                     axes: Any = None) -> Any:  # fmt: skip
+    """Record sums of second derivatives of a Gaussian filter."""
+    further = {} if axes is None else {"axes": axes}
+    values("scipy.ndimage.gaussian_laplace", input, sigma, None, mode, cval, **further)
+    input = image_of("scipy.ndimage.gaussian_laplace", input)
+
+    def second(x: Any, axis: int, mode: Any, along: list[int], modes: list[Any]) -> Any:
+        order = [2 * (other == axis) for other in along]
+        return gaussian_filter(x, sigma, order, modes, cval, axes=tuple(along))
+
+    return _summed(input, mode, axes, second)
+
+
+@scipy_rule("scipy.ndimage.gaussian_gradient_magnitude")
+def gaussian_gradient_magnitude(input: Any, sigma: Any, mode: Any = "reflect", cval: Any = 0.0, *,
+                                axes: Any = None) -> Any:  # fmt: skip
+    """Record the lengths of gradients of a Gaussian filter."""
+    further = {} if axes is None else {"axes": axes}
+    values("scipy.ndimage.gaussian_gradient_magnitude", input, sigma, None, mode, cval, **further)
+    input = image_of("scipy.ndimage.gaussian_gradient_magnitude", input)
+
+    def squared(x: Any, axis: int, mode: Any, along: list[int], modes: list[Any]) -> Any:
+        order = [int(other == axis) for other in along]
+        slope = gaussian_filter(x, sigma, order, modes, cval, axes=tuple(along))
+        return slope * slope
+
+    return np.sqrt(_summed(input, mode, axes, squared))
+
+
+def _summed(input: Any, mode: Any, axes: Any, part: Any) -> Any:
+    """Return the sum of what a function makes of an image along each axis."""
+    x = operand(input)
+    along = _axes(axes, x.ndim)
+    modes = _sequence(mode, len(along))
+    parts = [part(x, axis, own, along, modes) for axis, own in zip(along, modes, strict=True)]
+    total = parts[0]
+    for other in parts[1:]:
+        total = total + other
+    return total

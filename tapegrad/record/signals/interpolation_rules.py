@@ -12,7 +12,7 @@ from tapegrad.record.called import call
 from tapegrad.record.linear.shaped import ShapedBlock, total_of
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import scipy_rule
-from tapegrad.record.signals.image_filter_rules import constant_of
+from tapegrad.record.signals.image_filter_rules import constant_of, image_of
 from tapegrad.record.signals.multilinear import applied
 from tapegrad.record.signals.scipys import values
 from tapegrad.record.signals.splines_on_grids import Coefficients, Grid
@@ -135,7 +135,7 @@ def map_coordinates(input: Any, coordinates: Any, order: Any = 3, mode: Any = "c
     """Record values of an image between its numbers, by those and by where they are asked."""
     cval = constant_of("scipy.ndimage.map_coordinates", cval)
     values("scipy.ndimage.map_coordinates", input, coordinates, None, order, mode, cval, prefilter)
-    x, places = operand(input), operand(coordinates)
+    x, places = image_of("scipy.ndimage.map_coordinates", input), operand(coordinates)
     mode = "reflect" if mode == "grid-mirror" else mode
     if prefilter and order > 1:
         if mode in ("nearest", "grid-constant"):

@@ -31,6 +31,8 @@ class Pinned(ShapedBlock):
         given = dict(zip(self.names, operands[:-1], strict=True))
         found = scipys(self.full)(**given, **dict(self.further))
         found = np.asarray(found if self.which is None else found[self.which])
+        if np.iscomplexobj(found):
+            found = np.stack([found.real, found.imag])
         scale = max(np.max(np.abs(x), initial=0.0) for x in (found, *operands))
         is_known = np.isfinite(scale)
         if is_known and not np.allclose(found, operands[-1], 0.0, CLOSE * max(scale, scale**2)):
@@ -52,6 +54,7 @@ def pinned(composed: Any, full: str, arguments: Mapping[str, Any], which: int | 
     Parameters
     ----------
     composed : array
+        Of complex numbers, a stack of their two parts.
     full : str
         The function's name.
     arguments : mapping

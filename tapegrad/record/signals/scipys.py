@@ -9,7 +9,7 @@ from tapegrad.record.complex_numbers.complex_types import parts, plain_complex
 from tapegrad.record.creation import as_array
 from tapegrad.record.nesting import unsettle
 from tapegrad.record.pairs import is_complex
-from tapegrad.record.scipy.recognised import is_held
+from tapegrad.record.scipy.recognised import is_held, no_rule
 
 
 def scipys(full: str) -> Any:
@@ -27,10 +27,21 @@ def plain_of(thing: Any) -> Any:
     return as_array(thing).primal.copy() if is_held(thing) else thing
 
 
-def values(full: str, *args: Any, **kwargs: Any) -> Any:
-    """Return what SciPy gives at the recording's point, or raise what it raises there."""
+def values(full: str, *args: Any, takes_complex: bool = False, **kwargs: Any) -> Any:
+    """Return what SciPy gives at the recording's point, or raise what it raises there.
+
+    Raises
+    ------
+    UnsupportedFunctionError
+        For complex arguments, unless the rule takes them.
+    """
     try:
-        return scipys(full)(*map(plain_of, args), **{key: plain_of(x) for key, x in kwargs.items()})
+        found = scipys(full)(
+            *map(plain_of, args), **{key: plain_of(x) for key, x in kwargs.items()}
+        )
     except Exception:
         unsettle()  # the program may catch this
         raise
+    if not takes_complex and any(map(is_complex, (*args, *kwargs.values()))):
+        raise no_rule(f"{full} of complex numbers", "apply it to z.real and to z.imag, or ")
+    return found

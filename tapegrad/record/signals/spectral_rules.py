@@ -76,18 +76,60 @@ def welch(x: Any, fs: Any = 1.0, window: Any = "hann", nperseg: Any = None, nove
     x = operand(x)
     if x.size == 0:
         return np.empty(x.shape), np.empty(x.shape)
-    if isinstance(window, str | tuple):
-        nperseg = min(256 if nperseg is None else int(nperseg), x.shape[axis])
-    else:
-        window = operand(window)
-        nperseg = len(window)
+    window, nperseg = _windowed(window, nperseg, x.shape[axis])
+    parts_of = Segments(window, nperseg, noverlap, nfft, detrend, return_onesided, axis)
+    re, im = parts_of.spectra(x)
+    found = parts_of.averaged(re**2 + im**2, float(plain_of(fs)), scaling, average)
     arguments = {
         "x": x, "fs": fs, "window": window, "nperseg": nperseg, "noverlap": noverlap, "nfft": nfft,
         "detrend": detrend, "return_onesided": return_onesided, "scaling": scaling, "axis": axis,
         "average": average,
     }  # fmt: skip
-    found = _density(**arguments)
     return frequencies, pinned(found, "scipy.signal.welch", arguments, 1)
+
+
+@scipy_rule("scipy.signal.csd")
+def csd(x: Any, y: Any, fs: Any = 1.0, window: Any = "hann", nperseg: Any = None,
+        noverlap: Any = None, nfft: Any = None, detrend: Any = "constant",
+        return_onesided: Any = True, scaling: Any = "density", axis: Any = -1,
+        average: Any = "mean") -> Any:  # fmt: skip
+    """Record the spectral density that two signals of one shape have in common."""
+    _check("csd", fs, detrend)
+    further = (nfft, detrend, return_onesided, scaling, axis, average)
+    frequencies, _ = values("scipy.signal.csd", x, y, fs, window, nperseg, noverlap, *further)
+    x, y = operand(x), operand(y)
+    if x.shape != y.shape or x.size == 0:
+        raise no_rule("scipy.signal.csd of signals of two shapes, or empty ones", "pad one, or ")
+    window, nperseg = _windowed(window, nperseg, x.shape[axis])
+    parts_of = Segments(window, nperseg, noverlap, nfft, detrend, return_onesided, axis)
+    (re, im), (re_y, im_y) = parts_of.spectra(x), parts_of.spectra(y)
+    found = np.stack([
+        parts_of.averaged(part, float(plain_of(fs)), scaling, average)
+        for part in (re * re_y + im * im_y, re * im_y - im * re_y)
+    ])  # fmt: skip
+    arguments = {
+        "x": x, "y": y, "fs": fs, "window": window, "nperseg": nperseg, "noverlap": noverlap,
+        "nfft": nfft, "detrend": detrend, "return_onesided": return_onesided, "scaling": scaling,
+        "axis": axis, "average": average,
+    }  # fmt: skip
+    return frequencies, joined(*pinned(found, "scipy.signal.csd", arguments, 1))
+
+
+@scipy_rule("scipy.signal.coherence")
+def coherence(x: Any, y: Any, fs: Any = 1.0, window: Any = "hann", nperseg: Any = None,
+              noverlap: Any = None, nfft: Any = None, detrend: Any = "constant",
+              axis: Any = -1) -> Any:  # fmt: skip
+    """Record how much of two signals' power they have in common."""
+    values("scipy.signal.coherence", x, y, fs, window, nperseg, noverlap, nfft, detrend, axis)
+    given = {
+        "fs": fs, "window": window, "nperseg": nperseg, "noverlap": noverlap, "nfft": nfft,
+        "detrend": detrend, "axis": axis,
+    }  # fmt: skip
+    x, y = operand(x), operand(y)
+    frequencies, of_both = csd(x, y, **given)
+    of_x, of_y = ((welch if is_held(z) else scipys("scipy.signal.welch"))(z, **given)[1]
+                  for z in (x, y))  # fmt: skip
+    return frequencies, np.abs(of_both) ** 2 / of_x / of_y
 
 
 @scipy_rule("scipy.signal.periodogram")
@@ -110,8 +152,10 @@ def periodogram(x: Any, fs: Any = 1.0, window: Any = "boxcar", nfft: Any = None,
     size = x.shape[axis]
     if nfft is not None and nfft < size:
         x, size = np.moveaxis(np.moveaxis(x, axis, -1)[..., :nfft], -1, axis), int(nfft)
-    whole = {**arguments, "x": x, "window": "boxcar" if window is None else window}
-    found = _density(**whole, nperseg=size, noverlap=0, average="mean")
+    window = "boxcar" if window is None else window
+    parts_of = Segments(window, size, 0, nfft, detrend, return_onesided, axis)
+    re, im = parts_of.spectra(x)
+    found = parts_of.averaged(re**2 + im**2, float(plain_of(fs)), scaling, "mean")
     return frequencies, pinned(found, "scipy.signal.periodogram", arguments, 1)
 
 
@@ -122,36 +166,57 @@ def _check(name: str, fs: Any, detrend: Any) -> None:
         raise no_rule(f"scipy.signal.{name} with a function for detrend=", "name a kind, or ")
 
 
-def _density(x: Any, fs: Any, window: Any, nperseg: int, noverlap: Any, nfft: Any, detrend: Any,
-             return_onesided: Any, scaling: str, axis: int, average: str) -> Any:  # fmt: skip
+def _windowed(window: Any, nperseg: Any, size: int) -> tuple[Any, int]:
+    """Return a window and how long parts are: a window that's named is no longer than a signal."""
     if isinstance(window, str | tuple):
-        window = scipys("scipy.signal.get_window")(window, nperseg)
-    nfft = nperseg if nfft is None else int(nfft)
-    overlap = nperseg // 2 if noverlap is None else int(noverlap)
-    lines, step = np.moveaxis(x, axis, -1), nperseg - overlap
-    starts = step * np.arange((lines.shape[-1] - overlap) // step)
-    segments = lines[..., starts[:, None] + np.arange(nperseg)]
-    if detrend:
-        form = Detrended(segments.shape, segments.ndim - 1, detrend, (0,))
-        segments = applied(form, segments)
-    fs = float(plain_of(fs))
-    name = "rfft" if return_onesided else "fft"
-    re, im = parts(transformed("scipy.fft", name, segments * window, nfft))
-    powers = re**2 + im**2
-    # The negative frequencies that aren't there, which the first and the middle one don't have.
-    doubled = np.ones(powers.shape[-1])
-    if return_onesided:
-        doubled[1 : -1 if nfft % 2 == 0 else None] = 2.0
-    scale = 1.0 / (fs * np.sum(window**2)) if scaling == "density" else 1.0 / np.sum(window) ** 2
-    powers = powers * (doubled * scale)
-    if len(starts) == 1:
-        found = powers[..., 0, :]
-    elif average == "median":
-        odd = 2.0 * np.arange(1.0, (len(starts) - 1) // 2 + 1)
-        found = np.median(powers, axis=-2) / (1.0 + np.sum(1.0 / (odd + 1.0) - 1.0 / odd))
-    else:
-        found = np.mean(powers, axis=-2)
-    return np.moveaxis(found, -1, axis)
+        return window, min(256 if nperseg is None else int(nperseg), size)
+    window = operand(window)
+    return window, len(window)
+
+
+class Segments:
+    """How a signal is parted, each part windowed and transformed."""
+
+    def __init__(self, window: Any, nperseg: int, noverlap: Any, nfft: Any, detrend: Any,
+                 return_onesided: Any, axis: int) -> None:  # fmt: skip
+        is_named = isinstance(window, str | tuple)
+        self.window = scipys("scipy.signal.get_window")(window, nperseg) if is_named else window
+        self.size, self.detrend, self.is_onesided = nperseg, detrend, return_onesided
+        self.transform_size = nperseg if nfft is None else int(nfft)
+        self.overlap, self.axis = nperseg // 2 if noverlap is None else int(noverlap), axis
+
+    def spectra(self, x: Any) -> tuple[Any, Any]:
+        """Return the parts of each segment's spectrum."""
+        lines, step = np.moveaxis(x, self.axis, -1), self.size - self.overlap
+        starts = step * np.arange((lines.shape[-1] - self.overlap) // step)
+        segments = lines[..., starts[:, None] + np.arange(self.size)]
+        if self.detrend:
+            form = Detrended(segments.shape, segments.ndim - 1, self.detrend, (0,))
+            segments = applied(form, segments)
+        name, windowed = "rfft" if self.is_onesided else "fft", segments * self.window
+        if not is_held(windowed):
+            spectrum = scipys(f"scipy.fft.{name}")(windowed, self.transform_size)
+            return spectrum.real, spectrum.imag
+        re, im = parts(transformed("scipy.fft", name, windowed, self.transform_size))
+        return re, im
+
+    def averaged(self, products: Any, fs: float, scaling: str, average: str) -> Any:
+        """Return products of spectra, scaled and averaged."""
+        # The negative frequencies that aren't there, which the first and the middle one don't have.
+        doubled = np.ones(products.shape[-1])
+        if self.is_onesided:
+            doubled[1 : -1 if self.transform_size % 2 == 0 else None] = 2.0
+        window, count = self.window, products.shape[-2]
+        scale = fs * np.sum(window**2) if scaling == "density" else np.sum(window) ** 2
+        products = products * (doubled / scale)
+        if count == 1:
+            found = products[..., 0, :]
+        elif average == "median":
+            odd = 2.0 * np.arange(1.0, (count - 1) // 2 + 1)
+            found = np.median(products, axis=-2) / (1.0 + np.sum(1.0 / (odd + 1.0) - 1.0 / odd))
+        else:
+            found = np.mean(products, axis=-2)
+        return np.moveaxis(found, -1, self.axis)
 
 
 # --- smoothing ------------------------------------------------------------------------------------

@@ -112,11 +112,14 @@ class Grid:
 
     def sampled(self, coefficients: Numbers, places: Numbers, by: tuple[int, ...]) -> Numbers:
         """Return a derivative at places, so many times by each axis."""
-        flat = coefficients.reshape(-1)
-        found = np.zeros(places.shape[1:])
+        flat, found = coefficients.reshape(-1), np.zeros(places.shape[1:])
+        is_plain = bool(np.isfinite(flat).all())
         for indices, weights in self._terms(places, by):
-            numbers = np.where(indices < 0, self.cval, flat[indices]) if flat.size else self.cval
-            found += np.where(weights == 0.0, 0.0, weights * numbers)
+            numbers = flat[indices]
+            if self.mode == "grid-constant":
+                numbers = np.where(indices < 0, self.cval, numbers)
+            terms = weights * numbers
+            found += terms if is_plain else np.where(weights == 0.0, 0.0, terms)
         return self._spoiled(found, places)
 
     def spread(self, by_values: Numbers, places: Numbers, by: tuple[int, ...]) -> Numbers:
@@ -137,9 +140,11 @@ class Grid:
         """Yield the flat index of a coefficient, -1 for what is beside, and its weight."""
         along = [self._along(x, axis, by[axis]) for axis, x in enumerate(places)]
         for terms in itertools.product(*along):
-            flat = np.zeros(places.shape[1:], np.intp)
+            flat: Any = 0
             for (index, _), size in zip(terms, self.shape, strict=True):
-                flat = np.where((index < 0) | (flat < 0), -1, flat * size + index)
+                flat = flat * size + index
+            if self.mode == "grid-constant":
+                flat = np.where(np.any([index < 0 for index, _ in terms], axis=0), -1, flat)
             yield flat, functools.reduce(np.multiply, [weight for _, weight in terms])
 
     def _along(self, x: Numbers, axis: int, by: int) -> list[tuple[Indices, Numbers]]:
