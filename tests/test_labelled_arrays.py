@@ -195,7 +195,7 @@ BOTH_SIDES = {
 def test_arrays_of_other_libraries_have_to_be_given_as_values(library, form):
     module = pytest.importorskip(library)
     array = module.DataArray(T, dims="t") if library == "xarray" else module.Series("t", T)
-    with pytest.raises(TapegradError, match=r"write a\.to_numpy\(\) for the (DataArray|Series)"):
+    with pytest.raises(TapegradError, match=r"write (a\.to_numpy\(\) for the|y = np\.array\(a)"):
         tg.grad(lambda x: np.sum(BOTH_SIDES[form](array, x)))(X)
     plain = tg.grad(lambda x: np.sum(BOTH_SIDES[form](array.to_numpy(), x)))(X)
     np.testing.assert_array_equal(plain, tg.grad(lambda x: np.sum(BOTH_SIDES[form](T, x)))(X))
