@@ -57,7 +57,7 @@ RECORD_FLOORS = [
         "steps",
     ],
     ["emission", "trampolines", "stores"],
-    ["expressions", "refusals"],
+    ["expressions", "refusals", "labelled"],
     ["numba_operations"],
     ["appending"],
     ["active", "elementwise", "scans", "guards", "expansion"],

@@ -59,6 +59,10 @@ class OpenTape(Columns):
         Whether an error came of its numbers of which no guard says where it does.
     thread : int
         The identity of the thread that may append, 0 when the recording has ended.
+    has_labels : bool
+        Whether a Series took part in arithmetic.
+    labels : Index or None
+        The labels of the first one that had any but its positions.
 
     Examples
     --------
@@ -75,6 +79,8 @@ class OpenTape(Columns):
         self.parent = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
+        self.has_labels = False
+        self.labels: Any = None
         self.failure: TapeMemoryError | None = None
         self.thread = get_ident()
         self._refused: OtherThreadError | None = None
