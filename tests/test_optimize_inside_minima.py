@@ -53,7 +53,7 @@ FREE = {
     "CG": place(method="CG"),
     "L-BFGS-B": place(method="L-BFGS-B"),
     "TNC": place(method="TNC"),
-    "COBYLA": place(method="COBYLA", options={"tol": 1e-3}),
+    "COBYLA": place(method="COBYLA", options={"tol": 1e-5}),
     "SLSQP": place(method="SLSQP"),
     "Newton-CG": place(method="Newton-CG", jac=slope, hessp=product),
     "trust-exact": place(method="trust-exact", jac=slope, hess=curvature),

@@ -186,10 +186,11 @@ class Problem:
             step = np.where(free, last.step, 0.0)
             refuse_change(step - inverse @ (last.matrix @ step), last, self._name)
         if is_differentiated:
-            self._refuse_degenerate(x, slope, hessian, free)
+            self.refuse_degenerate(x, slope, hessian, free)
         return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))
 
-    def _refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
+    def refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
+        """Raise DegenerateBoundError if an unknown is on a bound, and nothing presses it there."""
         scale = _DEGENERATE * scale_of(x)
         curvature = np.abs(np.diag(hessian))
         noise = 100 * EPS * (np.abs(hessian) @ np.abs(x))

@@ -137,7 +137,9 @@ class _Walk:
         def make(leaves: Iterator[Any], made: Made) -> Any:
             function, *args = [part(leaves, made) for _, part in parts]
             keywords = {name: part(leaves, made) for name, (_, part) in named.items()}
-            return functools.partial(function, *args, **keywords)
+            found = functools.partial(function, *args, **keywords)
+            vars(found).update(vars(partial))
+            return found
 
         keys = tuple([key for key, _ in (*parts, *named.values())])
         return (functools.partial, tuple(named), keys), make

@@ -110,7 +110,7 @@ class Equations(NamedTuple):
     def root_from(self, x: Vector, tol: float, most: int, history: list[float]) -> Found:
         """Return the root that Newton's method leads to, in so many steps."""
         name = self.inner.name
-        last = _newton(self.residual, self.jacobian, x, tol, most, history, name)
+        last = newton(self.residual, self.jacobian, x, tol, most, history, name)
         inverse = inverse_of(self.jacobian(last.x), name)
         refuse_change(last.step - inverse @ (last.matrix @ last.step), last, name)
         none = np.zeros(self.n)
@@ -166,8 +166,9 @@ def scale_of(x: Vector) -> Vector:
     return found
 
 
-def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
-            history: list[float], name: str) -> LastStep:  # fmt: skip
+def newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
+           history: list[float], name: str) -> LastStep:  # fmt: skip
+    """Return where Newton's method leads, in so many steps, and its last step."""
     lengths: list[float] = []
     r = residual(x)
     for _ in range(most):

@@ -5,7 +5,6 @@ Both have derivatives by the data, by their errors, and by what the curve closes
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tapegrad.implicit.functions import Use
 from tapegrad.implicit.optimize.given_functions import (
     Given,
     Wanted,
+    of,
     plain_functions,
     primal,
     with_functions,
@@ -131,12 +131,12 @@ def _curve_fit(f: Any, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None
         sigma = sigma if np.ndim(sigma) else sigma + np.zeros(np.size(ydata))
     start = np.ones(n) if p0 is None else primal(vector(p0))
     parts = xdata, ydata, sigma
-    wanted = [Wanted("", functools.partial(half_squares, f, *parts), USE, (start,)),
-              Wanted("f", functools.partial(curve, f, xdata), MODEL, (start,)),
-              Wanted("", functools.partial(residuals, f, *parts), RESIDUALS, (start,))]  # fmt: skip
+    wanted = [Wanted("", of(half_squares, f, *parts), USE, (start,)),
+              Wanted("f", of(curve, f, xdata), MODEL, (start,)),
+              Wanted("", of(residuals, f, *parts), RESIDUALS, (start,))]  # fmt: skip
     own = jac is not None or any(settings.get(key) is not None for key in ("epsfcn", "diff_step"))
     if callable(jac):
-        wanted.append(Wanted("jac", functools.partial(curve, jac, xdata), JACOBIAN, (start,)))
+        wanted.append(Wanted("jac", of(curve, jac, xdata), JACOBIAN, (start,)))
     elif jac is not None:
         settings["jac"] = jac
     starts = {"xdata": xdata, "ydata": ydata, "sigma": sigma}

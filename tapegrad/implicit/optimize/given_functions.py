@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from tapegrad.blocks import Array
 from tapegrad.function.arguments import shape_of
 from tapegrad.function.places import primal_of
+from tapegrad.function.recording import name_of
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import joined
 from tapegrad.implicit.functions import Function, Use, with_inner
@@ -31,6 +33,13 @@ def first_operand(unknowns: Any, result: Any) -> Any:
 def second_operand(unknowns: Any, result: Any) -> Any:
     """Return the second of the two things that a function returns."""
     return operand(result[1])
+
+
+def of(function: Callable[..., Any], user: Any, *others: Any) -> Any:
+    """Return a function of this package's of one of the user's, whose name it has in messages."""
+    found = functools.partial(function, user, *others)
+    found.__qualname__ = name_of(user)  # type: ignore[attr-defined]
+    return found
 
 
 class PlainFunction(NamedTuple):
@@ -86,12 +95,15 @@ class Wanted(NamedTuple):
     use : Use
     unknowns : tuple
         Plain numbers and arrays, such as the solver calls it with before the other arguments.
+    takes_more : bool
+        Whether it's called with the other arguments.
     """
 
     role: str
     function: Any
     use: Use
     unknowns: tuple[Any, ...]
+    takes_more: bool = True
 
 
 class Given(NamedTuple):
@@ -107,13 +119,14 @@ def with_functions(wanted: Sequence[Wanted], args: tuple[Any, ...], kwargs: dict
     """Return what `body` makes of functions of the user's as inner ones."""
     if not wanted:
         return body([])
-    (role, function, use, unknowns), *others = wanted
+    (role, function, use, unknowns, takes_more), *others = wanted
 
     def nested(inner: Function, operands: list[Any]) -> T:
         given = Given(role, inner, operands[len(unknowns) :])
         return with_functions(others, args, kwargs, lambda more: body([given, *more]))
 
-    return with_inner(function, use, unknowns, args, kwargs, nested)
+    more = (args, kwargs) if takes_more else ((), {})
+    return with_inner(function, use, unknowns, *more, nested)
 
 
 def as_arguments(args: Any) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from tapegrad.implicit.optimize.scipy_methods import (
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.record.scipy.families import operand
 
-_SLACK = 10.0
+SLACK = 10.0
 """How many tolerances a result may be away from the minimum."""
 
 
@@ -95,11 +95,11 @@ class MinimumOfSciPys(SciPyMethod):
         slope = np.where(found.at_lower + found.at_upper > 0.0, 0.0, problem.gradient(x))
         size = max(1.0, abs(problem.value(found.x)))
         if (
-            np.max(np.abs(slope), initial=0.0) <= _SLACK * asked.of_slope
-            or abs(slope @ found.inverse @ slope) / 2 <= _SLACK * asked.of_value * size
+            np.max(np.abs(slope), initial=0.0) <= SLACK * asked.of_slope
+            or abs(slope @ found.inverse @ slope) / 2 <= SLACK * asked.of_value * size
         ):
             return np.inf
-        return _SLACK * (asked.of_x + asked.relative * np.max(np.abs(found.x)))
+        return SLACK * (asked.of_x + asked.relative * np.max(np.abs(found.x)))
 
 
 # --- objectives -------------------------------------------------------------------------------

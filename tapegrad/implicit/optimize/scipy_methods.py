@@ -148,6 +148,10 @@ class SciPyMethod:
         found = scipys(self.name)(**keywords)
         return Outcome(found.x, found.success, found.message, found)
 
+    def unknowns_of(self, x: Vector, parameters: Vector) -> Vector:
+        """Return what is unknown, where SciPy found some of it."""
+        return x
+
     def found_from(self, x: Vector, parameters: Vector, bounds: Bounds | None) -> Found:
         """Return the solution next to where SciPy stopped."""
         raise NotImplementedError
@@ -160,7 +164,7 @@ class SciPyMethod:
               is_strict: bool = False) -> Found:  # fmt: skip
         """Return the solution; where it has no derivative, what SciPy found, or raise."""
         run = self.run(start, parameters, bounds)
-        x = np.array(run.x, np.float64).reshape(-1)
+        x = self.unknowns_of(np.array(run.x, np.float64).reshape(-1), parameters)
         more = np.array([*[_number(run.items.get(key, 0)) for key in TOLD], 0.0])
         try:
             found = self._checked(run, x, parameters, bounds)
@@ -198,8 +202,9 @@ class SciPyMethod:
             if not run.is_success:
                 raise failure from None
             raise
-        distance, allowed = np.abs(found.x - x), self.allowed(x, found, parameters)
-        limit = np.maximum(allowed, np.full(len(x), TOLERANCE * np.max(np.abs(found.x))))
+        n = np.size(run.x)
+        distance, allowed = np.abs(found.x - x)[:n], self.allowed(x, found, parameters)
+        limit = np.maximum(allowed, np.full(n, TOLERANCE * np.max(np.abs(found.x))))
         if np.any(distance > limit):
             if not run.is_success:
                 raise failure

@@ -6,7 +6,6 @@ derivatives of the residuals are in it, which the solvers themselves leave out.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tapegrad.implicit.optimize.given_functions import (
     Given,
     Wanted,
     as_arguments,
+    of,
     plain_functions,
     primal,
     with_functions,
@@ -137,7 +137,7 @@ class LeastSquaresOfMinpack(LeastSquares):
 def squares_wanted(role: str, fun: Any, unknowns: tuple[Any, ...], jac: Any, jacobian: str,
                    loss: str = "linear", f_scale: Any = 1.0) -> list[Wanted]:  # fmt: skip
     """Return the functions of a sum of squares: its cost, its residuals, a Jacobian if given."""
-    wanted = [Wanted("", functools.partial(cost, fun, loss, f_scale), USE, unknowns),
+    wanted = [Wanted("", of(cost, fun, loss, f_scale), USE, unknowns),
               Wanted(role, fun, RESIDUALS, unknowns)]  # fmt: skip
     return [*wanted, Wanted(jacobian, jac, JACOBIAN, unknowns)] if callable(jac) else wanted
 
