@@ -1,5 +1,14 @@
 """The rules of scipy.interpolate: interpolants by class, wherever they were made."""
 
-from tapegrad.record.interpolation import bsplines, cubic_data, fitpack, lines, pieces, spline_data
+from tapegrad.record.interpolation import (
+    bsplines,
+    cubic_data,
+    fitpack,
+    grids,
+    lines,
+    pieces,
+    sites,
+    spline_data,
+)
 
-__all__ = ["bsplines", "cubic_data", "fitpack", "lines", "pieces", "spline_data"]
+__all__ = ["bsplines", "cubic_data", "fitpack", "grids", "lines", "pieces", "sites", "spline_data"]

@@ -8,6 +8,7 @@ are made of that. It's immutable, equals another of the same knots, and can be p
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from typing import Any
 
@@ -184,9 +185,7 @@ class PowerBasis(Basis):
         first one to the piece on its right.
     """
 
-    def __init__(
-        self, breaks: Table, n_powers: int, beyond: Beyond, is_left: bool = False
-    ) -> None:
+    def __init__(self, breaks: Table, n_powers: int, beyond: Beyond, is_left: bool = False) -> None:
         self.breaks, self.n_powers, self.beyond = breaks, n_powers, beyond
         self.n_pieces = len(breaks.array) - 1
         self.is_descending = bool(breaks.array[-1] < breaks.array[0])
@@ -292,3 +291,29 @@ class SplineBasis(Basis):
 
     def __reduce__(self) -> Any:
         return SplineBasis, self.key
+
+
+class ProductBasis(Basis):
+    """Products of functions of one number each; their coefficients lie by rows.
+
+    Parameters
+    ----------
+    *factors : Basis
+    """
+
+    def __init__(self, *factors: Basis) -> None:
+        self.factors = factors
+        super().__init__(len(factors), math.prod(basis.size for basis in factors), *factors)
+
+    def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
+        """Return the products of the factors' derivatives."""
+        rows: Any = np.zeros((len(places), 1), np.intp)
+        weights: Any = np.ones((len(places), 1))
+        for k, (basis, order) in enumerate(zip(self.factors, orders, strict=True)):
+            own_rows, own = basis.weights(places[:, k : k + 1], (order,))
+            rows = (rows[:, :, None] * basis.size + own_rows[:, None, :]).reshape(len(places), -1)
+            weights = (weights[:, :, None] * own[:, None, :]).reshape(len(places), -1)
+        return rows, weights
+
+    def __reduce__(self) -> Any:
+        return type(self), self.key

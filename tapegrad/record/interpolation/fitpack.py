@@ -105,7 +105,9 @@ def _spalde(x: Any, tck: Any) -> Any:
         return [_spalde(x, own) for own in curves]
     t, c, k = _parts(tck)
     places = np.atleast_1d(operand(x)).reshape(-1, 1)
-    found = np.concatenate([at_splines(t, c, k, places, nu, REFUSED) for nu in range(k + 1)], axis=1)
+    found = np.concatenate(
+        [at_splines(t, c, k, places, nu, REFUSED) for nu in range(k + 1)], axis=1
+    )
     return found[0] if len(found) == 1 else list(found)
 
 
@@ -190,7 +192,9 @@ def _derivative(self: Any, n: Any = 1) -> Any:
 
 @method("UnivariateSpline.antiderivative")
 def _antiderivative(self: Any, n: Any = 1) -> Any:
-    return plain_class("UnivariateSpline")._from_tck(_held(_splantider(self._eval_args, n)), self.ext)
+    return plain_class("UnivariateSpline")._from_tck(
+        _held(_splantider(self._eval_args, n)), self.ext
+    )
 
 
 def _held(tck: Any) -> Any:

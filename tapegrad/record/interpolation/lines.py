@@ -82,7 +82,11 @@ def _plain_lines(x: Table, y: Table, beyond: Beyond, has_end: bool) -> tuple[Pow
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
             period: Any = None) -> Any:  # fmt: skip
     if type(x) is Active and type(xp) is type(fp) is np.ndarray and left is right is period is None:
-        if xp.dtype == fp.dtype == np.float64 and 1 < xp.size == fp.size and xp.ndim == fp.ndim == 1:
+        if (
+            xp.dtype == fp.dtype == np.float64
+            and 1 < xp.size == fp.size
+            and xp.ndim == fp.ndim == 1
+        ):
             basis, table = _plain_lines(table_of(xp), table_of(fp), CLAMPED, True)
             if basis.is_ascending and table.is_finite:
                 return evaluated_at(basis, x, table, 0)
@@ -112,7 +116,10 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
         found = _at_lines(knots, values if not is_held(values) else values[:, None], column, CLAMPED,
                           has_end=True)[:, 0]  # fmt: skip
     places = places.ravel()
-    for number, is_beyond in ((left, lambda: places < knots[0]), (right, lambda: places > knots[-1])):
+    for number, is_beyond in (
+        (left, lambda: places < knots[0]),
+        (right, lambda: places > knots[-1]),
+    ):
         if number is not None:
             found = np.where(is_beyond(), number, found)
     return shaped(found, np.shape(x), 0, 0)

@@ -150,7 +150,9 @@ def _store_one(reads: Pointers, writes: Pointers, breaks: Numbers, context: Cont
     s, c = x - breaks[piece], shift(_coefficients(reads, context), piece)
     if n == 4:
         square = s * s
-        writes[0][0] = 0.0 + c[3 * count] + c[2 * count] * s + c[count] * square + c[0] * (square * s)
+        writes[0][0] = (
+            0.0 + c[3 * count] + c[2 * count] * s + c[count] * square + c[0] * (square * s)
+        )
         slope = c[2 * count] + 2.0 * c[count] * s + 3.0 * c[0] * square
     else:
         found, slope, power = 0.0 + c[(n - 1) * count], 0.0, 1.0
@@ -259,7 +261,9 @@ def _last_spline(t: Numbers, x: float, context: Context) -> int:
 
 
 @jit_inline
-def _splines(t: Numbers, x: float, k: int, last: int, order: int, h: Numbers, work: Numbers) -> None:
+def _splines(
+    t: Numbers, x: float, k: int, last: int, order: int, h: Numbers, work: Numbers
+) -> None:
     """Store the derivatives of the splines that aren't zero, by de Boor's recurrence."""
     if order > k:
         fill(h, 0.0, k + 1)

@@ -108,8 +108,10 @@ class Evaluated(_Lookup):
         else:
             return ()
         ((m, r), *_) = self.result_shapes
-        is_one = isinstance(basis, PowerBasis) and option == 0 and (
-            (m, r, self.orders[0], self._has_slopes) == (1, 1, 0, True)
+        is_one = (
+            isinstance(basis, PowerBasis)
+            and option == 0
+            and ((m, r, self.orders[0], self._has_slopes) == (1, 1, 0, True))
         )
         return (m, r, n, len(knots.array), knots.address, self.orders[0],
                 basis.beyond, option, 0 if self.table is None else self.table.address,
