@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 Orders = tuple[int, ...]
 
 
@@ -145,11 +146,11 @@ error."""
 Beyond = int
 
 
-def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Array, Array]:
+def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Mask, Mask]:
     """Return where a function is evaluated, where its value is none, and where it's constant."""
     is_inside = (low <= x) & (x <= high)
-    is_lost = np.isnan(x) if beyond else ~is_inside
-    is_flat = ~is_inside & ~is_lost & (beyond == CLAMPED)
+    is_lost = np.asarray(np.isnan(x) if beyond else ~is_inside, np.bool_)
+    is_flat = np.asarray(~is_inside & ~is_lost & (beyond == CLAMPED), np.bool_)
     return np.where(is_flat, np.clip(x, low, high), x), is_lost, is_flat
 
 
@@ -164,7 +165,7 @@ def _refuse_beyond(x: Array, low: float, high: float) -> None:
             )
 
 
-def _settled(weights: Array, is_lost: Array, is_flat: Array, order: int) -> Array:
+def _settled(weights: Array, is_lost: Mask, is_flat: Mask, order: int) -> Array:
     weights[is_lost] = np.nan
     if order:
         weights[is_flat] = 0.0

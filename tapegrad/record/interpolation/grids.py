@@ -1,4 +1,4 @@
-"""Interpolants of data on a grid: `RegularGridInterpolator`, `interpn` and `RectBivariateSpline`."""
+"""Interpolants of data on grids: `RegularGridInterpolator`, `interpn`, `RectBivariateSpline`."""
 
 from __future__ import annotations
 

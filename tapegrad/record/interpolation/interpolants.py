@@ -92,8 +92,8 @@ def _is_public(name: str) -> bool:
 
 @functools.cache
 def _rule_of(kind: type, name: str) -> Rule | None:
-    """Return a class's rule of a method, or its base's."""
-    for base in kind.__mro__:
+    """Return the rule of a method of SciPy's class, or of its base's, that a class derives from."""
+    for base in (base for base in kind.__mro__ if base.__module__.startswith(MODULE)):
         rule = _METHODS.get(base.__name__, {}).get(name)
         if rule is not None or name in vars(base):
             return rule
@@ -114,7 +114,7 @@ def _parameters(rule: Rule) -> frozenset[str]:
 
 
 def _named(kind: type, titles: Mapping[type, str], name: str) -> str:
-    """Return what a method is called in errors, by the public class that an object's derives from."""
+    """Return what a method is called in errors, by the public class that an object is of."""
     full = next((titles[base] for base in kind.__mro__ if base in titles), name)
     return full.removesuffix(".__call__").removesuffix(".__init__")
 

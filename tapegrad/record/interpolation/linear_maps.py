@@ -82,8 +82,10 @@ class Collocation(LinearMap):
     *more : hashable
     """
 
-    def __init__(self, size: int, apply: Callable[..., Any], x: Table, knots: Table, degree: int,
-                 first: tuple[int, ...] = (), last: tuple[int, ...] = (), *more: Any) -> None:  # fmt: skip
+    def __init__(
+        self, size: int, apply: Callable[..., Any], x: Table, knots: Table, degree: int,
+        first: tuple[int, ...] = (), last: tuple[int, ...] = (), *more: Any,
+    ) -> None:  # fmt: skip
         super().__init__(size, apply, x, knots, degree, first, last, *more)
 
     @functools.cached_property

@@ -116,7 +116,7 @@ class SitesBasis(Basis):
     def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
         """Return 1 for the nearest site; the derivatives are 0."""
         is_lost = np.isnan(places).any(axis=1)
-        _, rows = self._tree.query(np.where(is_lost[:, None], 0.0, places))
+        _, rows = self._tree.query(np.where(np.reshape(is_lost, (-1, 1)), 0.0, places))
         weights = np.where(is_lost, np.nan, 0.0 if any(orders) else 1.0)
         return rows[:, None], weights[:, None]
 
