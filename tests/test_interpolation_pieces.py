@@ -97,11 +97,15 @@ def test_at_a_breakpoint_the_piece_is_the_one_that_scipy_evaluates():
 def test_beyond_the_ends_values_and_derivatives_are_scipys():
     closed = si.CubicSpline(X, Y, extrapolate=False)
     value, slope = tg.value_and_grad(lambda p: closed(p))(9.0)
-    assert np.isnan(value) and np.isnan(slope)
+    assert np.isnan(value)
+    assert np.isnan(slope)
     value, slope = tg.value_and_grad(lambda p: np.where(p < 5.0, closed(p), 2.0 * p))(9.0)
     assert (value, slope) == (18.0, 2.0)
-    curved = tg.hessian(lambda p: np.sum(np.where(p < 5.0, closed(p) ** 2, p)))(np.array([9.0, 1.0]))
-    assert curved[0].tolist() == [0.0, 0.0] and np.isfinite(curved).all()
+    curved = tg.hessian(lambda p: np.sum(np.where(p < 5.0, closed(p) ** 2, p)))(
+        np.array([9.0, 1.0])
+    )
+    assert curved[0].tolist() == [0.0, 0.0]
+    assert np.isfinite(curved).all()
     assert np.isnan(tg.grad(lambda p: CUBIC(p))(np.nan))
     periodic = si.CubicSpline([0.0, 1.0, 2.0], [0.3, 1.0, 0.3], bc_type="periodic")
     agrees(lambda p: total(periodic(p)), np.array([-3.3, 0.4, 7.7]))
@@ -135,8 +139,10 @@ def test_derivatives_and_antiderivatives_of_active_ones_are_interpolants():
     def function(c, p):
         made = si.PPoly(c, X[:4])
         assert isinstance(made.antiderivative(), si.PPoly)
-        return total(made.derivative()(p)) + total(made.antiderivative(2)(p)) + total(
-            made.derivative(5)(p)
+        return (
+            total(made.derivative()(p))
+            + total(made.antiderivative(2)(p))
+            + total(made.derivative(5)(p))
         )
 
     agrees(function, COLUMNS.reshape(4, 3, 4), BESIDE)
@@ -211,7 +217,8 @@ def test_what_is_changed_in_an_interpolant_is_recorded_again():
 def test_on_plain_numbers_everything_is_scipys():
     def function(p):
         spline = si.CubicSpline(X, Y)
-        assert np.array_equal(spline.c, CUBIC.c) and type(spline.c) is np.ndarray
+        assert np.array_equal(spline.c, CUBIC.c)
+        assert type(spline.c) is np.ndarray
         assert np.array_equal(spline(INSIDE), CUBIC(INSIDE))
         return p * spline.integrate(0.0, 1.0)
 
@@ -229,7 +236,9 @@ def test_an_error_of_the_constructor_is_the_users():
 
 def test_what_has_no_rule_is_refused_by_name():
     with pytest.raises(UnsupportedFunctionError, match=r"scipy\.interpolate\.PPoly\.extend"):
-        tg.grad(lambda p: si.PPoly(p * np.ones((2, 1)), [0.0, 1.0]).extend(np.ones((2, 1)), [2.0]))(1.0)
+        tg.grad(lambda p: si.PPoly(p * np.ones((2, 1)), [0.0, 1.0]).extend(np.ones((2, 1)), [2.0]))(
+            1.0
+        )
     with pytest.raises(UnsupportedFunctionError, match=r"scipy\.interpolate\.NdPPoly"):
         tg.grad(lambda p: si.NdPPoly(p * np.ones((2, 1)), [[0.0, 1.0]])((0.3,)))(1.0)
 
@@ -262,4 +271,5 @@ def test_recordings_and_what_was_compiled_can_be_pickled():
     fast = derivative.compiled(point)
     again = pickle.loads(pickle.dumps(fast)), pickle.loads(pickle.dumps(derivative))
     for made in again:
-        assert made(point)[0] == fast(point)[0] and np.array_equal(made(point)[1], fast(point)[1])
+        assert made(point)[0] == fast(point)[0]
+        assert np.array_equal(made(point)[1], fast(point)[1])

@@ -30,7 +30,8 @@ def test_integrals_and_other_splines_of_active_ones(extrapolate):
     def function(c, a):
         made = si.BSpline(SIMPLE, c, 3, extrapolate, axis=1)
         whole = made.antiderivative(2)
-        assert isinstance(whole, si.BSpline) and whole.c.shape[0] == len(whole.t)
+        assert isinstance(whole, si.BSpline)
+        assert whole.c.shape[0] == len(whole.t)
         return total(made.integrate(a, 4.2)) + total(made.derivative(2)(a)) + total(whole(2.0 * a))
 
     agrees(function, COLUMNS, 0.4)
@@ -39,7 +40,8 @@ def test_integrals_and_other_splines_of_active_ones(extrapolate):
 def test_splines_that_are_not_extrapolated_are_nan_beyond_their_ends():
     closed = si.BSpline(KNOTS, Y, 3, extrapolate=False)
     value, slope = tg.value_and_grad(lambda p: closed(p))(3.5)
-    assert np.isnan(value) and np.isnan(slope)
+    assert np.isnan(value)
+    assert np.isnan(slope)
     assert tg.value_and_grad(lambda p: closed(p))(3.0)[1] == pytest.approx(closed(3.0, 1))
 
 

@@ -6,9 +6,12 @@ from tapegrad.record.interpolation import (
     fitpack,
     grids,
     lines,
+    piece_roots,
     pieces,
     sites,
     spline_data,
+    triangles,
 )
 
-__all__ = ["bsplines", "cubic_data", "fitpack", "grids", "lines", "pieces", "sites", "spline_data"]
+__all__ = ["bsplines", "cubic_data", "fitpack", "grids", "lines", "piece_roots", "pieces", "sites",
+           "spline_data", "triangles"]  # fmt: skip

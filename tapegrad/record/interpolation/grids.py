@@ -68,21 +68,25 @@ class NearestBasis(Basis):
 
 
 class GridBasis(ProductBasis):
-    """A product of which SciPy refuses places beyond the ends.
+    """A product of functions of a method of SciPy's.
 
     Parameters
     ----------
+    how : str
     ends : Table, shape (d, 2)
+    is_refused : bool
+        Whether SciPy refuses places beyond the ends.
     *factors : Basis
     """
 
-    def __init__(self, ends: Table, *factors: Basis) -> None:
+    def __init__(self, how: str, ends: Table, is_refused: bool, *factors: Basis) -> None:
         super().__init__(*factors)
-        self.ends, self.key = ends, (ends, *factors)
+        self.how, self.ends, self.is_refused = how, ends, is_refused
+        self.key = (how, ends, is_refused, *factors)
 
     def refuse(self, places: Array) -> None:
-        """Raise SciPy's error for a place beyond the ends."""
-        for k, (low, high) in enumerate(self.ends.array):
+        """Raise SciPy's error for a place beyond the ends, where that is one."""
+        for k, (low, high) in enumerate(self.ends.array if self.is_refused else ()):
             if np.any((places[:, k] < low) | (places[:, k] > high)):
                 raise ValueError(f"One of the requested xi is out of bounds in dimension {k}")
 
@@ -90,6 +94,23 @@ class GridBasis(ProductBasis):
         """Return the products of the factors' derivatives."""
         self.refuse(places)
         return super().weights(places, orders)
+
+    def evaluate(self, places: Array, coefficients: Array, orders: Orders) -> Array:
+        """Return SciPy's own value, where it's no derivative."""
+        if any(orders) or self.how == "nearest" or not len(places):
+            return super().evaluate(places, coefficients, orders)
+        self.refuse(places)
+        r = coefficients.shape[1]
+        shape = *(basis.size for basis in self.factors), *[r] * (r != 1)
+        own = np.array(coefficients).reshape(shape)  # SciPy goes another way if it's read-only
+        knots = [basis.knots.array for basis in self.factors if isinstance(basis, SplineBasis)]
+        if self.how == "linear":
+            grid = [t[1:-1] for t in knots]
+            make = plain_class("RegularGridInterpolator")
+            made = make(grid, own, bounds_error=False, fill_value=None)
+        else:
+            made = plain_class("NdBSpline")(tuple(knots), own, _DEGREES[self.how])
+        return np.asarray(made(places)).reshape(len(places), r)
 
 
 def _hats(points: Any) -> SplineBasis:
@@ -136,7 +157,7 @@ def _on_grid(grid: Any, values: Any, c: Any, knots: Any, points: Any, how: str, 
         factors = [NearestBasis(table_of(x)) if how == "nearest" else _hats(x) for x in grid]
     more = c.shape[n:]
     ends = Table([[x[0], x[-1]] for x in grid])
-    basis: Basis = GridBasis(ends, *factors) if bounds_error else ProductBasis(*factors)
+    basis = GridBasis(how, ends, bool(bounds_error), *factors)
     flat = points.reshape(-1, n)
     c = c if is_held(c) else np.asarray(c, np.float64)
     found = evaluated(basis, flat, c.reshape(basis.size, math.prod(more)), orders)

@@ -37,8 +37,8 @@ def method(*names: str) -> Callable[[Rule], Rule]:
         for full in names:
             kind, _, name = full.partition(".")
             _METHODS.setdefault(kind, {})[name] = rule
-            if name == "__call__" or not name.startswith("_"):
-                NAMED.add(f"{MODULE}.{kind}" + f".{name}" * (name != "__call__"))
+            if not kind.startswith("_") and _is_public(name):
+                NAMED.add(_without_dunders(f"{MODULE}.{full}"))
         return rule
 
     return register
@@ -82,8 +82,14 @@ def _prepare(module: ModuleType) -> None:
 def _function_of(kind: type, name: str) -> FunctionType | None:
     thing = inspect.getattr_static(kind, name, None)
     thing = getattr(thing, "__func__", thing)
-    is_scipys = isinstance(thing, FunctionType) and thing.__module__.startswith(MODULE)
-    return thing if is_scipys else None
+    if not isinstance(thing, FunctionType) or not thing.__module__.startswith(MODULE):
+        return None
+    # What stands for a compiled method already, for good, is asked there.
+    return None if thing.__globals__["__name__"].startswith("tapegrad.") else thing
+
+
+def _without_dunders(full: str) -> str:
+    return full.removesuffix(".__call__").removesuffix(".__init__")
 
 
 def _is_public(name: str) -> bool:
@@ -116,7 +122,7 @@ def _parameters(rule: Rule) -> frozenset[str]:
 def _named(kind: type, titles: Mapping[type, str], name: str) -> str:
     """Return what a method is called in errors, by the public class that an object is of."""
     full = next((titles[base] for base in kind.__mro__ if base in titles), name)
-    return full.removesuffix(".__call__").removesuffix(".__init__")
+    return _without_dunders(full)
 
 
 def _row(function: FunctionType, titles: Mapping[type, str]) -> Row:

@@ -124,14 +124,20 @@ class SitesBasis(Basis):
         return SitesBasis, self.key
 
 
+def points_of(args: tuple[Any, ...]) -> Any:
+    """Return points as rows, given as one array or as one of each coordinate."""
+    parts = args[0] if len(args) == 1 else args
+    if not isinstance(parts, tuple):
+        return operand(parts)
+    return np.stack(np.broadcast_arrays(*map(operand, parts)), axis=-1)
+
+
 @method("NearestNDInterpolator.__call__")
 def _call_nearest(self: Any, *args: Any, **query_options: Any) -> Any:
     if query_options:
         raise no_rule("scipy.interpolate.NearestNDInterpolator with options of the query",
                       "leave them out, or ")  # fmt: skip
-    points = operand(args[0]) if len(args) == 1 and not isinstance(args[0], tuple) else np.stack(
-        np.broadcast_arrays(*map(operand, args[0] if len(args) == 1 else args)), axis=-1
-    )  # fmt: skip
+    points = points_of(args)
     scaled = points if self.scale is None else (points - self.offset) / self.scale
     basis = SitesBasis(Table(self.tree.data))
     values = self.values
