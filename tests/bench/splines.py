@@ -14,6 +14,7 @@ import timing
 
 os.environ.update(timing.ONE_THREAD)
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +79,7 @@ def main() -> None:
     """Print the figures."""
     timing.pin()
     for order, places in ORDERS.items():
-        unit = lambda places=places: by_pieces(1.01, places, SPLINE.x, SPLINE.c)
+        unit = functools.partial(by_pieces, 1.01, places, SPLINE.x, SPLINE.c)
         unit()
         cases = {
             "CubicSpline": (looked_up(SPLINE, places), 1.01),
@@ -94,11 +95,13 @@ def main() -> None:
             recorded = time.perf_counter()
             derivative(x)
             compiled = time.perf_counter()
-            ours, own = timing.in_turn(lambda: derivative(x), unit, RUNS, 20.0)
+            ours, own = timing.in_turn(functools.partial(derivative, x), unit, RUNS, 20.0)
             limit = f" (at most {MOST})" if name == "CubicSpline" else ""
-            print(f"{order}, {name}: {ours / own:.2f}{limit}; {1e9 * own / LOOKUPS:.1f} ns a look-up "
-                  f"in Numba; recorded in {recorded - start:.2f} s, compiled in "
-                  f"{compiled - recorded:.2f} s, {derivative.tier}")  # fmt: skip
+            print(
+                f"{order}, {name}: {ours / own:.2f}{limit}; {1e9 * own / LOOKUPS:.1f} ns a look-up "
+                f"in Numba; recorded in {recorded - start:.2f} s, compiled in "
+                f"{compiled - recorded:.2f} s, {derivative.tier}"
+            )
 
 
 if __name__ == "__main__":

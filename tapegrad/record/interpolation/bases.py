@@ -8,6 +8,7 @@ are made of that. It's immutable, equals another of the same knots, and can be p
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 Orders = tuple[int, ...]
 
 
@@ -144,11 +146,11 @@ error."""
 Beyond = int
 
 
-def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Array, Array]:
+def _inner(x: Array, low: float, high: float, beyond: Beyond) -> tuple[Array, Mask, Mask]:
     """Return where a function is evaluated, where its value is none, and where it's constant."""
     is_inside = (low <= x) & (x <= high)
-    is_lost = np.isnan(x) if beyond else ~is_inside
-    is_flat = ~is_inside & ~is_lost & (beyond == CLAMPED)
+    is_lost = np.asarray(np.isnan(x) if beyond else ~is_inside, np.bool_)
+    is_flat = np.asarray(~is_inside & ~is_lost & (beyond == CLAMPED), np.bool_)
     return np.where(is_flat, np.clip(x, low, high), x), is_lost, is_flat
 
 
@@ -163,7 +165,7 @@ def _refuse_beyond(x: Array, low: float, high: float) -> None:
             )
 
 
-def _settled(weights: Array, is_lost: Array, is_flat: Array, order: int) -> Array:
+def _settled(weights: Array, is_lost: Mask, is_flat: Mask, order: int) -> Array:
     weights[is_lost] = np.nan
     if order:
         weights[is_flat] = 0.0
@@ -290,3 +292,29 @@ class SplineBasis(Basis):
 
     def __reduce__(self) -> Any:
         return SplineBasis, self.key
+
+
+class ProductBasis(Basis):
+    """Products of functions of one number each; their coefficients lie by rows.
+
+    Parameters
+    ----------
+    *factors : Basis
+    """
+
+    def __init__(self, *factors: Basis) -> None:
+        self.factors = factors
+        super().__init__(len(factors), math.prod(basis.size for basis in factors), *factors)
+
+    def weights(self, places: Array, orders: Orders) -> tuple[Index, Array]:
+        """Return the products of the factors' derivatives."""
+        rows: Any = np.zeros((len(places), 1), np.intp)
+        weights: Any = np.ones((len(places), 1))
+        for k, (basis, order) in enumerate(zip(self.factors, orders, strict=True)):
+            own_rows, own = basis.weights(places[:, k : k + 1], (order,))
+            rows = (rows[:, :, None] * basis.size + own_rows[:, None, :]).reshape(len(places), -1)
+            weights = (weights[:, :, None] * own[:, None, :]).reshape(len(places), -1)
+        return rows, weights
+
+    def __reduce__(self) -> Any:
+        return type(self), self.key

@@ -1,4 +1,4 @@
-"""Cubic interpolants made of active data: `CubicSpline`, Hermite's, `PchipInterpolator` and Akima's.
+"""Cubic interpolants made of active data: `CubicSpline`, Hermite's, `Pchip...` and Akima's.
 
 Their formulas are recorded, SciPy's operation by operation: the slopes at the breakpoints from the
 data, and the coefficients from both. SciPy's own constructor checks the data, and what it makes of

@@ -7,6 +7,7 @@ their class and hold active numbers in SciPy's own attributes. What has no rule 
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, ModuleType
@@ -36,8 +37,8 @@ def method(*names: str) -> Callable[[Rule], Rule]:
         for full in names:
             kind, _, name = full.partition(".")
             _METHODS.setdefault(kind, {})[name] = rule
-            if name == "__call__" or not name.startswith("_"):
-                NAMED.add(f"{MODULE}.{kind}" + f".{name}" * (name != "__call__"))
+            if not kind.startswith("_") and _is_public(name):
+                NAMED.add(_without_dunders(f"{MODULE}.{full}"))
         return rule
 
     return register
@@ -62,14 +63,14 @@ def _prepare(module: ModuleType) -> None:
         if getattr(thing, "__module__", "").startswith(f"{MODULE}.") and not name.startswith("_")
     }  # fmt: skip
     kinds = {name: thing for name, thing in public.items() if isinstance(thing, type)}
-    found: dict[FunctionType, dict[type, tuple[str, Rule | None]]] = {}
+    found: dict[FunctionType, dict[type, str]] = {}
     for title, kind in sorted(kinds.items(), key=lambda item: -len(item[1].__mro__)):
         for name in dir(kind):
             own = _function_of(kind, name)
             rule = _rule_of(kind, name)
             if own is not None and (rule or _is_public(name)):
-                found.setdefault(own, {})[kind] = f"{MODULE}.{title}.{name}", rule
-    makers = {own: _row(own, rules).neutral for own, rules in found.items()}
+                found.setdefault(own, {})[kind] = f"{MODULE}.{title}.{name}"
+    makers = {own: _row(own, titles).neutral for own, titles in found.items()}
     for name, thing in public.items():
         if isinstance(thing, FunctionType):
             rule = _FUNCTIONS.get(name)
@@ -81,56 +82,71 @@ def _prepare(module: ModuleType) -> None:
 def _function_of(kind: type, name: str) -> FunctionType | None:
     thing = inspect.getattr_static(kind, name, None)
     thing = getattr(thing, "__func__", thing)
-    is_scipys = isinstance(thing, FunctionType) and thing.__module__.startswith(MODULE)
-    return thing if is_scipys else None
+    if not isinstance(thing, FunctionType) or not thing.__module__.startswith(MODULE):
+        return None
+    # What stands for a compiled method already, for good, is asked there.
+    return None if thing.__globals__["__name__"].startswith("tapegrad.") else thing
+
+
+def _without_dunders(full: str) -> str:
+    return full.removesuffix(".__call__").removesuffix(".__init__")
 
 
 def _is_public(name: str) -> bool:
     return not name.startswith("_") or name in ("__init__", "__call__")
 
 
+@functools.cache
 def _rule_of(kind: type, name: str) -> Rule | None:
-    """Return a class's rule of a method, or its base's."""
-    for base in kind.__mro__:
+    """Return the rule of a method of SciPy's class, or of its base's, that a class derives from."""
+    for base in (base for base in kind.__mro__ if base.__module__.startswith(MODULE)):
         rule = _METHODS.get(base.__name__, {}).get(name)
         if rule is not None or name in vars(base):
             return rule
     return None
 
 
-def _title(full: str) -> str:
-    return full.removesuffix(".__call__").removesuffix(".__init__")
-
-
 def _refusing(full: str, function: FunctionType) -> Rule:
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise no_rule(_title(full))
+        raise no_rule(full)
 
     vars(refuse)["__signature__"] = inspect.signature(function)
     return refuse
 
 
-def _row(function: FunctionType, rules: Mapping[type, tuple[str, Rule | None]]) -> Row:
+@functools.cache
+def _parameters(rule: Rule) -> frozenset[str]:
+    return frozenset(inspect.signature(rule).parameters)
+
+
+def _named(kind: type, titles: Mapping[type, str], name: str) -> str:
+    """Return what a method is called in errors, by the public class that an object is of."""
+    full = next((titles[base] for base in kind.__mro__ if base in titles), name)
+    return _without_dunders(full)
+
+
+def _row(function: FunctionType, titles: Mapping[type, str]) -> Row:
     """Return the row of a method, whose rule is that of the object's class."""
-    first, *_ = inspect.signature(function).parameters
-    taken = {rule: frozenset(inspect.signature(rule).parameters) for _, rule in rules.values()
-             if rule is not None}  # fmt: skip
+    parameters = inspect.signature(function).parameters
+    first, *_ = parameters
+    name = function.__name__
+    is_variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters.values())
 
     def chosen(*args: Any, **given: Any) -> Any:
         own = args[0] if args else given[first]
         kind = own if isinstance(own, type) else type(own)
-        full, rule = next(
-            (rules[base] for base in kind.__mro__ if base in rules), ("this method", None)
-        )
-        if rule is None or args:
-            raise no_rule(_title(full))
+        rule = _rule_of(kind, name)
+        if rule is None or (args and not is_variadic):
+            raise no_rule(_named(kind, titles, name))
+        if is_variadic:
+            return rule(*args, **given)
         for key in given:
-            if key not in taken[rule]:
-                raise no_rule(f"{_title(full)} with {key}=", "leave it out, or ")
+            if key not in _parameters(rule):
+                raise no_rule(f"{_named(kind, titles, name)} with {key}=", "leave it out, or ")
         return rule(**given)
 
     vars(chosen)["__signature__"] = inspect.signature(function)
-    (title, _), *_ = rules.values()
+    title, *_ = titles.values()
     return Row(title, function, chosen)
 
 

@@ -34,13 +34,14 @@ def interpolate() -> Any:
 
 
 @functools.cache
-def _attribute(kind: type, name: str) -> str:
+def _attribute(kind: Any, name: str) -> str:
     return f"_{name}" if isinstance(inspect.getattr_static(kind, name, None), property) else name
 
 
 def held_by(thing: Any, name: str) -> Any:
     """Return what an interpolant holds: its coefficients `c`, or its breakpoints or knots."""
-    return getattr(thing, _attribute(type(thing), name))
+    kind: Any = type(thing)
+    return getattr(thing, _attribute(kind, name))
 
 
 def as_it_is(thing: Any, copy: bool = False) -> Any:
@@ -52,8 +53,9 @@ def as_it_is(thing: Any, copy: bool = False) -> Any:
 
 def hold(thing: Any, **arrays: Any) -> None:
     """Have an interpolant hold arrays, active ones too."""
+    kind: Any = type(thing)
     for name, array in arrays.items():
-        own = _attribute(type(thing), name)
+        own = _attribute(kind, name)
         setattr(thing, own, array)
         if own != name:
             thing._asarray = as_it_is

@@ -46,6 +46,10 @@ class LinearMap:
     def _matrix(self) -> Array:
         return self.apply(np.eye(self.size))
 
+    def move(self, columns: Array) -> Array:
+        """Return the results' tangents, which the results for the tangents are."""
+        return self.apply(columns)
+
     def transpose(self, columns: Array) -> Array:
         """Return the transposed map of results."""
         return np.asarray(self._matrix.T @ columns)
@@ -78,8 +82,10 @@ class Collocation(LinearMap):
     *more : hashable
     """
 
-    def __init__(self, size: int, apply: Callable[..., Any], x: Table, knots: Table, degree: int,
-                 first: tuple[int, ...] = (), last: tuple[int, ...] = (), *more: Any) -> None:  # fmt: skip
+    def __init__(
+        self, size: int, apply: Callable[..., Any], x: Table, knots: Table, degree: int,
+        first: tuple[int, ...] = (), last: tuple[int, ...] = (), *more: Any,
+    ) -> None:  # fmt: skip
         super().__init__(size, apply, x, knots, degree, first, last, *more)
 
     @functools.cached_property
@@ -101,30 +107,34 @@ class Collocation(LinearMap):
         """How many numbers a result has."""
         return self.size
 
+    def solve(self, columns: Array) -> Array:
+        """Return the solution of the equations."""
+        return np.asarray(self._factors.solve(np.ascontiguousarray(columns)))
+
     def transpose(self, columns: Array) -> Array:
         """Return the solution of the transposed equations."""
         return np.asarray(self._factors.solve(np.ascontiguousarray(columns), "T"))
 
 
 class _Mapped(ShapedBlock):
-    """The results of a map, or of its transpose, for the columns of a matrix."""
+    """A method of a map, for the columns of a matrix."""
 
     title = "linear map"
 
     def shapes_of(self, operand_shapes: Any) -> Any:
         """Return the shape of the results."""
-        made, is_transposed = self.options
-        return ((made.size if is_transposed else made.n_results, operand_shapes[0][1]),)
+        made, how = self.options
+        return ((made.size if how == "transpose" else made.n_results, operand_shapes[0][1]),)
 
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results."""
         return [np.asarray(self.value(operands)[0])]
 
-    def _mapped(self, columns: Any, is_transposed: bool) -> Any:
+    def _mapped(self, columns: Any, how: str) -> Any:
         made = self.options[0]
         if type(columns) is not np.ndarray:
-            return applied(_Mapped, (columns,), made, is_transposed)[0]
-        return made.transpose(columns) if is_transposed else made.apply(columns)
+            return applied(_Mapped, (columns,), made, how)[0]
+        return getattr(made, how)(columns)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the results."""
@@ -133,14 +143,16 @@ class _Mapped(ShapedBlock):
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the adjoint."""
-        return [self._mapped(adjoints[0], not self.options[1])]
+        how = "move" if self.options[1] == "transpose" else "transpose"
+        return [self._mapped(adjoints[0], how)]
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                     tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
         """Return the tangent."""
-        return [self._mapped(tangents[0], self.options[1])]
+        how = "transpose" if self.options[1] == "transpose" else "move"
+        return [self._mapped(tangents[0], how)]
 
 
 def mapped(made: LinearMap, columns: Any) -> Any:
     """Return a map of a matrix's columns, recorded if they're active."""
-    return applied(_Mapped, (columns,), made, False)[0]
+    return applied(_Mapped, (columns,), made, "apply")[0]

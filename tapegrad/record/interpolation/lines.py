@@ -1,4 +1,4 @@
-"""Tables: `np.interp` and `interp1d`, lines and steps between data, whose place is found each time."""
+"""Tables: `np.interp` and `interp1d`, lines and steps between data, found again each time."""
 
 from __future__ import annotations
 
@@ -78,18 +78,20 @@ def _plain_lines(x: Table, y: Table, beyond: Beyond, has_end: bool) -> tuple[Pow
     return basis, Table(coefficients)
 
 
+def _are_lines(x: Any, y: Any) -> bool:
+    """Whether places and data are plain arrays that lines go between."""
+    return type(x) is type(y) is np.ndarray and (
+        x.dtype == y.dtype == np.float64 and x.shape == y.shape and x.ndim == 1 and x.size > 1
+    )
+
+
 @rule(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
             period: Any = None) -> Any:  # fmt: skip
-    if type(x) is Active and type(xp) is type(fp) is np.ndarray and left is right is period is None:
-        if (
-            xp.dtype == fp.dtype == np.float64
-            and 1 < xp.size == fp.size
-            and xp.ndim == fp.ndim == 1
-        ):
-            basis, table = _plain_lines(table_of(xp), table_of(fp), CLAMPED, True)
-            if basis.is_ascending and table.is_finite:
-                return evaluated_at(basis, x, table, 0)
+    if type(x) is Active and left is right is period is None and _are_lines(xp, fp):
+        basis, table = _plain_lines(table_of(xp), table_of(fp), CLAMPED, True)
+        if basis.is_ascending and table.is_finite:
+            return evaluated_at(basis, x, table, 0)
     places, knots, values = operand(x), operand(xp), operand(fp)
     if knots.ndim != 1 or knots.shape != values.shape or not len(knots):
         raise ValueError("fp and xp are not of the same length, or empty")
@@ -113,15 +115,11 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
         found = at_pieces(np.stack([slopes, values[:-1]]), knots, column)[:, 0]
         found = np.where(places.ravel() == knots[-1], values[-1], found)
     else:
-        found = _at_lines(knots, values if not is_held(values) else values[:, None], column, CLAMPED,
-                          has_end=True)[:, 0]  # fmt: skip
+        values = values[:, None] if is_held(values) else values
+        found = _at_lines(knots, values, column, CLAMPED, has_end=True)[:, 0]
     places = places.ravel()
-    for number, is_beyond in (
-        (left, lambda: places < knots[0]),
-        (right, lambda: places > knots[-1]),
-    ):
-        if number is not None:
-            found = np.where(is_beyond(), number, found)
+    found = found if left is None else np.where(places < knots[0], left, found)
+    found = found if right is None else np.where(places > knots[-1], right, found)
     return shaped(found, np.shape(x), 0, 0)
 
 

@@ -1,11 +1,11 @@
-"""Compiled forms of look-ups in piecewise polynomials and splines, which sweeps and machine code run.
+"""Compiled forms of look-ups in piecewise polynomials and splines, for sweeps and machine code.
 
 They compute as SciPy's do, operation by operation, so that they have its bits. The context says
 how many places and columns there are, the number of powers or the degree, the knots, the order of
 the derivative, what is beyond the ends, whether breakpoints descend (2) or belong to the pieces on
-their left (1), where held coefficients are (0: they are an operand), whether slopes are results, whether a derivative by
-coefficients is wanted, whether all that is asked is one number and its slope, and which piece was
-found last.
+their left (1), where held coefficients are (0: they are an operand), whether slopes are results,
+whether a derivative by coefficients is wanted, whether all that is asked is one number and its
+slope, and which piece was found last.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ def _coefficients(reads: Pointers, context: Context) -> Numbers:
 
 
 @jit_inline
-def _status(x: float, low: float, high: float, context: Context) -> int:
-    """Return how a function is found: 0 by its piece, 1 as at the end, -1 nowhere, 2 by no means."""
+def _status(x: float, low: float, high: float, context: Context) -> Any:
+    """Return how a function is found: 0 by its piece, 1 as at the end, -1 nowhere."""
     if low <= x <= high:
         return 0
     return context[_BEYOND] - 1 if x == x else -1
 
 
 @jit_inline
-def _low(breaks: Numbers, context: Context) -> float:
+def _low(breaks: Numbers, context: Context) -> Any:
     return breaks[context[_LENGTH] - 1] if context[_DESCENDS] > 1 else breaks[0]
 
 
 @jit_inline
-def _high(breaks: Numbers, context: Context) -> float:
+def _high(breaks: Numbers, context: Context) -> Any:
     return breaks[0] if context[_DESCENDS] > 1 else breaks[context[_LENGTH] - 1]
 
 
 @jit_inline
-def _piece(breaks: Numbers, x: float, context: Context) -> int:
+def _piece(breaks: Numbers, x: float, context: Context) -> Any:
     """Return the piece that SciPy evaluates; beyond the ends an outer one."""
     first, end, way = 0, context[_LENGTH] - 2, context[_DESCENDS]
     if way == 0:
@@ -248,7 +248,7 @@ POWERS: Forms = forms(
 
 
 @jit_inline
-def _last_spline(t: Numbers, x: float, context: Context) -> int:
+def _last_spline(t: Numbers, x: float, context: Context) -> Any:
     """Return the last spline that isn't zero at a place; beyond the ends, in an outer piece."""
     first, end = context[_N], context[_LENGTH] - context[_N] - 2
     while first < end:
@@ -288,7 +288,7 @@ def _splines(
 
 
 @jit_inline
-def _store_splines(t: Numbers, x: float, order: int, h: Numbers, context: Context) -> int:
+def _store_splines(t: Numbers, x: float, order: int, h: Numbers, context: Context) -> Any:
     """Store the splines' derivatives and return which is the last; -1 if there are none."""
     k = context[_N]
     low, high = t[k], t[context[_LENGTH] - k - 1]

@@ -21,6 +21,7 @@ from tapegrad.record.called import call
 from tapegrad.record.functions.elementwise_blocks import chained
 from tapegrad.record.interpolation.bases import Basis, Orders, PowerBasis, SplineBasis, Table
 from tapegrad.record.interpolation.lookup_forms import POWERS, SPLINES
+from tapegrad.record.linear.compiled_forms import Forms
 from tapegrad.record.linear.shaped import ShapedBlock, is_absent, total_of
 
 
@@ -69,6 +70,12 @@ class _Lookup(ShapedBlock):
         return self.pullback(operands, results, adjoints)
 
 
+def _forms_of(basis: Basis) -> Forms:
+    if isinstance(basis, PowerBasis):
+        return POWERS
+    return SPLINES if isinstance(basis, SplineBasis) else {}
+
+
 class Evaluated(_Lookup):
     """An interpolant at places, times a row of coefficients each.
 
@@ -81,21 +88,17 @@ class Evaluated(_Lookup):
         r = (shapes[1] if table is None else table.array.shape)[1]
         result = (shapes[0][0], r)
         self.table = table
-        self._forms = (
-            POWERS if isinstance(basis, PowerBasis)
-            else SPLINES if isinstance(basis, SplineBasis) else {}
-        )  # fmt: skip
-        self._has_slopes = bool(self._forms) and is_active[0]
+        self._has_slopes = is_active[0] and bool(_forms_of(basis))
         super().__init__("interpolant", shapes, (result,) * (1 + self._has_slopes), is_active,
                          basis, orders, table)  # fmt: skip
 
     def compiled(self, kind: Kind) -> int:
         """Return the address of a compiled form, of the bases that have one."""
-        return self._addresses[kind] if self._forms else 0
+        return self._addresses.get(kind, 0)
 
     @functools.cached_property
     def _addresses(self) -> dict[Kind, int]:
-        return {kind: form.address() for kind, form in self._forms.items()}
+        return {kind: form.address() for kind, form in _forms_of(self.basis).items()}
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -164,7 +167,7 @@ class Scattered(_Lookup):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the sums."""
-        return [self.basis.scatter(*operands, self.orders)]
+        return [self.basis.scatter(operands[0], operands[1], self.orders)]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
                  adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip

@@ -180,7 +180,12 @@ def _integrate(self: Any, a: Any, b: Any, extrapolate: Any = None) -> Any:
     extrapolate = self.extrapolate if extrapolate is None else extrapolate
     c, x = held_by(self, "c"), held_by(self, "x")
     check_real(c, self)
-    whole = integrals(settled(c), settled(x))
+    return integral_of(settled(c), settled(x), a, b, extrapolate)
+
+
+def integral_of(c: Any, x: Any, a: Any, b: Any, extrapolate: Any) -> Any:
+    """Return the integral of a piecewise polynomial."""
+    whole = integrals(c, x)
 
     def until(place: Any) -> Any:
         beyond = EXTRAPOLATED if extrapolate else NOWHERE

@@ -28,8 +28,10 @@ from tapegrad.record.scipy.recognised import is_held, no_rule
 def check_places(x: Any, what: str) -> None:
     """Refuse active places of data."""
     if is_held(x):
-        raise no_rule(f"scipy.interpolate.{what} by the places of the data",
-                      "use scipy.interpolate.CubicSpline, whose places may be active, or ")  # fmt: skip
+        raise no_rule(
+            f"scipy.interpolate.{what} by the places of the data",
+            "use scipy.interpolate.CubicSpline, whose places may be active, or ",
+        )
 
 
 def columns_of(y: Any, axis: int = 0) -> tuple[Any, tuple[int, ...]]:
@@ -55,9 +57,8 @@ def _interpolating(rows: Any, x: Table, knots: Table, k: int, first: tuple[int, 
     if not first and not last:
         conditions = None
     else:
-        conditions = (
-            [*zip(first, rows[:n], strict=True)] or None, [*zip(last, rows[m:], strict=True)] or None
-        )  # fmt: skip
+        below, above = zip(first, rows[:n], strict=True), zip(last, rows[m:], strict=True)
+        conditions = list(below) or None, list(above) or None
     make = interpolate().make_interp_spline
     given = None if k < 2 and conditions is None else knots.array
     found = make(x.array, rows[n:m], k, given, bc_type=conditions, check_finite=False)
@@ -167,8 +168,8 @@ def represented(x: Any, y: Any, like: tuple[Any, Any, int], xb: Any, xe: Any) ->
     """Return FITPACK's coefficients of the spline through active data, padded with zeros."""
     t, c, k = like
     x, y = np.atleast_1d(x), operand(y).reshape(-1)
-    made = Collocation(len(x), _represented, Table(x), Table(t), k, (), (),
-                       float(x[0] if xb is None else xb), float(x[-1] if xe is None else xe))  # fmt: skip
+    low, high = x[0] if xb is None else xb, x[-1] if xe is None else xe
+    made = Collocation(len(x), _represented, Table(x), Table(t), k, (), (), float(low), float(high))
     found = mapped(made, y[:, None])[:, 0]
     return np.concatenate([found, np.zeros(len(c) - len(found))])
 

@@ -126,11 +126,11 @@ def _held_by(thing: Any) -> Iterator[Any]:
 
 
 def _stands_in(thing: Any) -> bool:
-    """Whether an argument holds objects that stand for SciPy's, or hold active numbers."""
+    """Whether an argument holds objects that stand for SciPy's, or SciPy's of active numbers."""
     kind = type(thing)
-    if kind in HOLDERS:
-        return is_held(thing)
-    return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
+    if kind in (list, tuple):
+        return any(map(_stands_in, thing))
+    return kind in STAND_INS or (kind in HOLDERS and is_held(thing))
 
 
 def is_passive(thing: Any) -> bool:
