@@ -219,15 +219,19 @@ class Solved(NamedTuple):
     success : bool
     message : str
     info : dict
+    warning : tuple of (type, str), or None
+        What SciPy warned of.
     """
 
     y: Array
     success: bool
     message: str
     info: dict[str, Any]
+    warning: tuple[type[Warning], str] | None
 
 
-def odeint_solver(is_exact: bool, options: dict[str, Any]) -> Callable[..., Any]:
+def odeint_solver(is_exact: bool, is_by_column: bool,
+                  options: dict[str, Any]) -> Callable[..., Any]:  # fmt: skip
     """Return what solves by `odeint`."""
 
     def solve(rate: Caller, jacobian: Caller | None, events: Sequence[Caller], t0: float,
@@ -236,11 +240,13 @@ def odeint_solver(is_exact: bool, options: dict[str, Any]) -> Callable[..., Any]
         n, given = len(y0), dict(options)
         if jacobian is not None:
             given["Dfun"] = lambda t, y: np.reshape(jacobian(t, y), (n, n))
+            given["col_deriv"] = is_by_column
         elif is_exact:
             given["Dfun"] = rate.jacobian
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             found, info = odeint(rate, y0, times, tfirst=True, full_output=True, **given)
-        return Solved(np.asarray(found).T, not caught, info["message"], info)
+        warned = (caught[0].category, str(caught[0].message)) if caught else None
+        return Solved(np.asarray(found).T, not caught, info["message"], info, warned)
 
     return solve
