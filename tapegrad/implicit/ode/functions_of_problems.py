@@ -51,7 +51,8 @@ def _numbers_of(size: int, what: str, unknowns: Any, result: Any) -> Any:
 @functools.cache
 def use_of(verb: str, size: int) -> Use:
     """Return for what a function of a problem is called; always the same."""
-    return Use(verb, numbers_of(size, "what is integrated"))
+    way_out = "compute them of the solution, as of `sol.sol(t)`, after it was found"
+    return Use(verb, numbers_of(size, verb), way_out=way_out)
 
 
 def with_functions(functions: Sequence[tuple[Any, Use]], x: tuple[Any, ...],

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.function.content import freeze
 from tapegrad.function.vectors import join
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.functions_of_problems import (
@@ -18,7 +17,7 @@ from tapegrad.implicit.ode.functions_of_problems import (
     use_of,
     with_functions,
 )
-from tapegrad.implicit.ode.problems import Problem, ivp_solver
+from tapegrad.implicit.ode.problems import IvpCall, Problem
 from tapegrad.implicit.ode.solutions import Solution, Terms
 from tapegrad.implicit.solver_rules import scipy_solver_rule
 
@@ -62,13 +61,11 @@ def solve_ivp(fun: Any, t_span: Any, y0: Any, method: Any = "RK45", t_eval: Any 
     elif is_implicit and jac is not ... and jac is not None:
         options["jac"] = jac
     functions += [(event, use_of("the event", 1)) for event in listed]
-    attributes = [tuple((key, getattr(event, key)) for key in ("terminal", "direction")
-                        if hasattr(event, key)) for event in listed]  # fmt: skip
+    attributes = tuple([tuple([(key, getattr(event, key)) for key in ("terminal", "direction")
+                               if hasattr(event, key)]) for event in listed])  # fmt: skip
     control = control_of(rtol, atol, n, _WAYS[name], float(max_step))
-    solve = ivp_solver(method, bool(vectorized), t_eval is not None, bool(dense_output), attributes,
-                       is_exact, options)  # fmt: skip
-    key = ("solve_ivp", name, bool(vectorized), t_eval is not None, bool(dense_output), is_exact,
-           freeze(options))  # fmt: skip
+    solve = IvpCall(method, bool(vectorized), t_eval is not None, bool(dense_output), attributes,
+                    is_exact, options)  # fmt: skip
 
     def body(found: list[Any]) -> Any:
         (rate, of_rate), *others = found
@@ -79,7 +76,7 @@ def solve_ivp(fun: Any, t_span: Any, y0: Any, method: Any = "RK45", t_eval: Any 
             called(*others[0]) if n_jacobians else None,
             [called(event, given, pair)
              for (event, given), pair in zip(of_events, attributes, strict=True)],
-            solve, key,
+            solve,
         )  # fmt: skip
         times = np.empty(0) if t_eval is None else np.reshape(join([t_eval]), -1)
         rest = [t1, times, *[x for _, operands in others for x in operands]]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.function.content import freeze
 from tapegrad.function.vectors import join
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.functions_of_problems import (
@@ -20,7 +19,7 @@ from tapegrad.implicit.ode.functions_of_problems import (
     use_of,
     with_functions,
 )
-from tapegrad.implicit.ode.problems import Problem, odeint_solver
+from tapegrad.implicit.ode.problems import OdeintCall, Problem
 from tapegrad.implicit.ode.solutions import Terms
 from tapegrad.implicit.ode.states import primal
 from tapegrad.implicit.solver_rules import scipy_solver_rule
@@ -57,13 +56,12 @@ def odeint(func: Any, y0: Any, t: Any, args: Any = (),
         functions.append((_ordered(Dfun, tfirst), use_of("the Jacobian", n * n)))
     longest = float(hmax) or np.inf
     control = control_of(rtol or _DEFAULT, _DEFAULT if atol is None else atol, n, "either", longest)
-    solve = odeint_solver(is_exact, bool(has_jacobian and col_deriv), given)
-    key = ("odeint", is_exact, bool(col_deriv), freeze(given))
+    solve = OdeintCall(is_exact, bool(has_jacobian and col_deriv), given)
 
     def body(found: list[Any]) -> Any:
         (rate, of_rate), *others = found
         jacobian = called(*others[0]) if others else None
-        problem = Problem(called(rate, of_rate), jacobian, [], solve, key)
+        problem = Problem(called(rate, of_rate), jacobian, [], solve)
         rest = [times[-1], times, *[x for _, operands in others for x in operands]]
         terms = Terms(problem, Flow(rate, n, control), [times[0], y0, *of_rate], rest, [])
         plain = problem.solved([None, *map(primal, terms.operands)])
