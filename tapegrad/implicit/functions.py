@@ -53,12 +53,15 @@ class Use(NamedTuple):
         Whether it may do more than return something.
     is_kept : bool
         Whether recordings are worth the memory.
+    way_out : str
+        What to write in place of an effect, where it may have none.
     """
 
     verb: str
     finish: Finish
     has_effects: bool = False
     is_kept: bool = True
+    way_out: str = "return them, with has_aux=True, as in `return residual, more`"
 
 
 class Function(Recorded):
@@ -131,8 +134,8 @@ class Function(Recorded):
         if found.effects and not self._use.has_effects:
             raise UnsupportedFunctionError(
                 f"{name_of(function)}, of which {self._use.verb} is taken, taps values or leaves "
-                "them in an object, and it's called at points that are no result: return them, "
-                "with has_aux=True, as in `return residual, more`"
+                "them in an object, and it's called at points that are no result: "
+                f"{self._use.way_out}"
             )
         known = {(id(number.tape), number.slot) for number in self.captured}
         return found, [n for n in found.captured if (id(n.tape), n.slot) not in known]

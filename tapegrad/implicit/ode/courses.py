@@ -7,9 +7,9 @@ from numba import complex128, float64, int64, types
 from tapegrad.implicit.ode import implicit_steps
 from tapegrad.implicit.ode.explicit_steps import DONE, STEP, TIME, explicit
 from tapegrad.implicit.ode.implicit_steps import implicit
-from tapegrad.implicit.ode.rates import COUNT, SIZE, TS, N, at
+from tapegrad.implicit.ode.rates import SIZE, N, at
 from tapegrad.jit import Kernel, jit
-from tapegrad.memory import data, pointer, shift, slots
+from tapegrad.memory import data, shift, slots
 from tapegrad.memory import inputs as inputs_of
 from tapegrad.memory import outputs as outputs_of
 from tapegrad.replay.sweeps import forward
@@ -32,17 +32,12 @@ def _implicit_path(words, course, t1, z, tolerances, coefficients, scratch, of_c
 @jit
 def _begun(words, course, times, seeds, k, t0, z):
     """Begin where a state's time is, with what's differentiated by it; return where to stop."""
-    ts, count, is_zero = pointer(words[TS], float64), words[COUNT], True
+    is_zero = True
     for i in range(words[N]):
         z[i] += seeds[k, i]
         is_zero = is_zero and z[i] == 0.0
     end = times[k - 1] if k > 0 else t0
     course[TIME] = times[k]
-    if course[STEP] == 0.0:
-        last = count
-        while last > 1 and abs(ts[last - 1] - t0) >= abs(times[k] - t0):
-            last -= 1
-        course[STEP] = 0.1 * abs(ts[last] - ts[last - 1])
     return times[k] if is_zero else end
 
 
@@ -64,7 +59,7 @@ def _implicit_adjoint(words, course, times, seeds, t0, z, tolerances, coefficien
     for k in range(len(times) - 1, -1, -1):
         end = _begun(words, course, times, seeds, k, t0, z)
         if end != times[k] and status == DONE:
-            course[STEP] = min(course[STEP], 1e-2 * abs(end - times[k]))  # a jump is fast
+            course[STEP] = 0.0  # what a jump makes is fast
             status = implicit(data(words), data(course), end, data(z), data(tolerances), vectors,
                               matrices, data(of_complex), data(pivots), none, none)  # fmt: skip
     return status

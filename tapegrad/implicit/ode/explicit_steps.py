@@ -44,11 +44,15 @@ N_COEFFICIENTS = N_EXTENDED * (N_EXTENDED + 8)
 
 @jit
 def first_step(words: Any, z: Any, dz: Any, tolerances: Any, length: float) -> Any:
-    """Return a step to begin with, which moves the state by a hundredth."""
-    size, speed = 0.0, 0.0
-    for i in range(words[N]):
-        atol = 0.0 if words[KIND] == ADJOINT else tolerances[2 + i]
-        scale = tolerances[0] * abs(z[i]) + atol + 1e-290
+    """Return a step to begin with, which moves the state by a hundredth, an adjoint by a tenth."""
+    size, speed, n = 0.0, 0.0, words[N]
+    if words[KIND] == ADJOINT:
+        for i in range(n):
+            size += abs(z[i]) * tolerances[2 + n + i]
+            speed += abs(dz[i]) * tolerances[2 + n + i]
+        return min(0.1 * size / speed if speed > 0.0 else length, length)
+    for i in range(n):
+        scale = tolerances[0] * abs(z[i]) + tolerances[2 + i] + 1e-290
         size, speed = max(size, abs(z[i]) / scale), max(speed, abs(dz[i]) / scale)
     h = 1e-6 * length if size < 1e-5 or speed < 1e-5 else 0.01 * size / speed
     return min(h, length)

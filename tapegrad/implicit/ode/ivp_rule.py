@@ -2,86 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import StructureError, UnsupportedFunctionError
-from tapegrad.function.content import freeze
+from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.vectors import join
-from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.ode.flows import Flow
-from tapegrad.implicit.ode.passes_of_solutions import Control
-from tapegrad.implicit.ode.problems import Called, Problem, ivp_solver
+from tapegrad.implicit.ode.functions_of_problems import (
+    as_state,
+    called,
+    control_of,
+    refuse_active,
+    use_of,
+    with_functions,
+)
+from tapegrad.implicit.ode.problems import IvpCall, Problem
 from tapegrad.implicit.ode.solutions import Solution, Terms
 from tapegrad.implicit.solver_rules import scipy_solver_rule
-from tapegrad.record.array import ActiveArray
-from tapegrad.record.stopping import stop_gradient
-from tapegrad.tree import flatten
-
-LEAST_RTOL, MOST_RTOL = 1e-12, 1e-6
-"""Of a derivative's own error control."""
 
 _WAYS = {"RK45": "explicit", "RK23": "explicit", "DOP853": "explicit", "Radau": "implicit",
          "BDF": "implicit", "LSODA": "either"}  # fmt: skip
-
-
-def control_of(rtol: Any, atol: Any, n: int, way: str, longest: float) -> Control:
-    """Return how exactly derivatives are integrated, beside a solution's tolerances."""
-    asked = float(np.min(np.asarray(rtol, np.float64)))
-    own = min(max(asked, LEAST_RTOL), MOST_RTOL)
-    scaled = np.broadcast_to(np.asarray(atol, np.float64), (n,)) * min(own / max(asked, own), 1.0)
-    return Control(own, tuple(scaled.tolist()), way, longest)
-
-
-# --- inner functions ------------------------------------------------------------------------------
-
-
-def numbers_of(size: int, what: str) -> Callable[[Any, Any], Any]:
-    """Return what makes a right-hand side's result as many numbers as it has to be."""
-    return functools.partial(_numbers_of, size, what)
-
-
-def _numbers_of(size: int, what: str, unknowns: Any, result: Any) -> Any:
-    leaves: list[Any] = []
-    flatten(result, leaves)
-    found = join(leaves)
-    if len(found) == 1 and size > 1:
-        found = found * np.ones(size)
-    if len(found) != size:
-        raise StructureError(f"{what} returned {len(found)} numbers where {size} are needed")
-    return found
-
-
-@functools.cache
-def use_of(verb: str, size: int) -> Use:
-    """Return for what a function of a problem is called; always the same."""
-    return Use(verb, numbers_of(size, "what is integrated"))
-
-
-def with_functions(functions: Sequence[tuple[Any, Use]], x: tuple[Any, ...],
-                   args: tuple[Any, ...], body: Callable[[list[Any]], Any]) -> Any:  # fmt: skip
-    """Return what `body` makes of inner functions and their parameters, a pair each.
-
-    The first operands of each are the unknowns `x`.
-    """
-
-    def nested(rest: Sequence[tuple[Any, Use]], found: list[Any]) -> Any:
-        if not rest:
-            return body(found)
-        (function, use), *others = rest
-
-        def then(inner: Function, operands: list[Any]) -> Any:
-            return nested(others, [*found, (inner, operands[len(x) :])])
-
-        return with_inner(function, use, x, args, {}, then)
-
-    return nested(functions, [])
-
-
-# --- solve_ivp ------------------------------------------------------------------------------------
 
 
 @scipy_solver_rule("scipy.integrate.solve_ivp", functions="fun events jac")
@@ -108,8 +49,8 @@ def solve_ivp(fun: Any, t_span: Any, y0: Any, method: Any = "RK45", t_eval: Any 
              "min_step": min_step}  # fmt: skip
     defaults = {"first_step": None, "max_step": np.inf, "rtol": 1e-3, "atol": 1e-6,
                 "jac_sparsity": None, "lband": None, "uband": None, "min_step": 0.0}  # fmt: skip
-    options = {key: value for key, value in stop_gradient(given).items()
-               if value is not defaults[key]}  # fmt: skip
+    refuse_active("solve_ivp", {**given, "jac": None if callable(jac) else jac})
+    options = {key: value for key, value in given.items() if value is not defaults[key]}
     is_implicit = _WAYS[name] != "explicit"
     is_banded = any(key in options for key in ("jac_sparsity", "lband", "uband"))
     is_exact = is_implicit and jac is ... and not is_banded
@@ -118,28 +59,24 @@ def solve_ivp(fun: Any, t_span: Any, y0: Any, method: Any = "RK45", t_eval: Any 
     if is_implicit and callable(jac):
         functions.append((jac, use_of("the Jacobian", n * n)))
     elif is_implicit and jac is not ... and jac is not None:
-        options["jac"] = stop_gradient(jac)
+        options["jac"] = jac
     functions += [(event, use_of("the event", 1)) for event in listed]
-    attributes = [tuple((key, getattr(event, key)) for key in ("terminal", "direction")
-                        if hasattr(event, key)) for event in listed]  # fmt: skip
-    control = control_of(stop_gradient(rtol), stop_gradient(atol), n, _WAYS[name],
-                         float(stop_gradient(max_step)))  # fmt: skip
-    solve = ivp_solver(method, bool(vectorized), t_eval is not None, bool(dense_output), attributes,
-                       is_exact, options)  # fmt: skip
-    key = ("solve_ivp", name, bool(vectorized), t_eval is not None, bool(dense_output), is_exact,
-           freeze(options))  # fmt: skip
+    attributes = tuple([tuple([(key, getattr(event, key)) for key in ("terminal", "direction")
+                               if hasattr(event, key)]) for event in listed])  # fmt: skip
+    control = control_of(rtol, atol, n, _WAYS[name], float(max_step))
+    solve = IvpCall(method, bool(vectorized), t_eval is not None, bool(dense_output), attributes,
+                    is_exact, options)  # fmt: skip
 
     def body(found: list[Any]) -> Any:
         (rate, of_rate), *others = found
-        has_jacobian = is_implicit and callable(jac)
-        of_jacobian = others[:has_jacobian]
-        of_events = others[has_jacobian:]
+        n_jacobians = len(others) - len(listed)
+        of_events = others[n_jacobians:]
         problem = Problem(
-            Called(rate, len(of_rate)),
-            Called(of_jacobian[0][0], len(of_jacobian[0][1])) if of_jacobian else None,
-            [Called(inner, len(operands), pair)
-             for (inner, operands), pair in zip(of_events, attributes, strict=True)],
-            solve, key,
+            called(rate, of_rate),
+            called(*others[0]) if n_jacobians else None,
+            [called(event, given, pair)
+             for (event, given), pair in zip(of_events, attributes, strict=True)],
+            solve,
         )  # fmt: skip
         times = np.empty(0) if t_eval is None else np.reshape(join([t_eval]), -1)
         rest = [t1, times, *[x for _, operands in others for x in operands]]
@@ -149,14 +86,3 @@ def solve_ivp(fun: Any, t_span: Any, y0: Any, method: Any = "RK45", t_eval: Any 
 
     state = np.reshape(y0, (n, 1)) if vectorized else y0
     return with_functions(functions, (t0, state), tuple(args or ()), body)
-
-
-def as_state(y0: Any) -> Any:
-    """Return a first state as a vector."""
-    if isinstance(y0, ActiveArray):
-        found: Any = y0
-    else:
-        found = join(list(y0) if np.ndim(y0) else [y0])
-    if found.ndim != 1:
-        raise ValueError("`y0` must be 1-dimensional.")
-    return found

@@ -60,9 +60,9 @@ class Control(NamedTuple):
 
     def tolerances(self, is_stiff: bool, sizes: Vector | None = None) -> Vector:
         """Return what a method is asked for; the implicit one's estimate is of order 3 only."""
-        rtol = 0.1 * (self.rtol ** (2 / 3) if is_stiff else self.rtol)
+        rtol = 0.01 * self.rtol ** (2 / 3) if is_stiff else 0.1 * self.rtol
         atol = np.array(self.atol) * (rtol / self.rtol)
-        floor = 0.1 if is_stiff else 0.01
+        floor = 0.01
         sizes = np.ones(len(atol)) if sizes is None else sizes
         return np.concatenate([[rtol, floor], atol, sizes])
 
@@ -250,7 +250,10 @@ class Field:
         t0 : float
         """
         n, status = self.n, DONE
-        sizes, workspace = path.sizes(self.control), self._workspace()
+        parameters = np.abs(self.inputs[wanted])
+        parameters[parameters == 0.0] = 1.0
+        sizes = np.concatenate([path.sizes(self.control), parameters])
+        workspace = self._workspace()
         y, column = np.empty(n), np.zeros(2 * n + len(self.inputs))
         hint, pulled = np.full(1, path.n_steps), np.empty(len(self.inputs))
         size = n + len(wanted)

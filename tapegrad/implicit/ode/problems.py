@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from tapegrad.blocks import Array
 from tapegrad.errors import BlockFailedError
+from tapegrad.function.content import freeze
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import joined
 from tapegrad.implicit.inner import Inner
@@ -52,17 +53,15 @@ class Problem:
     jacobian : Called or None
         The user's.
     events : sequence of Called
-    solve : callable
+    solve : IvpCall or OdeintCall
         Solves for plain functions: called with those of the rate, the Jacobian and the events, then
         t0, y0, t1 and the times.
-    key : hashable
-        What else it's called with.
     """
 
     def __init__(self, rate: Called, jacobian: Called | None, events: Sequence[Called],
-                 solve: Callable[..., Any], key: Any) -> None:  # fmt: skip
+                 solve: IvpCall | OdeintCall) -> None:  # fmt: skip
         self.rate, self.jacobian, self.events = rate, jacobian, tuple(events)
-        self._solve, self._key = solve, key
+        self._solve, self._key = solve, (type(solve), solve.key())
         self._own = threading.local()
 
     def _identity(self) -> Any:
@@ -101,7 +100,7 @@ class Problem:
         with ExitStack() as stack:
             stack.enter_context(scipys_own())
             rate = stack.enter_context(_caller(self.rate, of_rate))
-            others = []
+            others: list[Any] = []
             for called in (self.jacobian, *self.events):
                 count = called.n_parameters if called else 0
                 given = operands[start : start + count]
@@ -176,28 +175,48 @@ class Reading:
             )
 
 
-def ivp_solver(method: Any, vectorized: bool, has_times: bool, dense_output: bool,
-               attributes: Sequence[tuple[Any, ...]], is_exact: bool,
-               options: dict[str, Any]) -> Callable[..., Any]:  # fmt: skip
-    """Return what solves by `solve_ivp`."""
+class IvpCall(NamedTuple):
+    """A call of `solve_ivp`, without its functions and numbers.
 
-    def solve(rate: Caller, jacobian: Caller | None, events: Sequence[Caller], t0: float,
-              y0: Vector, t1: float, times: Vector) -> Any:  # fmt: skip
+    Attributes
+    ----------
+    method : str or type
+    vectorized, has_times, dense_output : bool
+    attributes : tuple
+        Those of the events.
+    is_exact : bool
+        Whether it's given the exact Jacobian.
+    options : dict
+    """
+
+    method: Any
+    vectorized: bool
+    has_times: bool
+    dense_output: bool
+    attributes: tuple[tuple[Any, ...], ...]
+    is_exact: bool
+    options: dict[str, Any]
+
+    def key(self) -> Any:
+        """Return what two calls have in common that are the same."""
+        return (*self[:-1], freeze(self.options))
+
+    def __call__(self, rate: Caller, jacobian: Caller | None, events: Sequence[Caller], t0: float,
+                 y0: Vector, t1: float, times: Vector) -> Any:  # fmt: skip
+        """Return what SciPy finds."""
         solve_ivp = importlib.import_module("scipy.integrate").solve_ivp
-        given = dict(options)
+        given = dict(self.options)
         if jacobian is not None:
             n = len(y0)
             given["jac"] = lambda t, y: np.reshape(jacobian(t, y), (n, n))
-        elif is_exact:
+        elif self.is_exact:
             given["jac"] = rate.jacobian
+        pairs = zip(events, self.attributes, strict=True)
         return solve_ivp(
-            rate, (t0, t1), y0, method=method, t_eval=times if has_times else None,
-            dense_output=dense_output, vectorized=vectorized,
-            events=[_event(*pair) for pair in zip(events, attributes, strict=True)] or None,
-            **given,
+            rate, (t0, t1), y0, method=self.method, t_eval=times if self.has_times else None,
+            dense_output=self.dense_output, vectorized=self.vectorized,
+            events=[_event(*pair) for pair in pairs] or None, **given,
         )  # fmt: skip
-
-    return solve
 
 
 def _event(caller: Caller, attributes: tuple[Any, ...]) -> Any:
@@ -219,28 +238,49 @@ class Solved(NamedTuple):
     success : bool
     message : str
     info : dict
+    warning : tuple of (type, str), or None
+        What SciPy warned of.
     """
 
     y: Array
     success: bool
     message: str
     info: dict[str, Any]
+    warning: tuple[type[Warning], str] | None
 
 
-def odeint_solver(is_exact: bool, options: dict[str, Any]) -> Callable[..., Any]:
-    """Return what solves by `odeint`."""
+class OdeintCall(NamedTuple):
+    """A call of `odeint`, without its functions and numbers.
 
-    def solve(rate: Caller, jacobian: Caller | None, events: Sequence[Caller], t0: float,
-              y0: Vector, t1: float, times: Vector) -> Any:  # fmt: skip
+    Attributes
+    ----------
+    is_exact : bool
+        Whether it's given the exact Jacobian.
+    is_by_column : bool
+        Whether the user's is transposed.
+    options : dict
+    """
+
+    is_exact: bool
+    is_by_column: bool
+    options: dict[str, Any]
+
+    def key(self) -> Any:
+        """Return what two calls have in common that are the same."""
+        return (*self[:-1], freeze(self.options))
+
+    def __call__(self, rate: Caller, jacobian: Caller | None, events: Sequence[Caller], t0: float,
+                 y0: Vector, t1: float, times: Vector) -> Any:  # fmt: skip
+        """Return what SciPy finds."""
         odeint = importlib.import_module("scipy.integrate").odeint
-        n, given = len(y0), dict(options)
+        n, given = len(y0), dict(self.options)
         if jacobian is not None:
             given["Dfun"] = lambda t, y: np.reshape(jacobian(t, y), (n, n))
-        elif is_exact:
+            given["col_deriv"] = self.is_by_column
+        elif self.is_exact:
             given["Dfun"] = rate.jacobian
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             found, info = odeint(rate, y0, times, tfirst=True, full_output=True, **given)
-        return Solved(np.asarray(found).T, not caught, info["message"], info)
-
-    return solve
+        warned = (caught[0].category, str(caught[0].message)) if caught else None
+        return Solved(np.asarray(found).T, not caught, info["message"], info, warned)

@@ -95,7 +95,8 @@ def resolved(words: Any, t: float) -> Any:
         return 0.0
     ts = pointer(words[TS], float64)
     k = _interval(ts, words[COUNT], pointer(words[HINT], int64), t)
-    return 1e-3 * abs(ts[k + 1] - ts[k])
+    share = 1e-3 if words[KIND] == TANGENT else 1e-9
+    return share * abs(ts[k + 1] - ts[k])
 
 
 at = Symbol("tapegrad_path_at", _at, int64(WORDS, float64, NUMBERS)).call
@@ -222,7 +223,7 @@ def _scales(words: Any, z: Any, new: Any, dz: Any, h: float, tolerances: Any, ou
     A state's is as it's asked for. A derivative's is relative: to itself, to how much it changes
     in the step, and to the largest of its vector, where the state's sizes say what is large. The
     tolerances are the relative one, how small what counts is beside the largest, the absolute
-    ones, and the sizes.
+    ones, and the sizes: of the state, and for an adjoint of the parameters.
     """
     n, size = words[N], words[SIZE]
     is_adjoint = words[KIND] == ADJOINT
@@ -240,9 +241,8 @@ def _scales(words: Any, z: Any, new: Any, dz: Any, h: float, tolerances: Any, ou
             out[i] = rtol * own + atol[i] + 1e-290
             continue
         own = max(own, abs(h * dz[i]))
-        if i < stop:
-            of_state = sizes[i - start]
-            own += floor * (largest / of_state if is_adjoint else largest * of_state)
+        of_it = sizes[i - start]  # of a number of the state, or of a parameter
+        own += floor * (largest / of_it if is_adjoint else largest * of_it)
         out[i] = rtol * own + 1e-290
     return int64(0)
 
