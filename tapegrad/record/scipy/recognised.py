@@ -58,7 +58,7 @@ def scipy_rule(*names: str) -> Callable[[F], F]:
     return register
 
 
-def calling_rule(*names: str) -> Callable[[F], F]:
+def calling_rule(*names: str, is_refused: bool = False) -> Callable[[F], F]:
     """Register the same for functions that call what they're given.
 
     That may read active numbers where no argument shows them, so the rule counts wherever one does.
@@ -66,7 +66,10 @@ def calling_rule(*names: str) -> Callable[[F], F]:
 
     def register(recorder: F) -> F:
         CALLING.update(names)
-        return scipy_rule(*names)(recorder)
+        found = scipy_rule(*names)(recorder)
+        if is_refused:
+            NAMED.difference_update(names)
+        return found
 
     return register
 
@@ -193,7 +196,9 @@ class Row:
             **(getattr(function, "__kwdefaults__", None) or {}),
             **{key: parameter.default for key, parameter in parameters.items()},
         }
-        self._taken = frozenset(inspect.signature(rule).parameters)
+        taken = inspect.signature(rule).parameters
+        self._taken = frozenset(taken)
+        self._takes_all = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in taken.values())
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
@@ -239,7 +244,7 @@ class Row:
         return self._recorded(args, kwargs)
 
     def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if self._is_variadic:
+        if self._is_variadic or self._takes_all:
             return self.rule(*args, **kwargs)
         given = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
         defaults = self._defaults
