@@ -23,11 +23,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.implicit.lifting import lift
 from tapegrad.libraries import module_of
+from tapegrad.record.frames import Site
+from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import THREAD
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.scipy.recognised import (
@@ -57,6 +59,26 @@ def scipy_solver_rule(*names: str, functions: str) -> Callable[[F], F]:
         return SolverRow(name, function, rule, functions.split())
 
     return scipy_rule(*names, row=row)
+
+
+def refuse_solver(name: str, instead: str) -> None:
+    """Have a function or a class refused, where anything active is in what it's given.
+
+    Parameters
+    ----------
+    name : str
+        SciPy's, in full.
+    instead : str
+        What to write in its place.
+    """
+
+    @scipy_solver_rule(name, functions="f func fun bc jac fun_jac bc_jac")
+    def refuse(*args: Any, **keywords: Any) -> NoReturn:
+        raise UnsupportedFunctionError(
+            f"{name} has no rule for active arguments, at {Site().place}{instead}"
+        )
+
+    NAMED.discard(name)
 
 
 def depends(thing: Any) -> bool:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
-
-from tapegrad.errors import UnsupportedFunctionError
-from tapegrad.implicit.solver_rules import scipy_solver_rule
-from tapegrad.record.frames import Site
-from tapegrad.record.functions.registry import NAMED
+from tapegrad.implicit.solver_rules import refuse_solver
 
 _SQUARES = "`tapegrad.minimizer(lambda x, A, b: np.sum((A @ x - b) ** 2), x0, bounds={})(A, b)`"
 _PROGRAM = (
@@ -37,16 +31,5 @@ _INSTEAD = {
 }  # fmt: skip
 
 
-def _refusing(name: str, instead: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **keywords: Any) -> NoReturn:
-        raise UnsupportedFunctionError(
-            f"scipy.optimize.{name} has no rule for active arguments, at {Site().place}{instead}"
-        )
-
-    return refuse
-
-
 for _name, _instead in _INSTEAD.items():
-    scipy_solver_rule(f"scipy.optimize.{_name}", functions="func f fun")(_refusing(_name, _instead))
-
-NAMED.difference_update(f"scipy.optimize.{name}" for name in _INSTEAD)
+    refuse_solver(f"scipy.optimize.{_name}", _instead)

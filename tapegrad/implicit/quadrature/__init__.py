@@ -1,5 +1,5 @@
 """SciPy's integrals of recorded integrands: rules of its functions, in files by family."""
 
-from tapegrad.implicit.quadrature import quad_rule
+from tapegrad.implicit.quadrature import nested_quads, quad_rule, vector_quads
 
-__all__ = ["quad_rule"]
+__all__ = ["nested_quads", "quad_rule", "vector_quads"]

@@ -35,9 +35,11 @@ from tapegrad.implicit.quadrature.ranges import (
     Limits,
     Root,
     at,
+    beside,
     divided,
     inside,
     split,
+    spread,
 )
 from tapegrad.implicit.quadrature.sought import Sought
 from tapegrad.implicit.quadrature.swept_integrands import PULLBACK, PUSHFORWARD, VALUES
@@ -87,7 +89,12 @@ class Integral(BlockOfInner):
 
     def _parts(self, limits: Limits, given: Vector) -> tuple[Course, list[Crossing]]:
         course = self._root.course(limits, given)
-        return course, crossings(self.inner, lambda t: at(t, given), course.times)
+        if not may_switch(self.inner, at(inside(*limits[:2]), given), (0,)):
+            return course, []
+        # Where only a derivative switches, the value took no note.
+        seen = course.times or spread(course.breaks)
+        times = [*beside(limits.a, limits.b), *seen, *beside(limits.b, limits.a)]
+        return course, crossings(self.inner, lambda t: at(t, given), times)
 
     def _integrated(self, sought: Sought, limits: Limits, given: Vector,
                     found: tuple[Course, list[Crossing]] | None = None) -> Vector:  # fmt: skip

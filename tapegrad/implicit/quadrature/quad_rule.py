@@ -6,7 +6,6 @@ import functools
 import importlib
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +13,13 @@ import numpy as np
 
 from tapegrad.blocks import Kind, Shapes, python_address
 from tapegrad.function.points import valid_recording
+from tapegrad.function.recording import name_of
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.flips import anatomy_of
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.inner import Inner, Recorded
+from tapegrad.implicit.quadrature.courses import note, noted
 from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quick_integrals import MOST_MARKS, Layout, load, pullback, store
 from tapegrad.implicit.quadrature.ranges import N_LIMITS, Course, Limits, Root, at, inside, split
@@ -43,12 +44,22 @@ _LISTS = ("alist", "blist", "rlist", "elist", "iord")
 _COUNTS = ("neval", "last")
 
 
+class _Largest(threading.local):
+    """The largest error that was estimated in this thread, since it was set back."""
+
+    error = 0.0
+
+
+_LARGEST = _Largest()
+
+
 class Quad(NamedTuple):
     """The options of `scipy.integrate.quad`."""
 
     epsabs: float
     epsrel: float
     limit: int
+    is_nested: bool = False
 
     @property
     def tol(self) -> float:
@@ -57,19 +68,18 @@ class Quad(NamedTuple):
 
     def found(self, integrand: Callable[[float], float], limits: Limits) -> Any:
         """Return what SciPy does, with all that it tells."""
-        return scipys("scipy.integrate.quad")(
+        before, _LARGEST.error = _LARGEST.error, 0.0
+        value, error, *told = scipys("scipy.integrate.quad")(
             integrand, limits.a, limits.b, (), 1, self.epsabs, self.epsrel, self.limit,
             limits.points or None,
         )  # fmt: skip
+        largest = max(error, _LARGEST.error)
+        _LARGEST.error = max(before, largest)
+        return value, largest if self.is_nested else error, *told
 
     def course(self, inner: Inner, limits: Limits, given: Vector) -> Course:
         """Return what the value found on its way, of the last integral if it's the same."""
-        key = (*self, limits, given.tobytes())
-        known = _courses.setdefault(inner, {}).get(threading.get_ident())
-        if known is None or known[0] != key:
-            self.value(inner, limits, given)
-            known = _courses[inner][threading.get_ident()]
-        return known[1]
+        return noted(self, inner, limits, given, lambda: self.value(inner, limits, given))
 
     def value(self, inner: Inner, limits: Limits, given: Vector) -> Any:
         """Return what SciPy does for an inner function, and note its course."""
@@ -89,8 +99,7 @@ class Quad(NamedTuple):
             found = self.found(plainly, limits)
         seen = sorted(set(times), reverse=limits.a > limits.b) if switches else []
         course = Course(tuple(_breaks(limits, found[2])), tuple(seen))
-        key = (*self, limits, given.tobytes())
-        _courses.setdefault(inner, {})[threading.get_ident()] = key, course
+        note(self, inner, limits, given, course)
         return found
 
     def _swept(self, inner: Inner, limits: Limits, inputs: Vector,
@@ -113,10 +122,6 @@ class Quad(NamedTuple):
                 break
             recordings.append(recording)
         return None, []
-
-
-_courses: weakref.WeakKeyDictionary[Inner, dict[int, tuple[Any, Course]]]
-_courses = weakref.WeakKeyDictionary()
 
 
 def _breaks(limits: Limits, info: dict[str, Any]) -> list[float]:
@@ -265,12 +270,28 @@ def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
     if not callable(func):
         raise no_rule("scipy.integrate.quad of a LowLevelCallable",
                       "pass the function in Python or as Numba compiles it, or ")  # fmt: skip
+    return integral_of(func, a, b, args, func, False, full_output, epsabs, epsrel, limit, points)
+
+
+def integral_of(func: Any, a: Any, b: Any, args: Any, named: Any, is_nested: bool,
+                full_output: Any = 0, epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8,
+                limit: Any = 50, points: Any = None) -> Any:  # fmt: skip
+    """Return what `scipy.integrate.quad` does, recorded.
+
+    Parameters
+    ----------
+    named : callable
+        Whose integral it is called.
+    is_nested : bool
+        Whether the error is the largest of all that were estimated meanwhile.
+    """
     args = args if isinstance(args, tuple) else (args,)
-    options = Quad(float(epsabs), float(epsrel), int(limit))
-    points = np.empty(0) if points is None else stop_gradient(_row(points))
-    start = inside(_primal(a), _primal(b))
+    options = Quad(float(epsabs), float(epsrel), int(limit), is_nested)
+    points = np.empty(0) if points is None or len(points) == 0 else stop_gradient(_row(points))
+    start = inside(primal(a), primal(b))
 
     def body(function: Function, operands: list[Any]) -> Any:
+        function.name = f"the integral of {name_of(named)}"
         given = [a, b, points, *operands[1:]]
         shapes = shapes_of(given)
         return call(
@@ -287,7 +308,7 @@ def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
     info = {key: count[()] if is_active(count) else int(count)
             for key, count in zip(_COUNTS, counts, strict=True)}  # fmt: skip
     info |= dict(zip(_LISTS, lists, strict=True))
-    message = _MESSAGES[int(_primal(said))]
+    message = _MESSAGES[int(primal(said))]
     return (*found, info, message) if message else (*found, info)
 
 
@@ -297,5 +318,6 @@ def _row(points: Any) -> Any:
     return np.ravel(np.asarray(points)) if not any(map(is_active, points)) else np.stack(points)
 
 
-def _primal(number: Any) -> float:
+def primal(number: Any) -> float:
+    """Return a number at the point."""
     return float(np.ravel(number.primal)[0]) if is_active(number) else float(number)

@@ -91,6 +91,31 @@ def at(t: float, given: Vector) -> Vector:
     return np.concatenate([[t], given])
 
 
+_SPREAD = np.linspace(0.0, 1.0, 22)[:-1] + 0.5 / 21.0
+
+
+def spread(breaks: Sequence[float]) -> list[float]:
+    """Return times between given ones, in their order."""
+    found = list[float]()
+    for begin, end in itertools.pairwise(breaks):
+        if np.isfinite(begin) and np.isfinite(end):
+            found += (begin + _SPREAD * (end - begin)).tolist()
+        elif np.isfinite(begin):
+            found += (begin + np.sign(end) * (1.0 / _SPREAD[::-1] - 1.0)).tolist()
+        elif np.isfinite(end):
+            found += (end + np.sign(begin) * (1.0 / _SPREAD - 1.0)).tolist()
+        else:
+            found += spread([begin, 0.0, end])
+    return found
+
+
+def beside(end: float, other: float) -> list[float]:
+    """Return a number next to an end that is finite, where it may be singular."""
+    if not np.isfinite(end):
+        return []
+    return [end + 1e-12 * (other - end if np.isfinite(other) else np.sign(other))]
+
+
 def inside(a: float, b: float) -> float:
     """Return a number between limits."""
     if np.isfinite(a) and np.isfinite(b):
