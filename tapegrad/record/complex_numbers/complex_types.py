@@ -59,7 +59,6 @@ class ComplexNumber(Pair):
     def __class__(self) -> Any:
         return np.complex128
 
-    __getattr__ = _missing
     shape: tuple[int, ...] = ()
     ndim, size, itemsize, nbytes = 0, 1, 16, 16
     dtype: np.dtype[Any] = np.dtype(np.complex128)
@@ -101,9 +100,17 @@ class ComplexNumber(Pair):
     def __getitem__(self, key: Any) -> Any:
         return _zero_dimensional(self)[key]
 
-    def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return the number as one of another type."""
-        return _zero_dimensional(self).astype(dtype, **kwargs)[()]
+    def __getattr__(self, name: str) -> Any:
+        """Return what an array has by that name: NumPy's scalars have its methods."""
+        if name.startswith("_") or not callable(getattr(ComplexArray, name, None)):
+            _missing(self, name)
+        method = getattr(_zero_dimensional(self), name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            found = method(*args, **kwargs)
+            return found[()] if np.ndim(found) == 0 else found
+
+        return call
 
     def __hash__(self) -> int:
         raise unhashable("number", "z.value")
