@@ -363,6 +363,8 @@ def parts(x: Any) -> tuple[Any, Any]:
     plain = np.asarray(x)
     if plain.dtype.kind not in "fiubc":
         raise TypeError(f"a number was expected, not {plain.dtype}")
+    if plain.ndim == 0:
+        return float(plain.real), float(plain.imag)
     if plain.dtype.kind != "c":
         return plain.astype(np.float64), 0.0
     return plain.real.astype(np.float64), plain.imag.astype(np.float64)
