@@ -124,6 +124,9 @@ CASES = {
     "masks": lambda x: of(x)[x > 1.0] * 2j + np.compress(x > 1.0, of(x))
              + np.extract(x > 1.0, of(x)),
     "insert, append": lambda x: np.append(np.insert(of(x), 1, 2j * x[0]), x) * np.arange(9),
+    "pad, choose": lambda x: np.pad(of(x), 1, constant_values=x[0] * 1j)[:4]
+                   + np.choose([0, 1, 1, 0], [of(x), C]) + np.nan_to_num(of(x)),
+    "apply_along_axis": lambda x: np.apply_along_axis(lambda z: z * z[0], 0, CUBE * x)[0, 0],
     "delete, tri": lambda x: np.delete(of(x), 1)[0] + np.tril(np.outer(of(x), C)) + np.diag(of(x)),
     "where": lambda x: np.where(x > 1.5, of(x), 1j) + np.where(x > 0.0, C, x) + np.where(C, x, 1j),
     "select": lambda x: np.select([x > 2.5, x > 1.0], [of(x), C], 1j * x),

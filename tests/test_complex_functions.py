@@ -196,6 +196,22 @@ def test_powers_of_a_constant_and_by_an_active_exponent(base):
     assert slope == pytest.approx(right, rel=1e-13)
 
 
+def test_powers_by_an_array_of_exponents_are_each_of_its_kind():
+    exponents = np.array([[0, 1, 2, 5], [-1.0, 0.5, 1.5, 100.0]])
+
+    def function(x, y):
+        return made(x, y)[:, np.newaxis] ** exponents[0], (
+            made(x, y)[1:, np.newaxis, np.newaxis] ** exponents).ravel()  # fmt: skip
+
+    x, y = np.array([0.0, 0.3]), np.array([0.0, -0.4])
+    for k in (0, 1):
+        wanted = function(x, y)[k]
+        found = recorded(lambda x, y, k=k: function(x, y)[k], x, y)
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)
+    slopes = tg.jacobian(lambda x: ((x[0] + 1j * x[1]) ** exponents[0]).real)(np.zeros(2))
+    assert slopes.tolist() == [[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+
+
 def test_powers_of_zero_are_numpys():
     def of_zero(a):
         return np.array([0j, 0j, 1j]) ** a[0]

@@ -55,6 +55,8 @@ CASES = {
     "norms": lambda x: la.norm(of(x), 1) + la.norm(of(x), -np.inf) + la.norm(of(x), "nuc"),
     "norms along axes": lambda x: la.norm(of(x), axis=0) + la.norm(of(x), 1, axis=1)
                         + la.norm(EYES + of(x), axis=(1, 2), keepdims=True)[1, 0],
+    "norms by name": lambda x: la.vector_norm(of(x)) + la.vector_norm(of(x), axis=1, keepdims=True)
+                     + la.vector_norm(of(x), ord=1) + la.matrix_norm(of(x)),
     "cond": lambda x: la.cond(of(x)) + la.cond(of(x), 1),
     "matrix_power": lambda x: la.matrix_power(of(x) * 0.3, 3) + la.matrix_power(of(x), -2),
     "eig": lambda x: la.eig(of(x))[0] + la.eig(of(x))[1],

@@ -30,7 +30,11 @@ _ALL = slice(None)
 def _seeds(result: Result, cotangent: Any) -> AnyVector:
     """Return a vector of the outputs' length from a tree in the result's structure."""
     leaves: list[Any] = []
-    if flatten(taken_apart(cotangent, plain_too=True), leaves) != result.structure:
+    structure = flatten(cotangent, leaves)
+    if structure != result.structure:  # what is auxiliary may be complex
+        leaves = []
+        structure = flatten(taken_apart(cotangent, plain_too=True), leaves)
+    if structure != result.structure:
         raise StructureError("the cotangent must have the structure of the function's result")
     parts: list[Any] = []
     for number, spec in zip(leaves, result.specs, strict=True):

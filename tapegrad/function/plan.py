@@ -188,7 +188,7 @@ def _refuse(thing: Any) -> NoReturn:
     dtype = np.asarray(thing).dtype
     name = dtype if isinstance(thing, np.ndarray | np.generic) else type(thing).__name__
     advice = {
-        "c": "complex numbers are not supported: pass the real and the imaginary part",
+        "c": "derivatives are by real numbers: pass a complex one's real and its imaginary part",
         "i": f"integers have no derivative: pass a float, {_example(thing)}",
         "u": f"integers have no derivative: pass a float, {_example(thing)}",
         "b": "truth values have no derivative: pass a float",

@@ -33,23 +33,41 @@ class Pair:
         return type(self)(function(self.re), function(self.im))
 
 
-_REAL = frozenset([float, int, bool, str, type(None), np.float64, np.bool_, slice])
+def _is_any(things: Any) -> bool:
+    return any(map(is_complex, things))
+
+
+def _is_array(array: Any) -> bool:
+    return bool(array.dtype.kind == "c") or (array.dtype.kind == "O" and _is_any(array.flat))
+
+
+_TESTS: dict[type, Any] = {}
+"""Of each type met, what tells whether something of it is complex: an answer or a function."""
+
+
+def _test_of(kind: Any) -> Any:
+    test: Any = False
+    if issubclass(kind, Pair | complex | np.complexfloating):
+        test = True
+    elif issubclass(kind, list | tuple):
+        test = _is_any
+    elif issubclass(kind, np.ndarray):
+        test = _is_array
+    if len(_TESTS) < _MOST_TYPES:
+        _TESTS[kind] = test
+    return test
+
+
+_MOST_TYPES = 1000
 
 
 def is_complex(thing: Any) -> bool:
     """Whether something is a complex number or array, or a list of some."""
-    kind: Any = type(thing)
-    if kind in _REAL:
-        return False
-    if issubclass(kind, Pair | complex | np.complexfloating):
-        return True
-    if issubclass(kind, list | tuple):
-        return any(map(is_complex, thing))
-    if issubclass(kind, np.ndarray):
-        return bool(thing.dtype.kind == "c") or (
-            thing.dtype.kind == "O" and any(map(is_complex, thing.flat))
-        )
-    return False
+    kind = type(thing)
+    test = _TESTS.get(kind)
+    if test is None:
+        test = _test_of(kind)
+    return test if test is True or test is False else test(thing)
 
 
 def of_complex(code: int, *operands: Any) -> Any:

@@ -125,7 +125,7 @@ _LINEAR: dict[Function, tuple[str, ...]] = {
     np.sum: ("initial",), np.mean: (), np.cumsum: (), np.diff: ("prepend", "append"),
     np.ediff1d: ("to_end", "to_begin"), np.trace: (), np.repeat: (), np.take: (),
     np.take_along_axis: (), np.gradient: (), np.linalg.trace: (), np.nansum: ("initial",),
-    np.round: (), np.around: (),
+    np.round: (), np.around: (), np.pad: ("constant_values",), np.nan_to_num: (),
 }  # fmt: skip
 for _function, _names in _LINEAR.items():
     COMPLEX_RULES[_function] = _linear(_function, *_names)

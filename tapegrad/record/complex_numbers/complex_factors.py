@@ -19,6 +19,7 @@ from tapegrad.record.complex_numbers.complex_spectra import (
     on_diagonal,
     whole_hermitian,
 )
+from tapegrad.record.functions.operands import axes_of
 from tapegrad.record.functions.registry import complex_rule, no_rule
 
 # --- singular values ------------------------------------------------------------------------------
@@ -104,6 +105,21 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         first = first if isinstance(first, int) else first[0]
         return np.linalg.norm(np.concatenate([z.re, z.im], axis=first), ord, axis, keepdims)
     return np.linalg.norm(np.absolute(z), ord, axis, keepdims)
+
+
+@complex_rule(np.linalg.matrix_norm)
+def _norm_of_matrices(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return _norm(x, ord, (-2, -1), keepdims)
+
+
+@complex_rule(np.linalg.vector_norm)
+def _norm_of_vectors(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    z = as_complex(x)
+    if ord != 2:
+        return np.linalg.vector_norm(np.absolute(z), axis=axis, keepdims=keepdims, ord=ord)
+    both = tuple(1 + k for k in axes_of(z.ndim, axis))
+    norms = np.linalg.vector_norm(np.stack([z.re, z.im]), axis=(0, *both), keepdims=keepdims)
+    return norms[0] if keepdims else norms
 
 
 @complex_rule(np.linalg.cond)

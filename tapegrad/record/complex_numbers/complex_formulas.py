@@ -237,6 +237,11 @@ _LARGEST_MULTIPLIED = 99
 """Up to that whole exponent a power is made of products, as NumPy's is."""
 
 
+def is_multiplied(exponents: Any) -> Any:
+    """Whether powers by constant exponents are made of products."""
+    return np.equal(np.mod(exponents, 1.0), 0.0) & (np.abs(exponents) <= _LARGEST_MULTIPLIED)
+
+
 def _whole_power(re: Any, im: Any, exponent: int) -> Parts:
     if exponent == 0:
         return np.ones(np.broadcast_shapes(np.shape(re), np.shape(im))), 0.0
@@ -264,7 +269,7 @@ def power(ar: Any, ai: Any, br: Any, bi: Any) -> Parts:
     is_real = _is_plain(bi) and bi == 0.0
     if is_real and _is_plain(br):
         exponent = float(br)
-        if exponent.is_integer() and abs(exponent) <= _LARGEST_MULTIPLIED:
+        if is_multiplied(exponent):
             return _whole_power(ar, ai, int(exponent))
         if exponent == 0.5:
             return square_root(ar, ai)

@@ -61,8 +61,15 @@ def _of_truth(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda a, *args, **kwargs: function(truth_of(a), *args, **kwargs)
 
 
+_function: Any
 for _function in (np.any, np.all, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero):
     COMPLEX_RULES[_function] = _of_truth(_function)
+
+
+@complex_rule(np.choose)
+def _choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
+    pairs = [[_wide(choice)(k) for choice in choices] for k in (0, 1)]
+    return stored(out, paired(*(np.choose(a, part, mode=mode) for part in pairs)))
 
 
 @complex_rule(np.compress)
@@ -265,7 +272,7 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retst
     return tuple(map(paired, *found)) if retstep else paired(*found)
 
 
-for _function in (np.polyval, np.vander):
+for _function in (np.polyval, np.vander, np.apply_along_axis):
     COMPLEX_RULES[_function] = RULES[_function]
 
 

@@ -59,7 +59,6 @@ class ComplexNumber(Pair):
     def __class__(self) -> Any:
         return np.complex128
 
-    __getattr__ = _missing
     shape: tuple[int, ...] = ()
     ndim, size, itemsize, nbytes = 0, 1, 16, 16
     dtype: np.dtype[Any] = np.dtype(np.complex128)
@@ -101,9 +100,17 @@ class ComplexNumber(Pair):
     def __getitem__(self, key: Any) -> Any:
         return _zero_dimensional(self)[key]
 
-    def astype(self, dtype: Any, **kwargs: Any) -> Any:
-        """Return the number as one of another type."""
-        return _zero_dimensional(self).astype(dtype, **kwargs)[()]
+    def __getattr__(self, name: str) -> Any:
+        """Return what an array has by that name: NumPy's scalars have its methods."""
+        if name.startswith("_") or not callable(getattr(ComplexArray, name, None)):
+            _missing(self, name)
+        method = getattr(_zero_dimensional(self), name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            found = method(*args, **kwargs)
+            return found[()] if np.ndim(found) == 0 else found
+
+        return call
 
     def __hash__(self) -> int:
         raise unhashable("number", "z.value")
@@ -356,6 +363,8 @@ def parts(x: Any) -> tuple[Any, Any]:
     plain = np.asarray(x)
     if plain.dtype.kind not in "fiubc":
         raise TypeError(f"a number was expected, not {plain.dtype}")
+    if plain.ndim == 0:
+        return float(plain.real), float(plain.imag)
     if plain.dtype.kind != "c":
         return plain.astype(np.float64), 0.0
     return plain.real.astype(np.float64), plain.imag.astype(np.float64)

@@ -14,16 +14,18 @@ import numpy as np
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.arithmetic import takes_over
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.complex_numbers import complex_formulas as formulas
 from tapegrad.record.complex_numbers.complex_types import (
     ComplexArray,
     ComplexNumber,
+    complex_array,
     is_part_active,
     paired,
     parts,
 )
 from tapegrad.record.functions.registry import COMPLEX_RULES, known_code, no_rule, ufunc_method
+from tapegrad.record.nesting import innermost
 from tapegrad.record.pairs import BY_CODE, Pair, is_complex
 
 
@@ -43,8 +45,6 @@ _FORMULAS: dict[Any, Callable[..., Any]] = {
     np.subtract: lambda ar, ai, br, bi: (formulas.subtract(ar, br), formulas.subtract(ai, bi)),
     np.multiply: formulas.product,
     np.divide: formulas.quotient,
-    np.power: formulas.power,
-    np.float_power: formulas.power,
     np.negative: lambda re, im: (formulas.negative(re), formulas.negative(im)),
     np.positive: lambda re, im: (re, im),
     np.conjugate: lambda re, im: (re, formulas.negative(im)),
@@ -93,6 +93,28 @@ def truth_of(z: Any) -> Any:
 _function: Any
 for _function, _formula in _FORMULAS.items():
     COMPLEX_RULES[_function] = by_formula(_formula)
+
+
+_power_of_numbers = by_formula(formulas.power)
+
+
+def _power(x: Any, y: Any) -> Any:
+    """Return powers; where exponents are an array of constants, those of one kind together."""
+    exponents, imag = parts(y)
+    if is_part_active(exponents) or np.ndim(exponents) == 0 or type(imag) is not float:
+        return _power_of_numbers(x, y)
+    shape = np.broadcast_shapes(np.shape(x), np.shape(exponents))
+    exponents = np.broadcast_to(exponents, shape).reshape(-1)
+    bases = np.reshape(np.broadcast_to(x, shape), -1)
+    is_whole = formulas.is_multiplied(exponents)
+    found = complex_array(innermost(tapes_in(x)), np.zeros(len(exponents), complex))
+    for exponent in np.unique(exponents[is_whole]).tolist():
+        found[exponents == exponent] = _power_of_numbers(bases[exponents == exponent], exponent)
+    found[~is_whole] = _power_of_numbers(bases[~is_whole], exponents[~is_whole])
+    return found.reshape(shape)
+
+
+COMPLEX_RULES[np.power] = COMPLEX_RULES[np.float_power] = _power
 COMPLEX_RULES.update(_TRUTHS)
 for _function in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not):
     COMPLEX_RULES[_function] = lambda *operands, function=_function: function(

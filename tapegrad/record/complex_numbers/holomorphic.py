@@ -14,6 +14,7 @@ import numpy as np
 from tapegrad.blocks import Shapes
 from tapegrad.ops import CODE
 from tapegrad.record.complex_numbers.complex_types import (
+    ComplexNumber,
     is_part_active,
     paired,
     parts,
@@ -120,3 +121,6 @@ def _recorder(name: str) -> Callable[..., Any]:
 
 for _name in _DERIVATIVES:
     COMPLEX_RULES[getattr(np, _name)] = _recorder(_name)
+for _function in [*COMPLEX_RULES]:  # NumPy's loops over object arrays call methods of these names
+    if isinstance(_function, np.ufunc) and _function.nin == 1:
+        setattr(ComplexNumber, _function.__name__, COMPLEX_RULES[_function])
