@@ -67,6 +67,14 @@ class OutdatedBlockError(BlockFailedError):
     """What a block computes can't be recorded again: what it depends on is gone, or has changed."""
 
 
+class SwitchError(BlockFailedError):
+    """Where a function takes another way isn't known, or has no derivative."""
+
+
+class DivergentIntegralError(BlockFailedError):
+    """An integral's derivative is no integral that converges."""
+
+
 class NoConvergenceError(TapegradError, ArithmeticError):
     """A solver found no solution.
 

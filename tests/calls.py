@@ -143,6 +143,11 @@ _FURTHER = {
     "isreal": [lambda x, y: np.isreal(x)],
     "ix_": [lambda x, y: x[np.ix_(np.ones(np.shape(x)[0]) > 0.5, y[0] > 0.5)],
             lambda x, y: x[np.ix_(*[np.ravel(y[..., :1]) > 0.3])]],
+    **{f"lib.scimath.{name}": [lambda x, y, name=name: getattr(np.emath, name)(x)]
+       for name in ("arccos", "arcsin", "arctanh", "log", "log10", "log2", "sqrt")},
+    "lib.scimath.logn": [lambda x, y: np.emath.logn(2.0, x)],
+    "lib.scimath.power": [lambda x, y: np.emath.power(x, y)],
+    "roots": [lambda x, y: np.roots(np.append([1.0, -4.0], np.ravel(x)[:1]))],
     "lib.stride_tricks.sliding_window_view": [
         lambda x, y: np.lib.stride_tricks.sliding_window_view(x, 2, axis=-1)],
     "linalg.cross": [lambda x, y: np.linalg.cross(np.ravel(x)[:3], np.ravel(y)[:3])],

@@ -14,18 +14,17 @@ import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError, NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, Spec, shape_of, size_of
+from tapegrad.function.complex_leaves import holds_pairs, taken_apart
 from tapegrad.function.content import duplicate, is_active
 from tapegrad.function.inside import holds_actives
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, tapes_in, wrap
-from tapegrad.record.complex_numbers import paired
 from tapegrad.record.elementwise import with_constants
 from tapegrad.record.interception import original_of
 from tapegrad.record.nesting import slot_on
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.pairs import Pair
 from tapegrad.record.refusals import as_plain
-from tapegrad.tree import LEAF, Structure, flatten, map_leaves, unflatten_all
+from tapegrad.tree import LEAF, Structure, flatten, unflatten_all
 
 Vector = npt.NDArray[np.float64]
 
@@ -111,28 +110,6 @@ class Result(NamedTuple):
         return self.structure is LEAF and size_of(self.specs[0]) == 1
 
 
-class ComplexParts(tuple[Any, Any]):
-    """What stands in a tree for a complex number or array, its parts; made again, it's that one."""
-
-    __slots__ = ()
-    _fields = ("real", "imag")
-
-    def __new__(cls, real: Any, imag: Any) -> Any:
-        """Return the number itself."""
-        return paired(real, imag)
-
-    @classmethod
-    def of(cls, number: Pair) -> Any:
-        """Return the parts of a number."""
-        return tuple.__new__(cls, (number.re, number.im))
-
-
-def _is_complex(tree: Any) -> bool:
-    leaves: list[Any] = []
-    flatten(tree, leaves)
-    return any(isinstance(leaf, Pair) for leaf in leaves)
-
-
 RESULT, TAPPED, LEFT = "the result", "what is tapped", "what is left in an object"
 _VERBS = {RESULT: "return", TAPPED: "tap", LEFT: "keep"}
 
@@ -147,15 +124,14 @@ def append_result(tape: OpenTape, tree: Any, operands: list[int], what: str = RE
     InputTypeError
         For a result that is complex. The second part of a pair may be, which may be beside it.
     """
-    if _is_complex(tree):
+    if holds_pairs(tree):
         has_second = type(tree) is tuple and len(tree) == 2
-        if what is RESULT and _is_complex(tree[0] if has_second else tree):
+        if what is RESULT and holds_pairs(tree[0] if has_second else tree):
             raise InputTypeError(
                 "the function returns complex numbers, and derivatives are of real ones: return "
                 "np.real(z) and np.imag(z), or np.abs(z)"
             )
-        tree = map_leaves(lambda leaf: ComplexParts.of(leaf) if isinstance(leaf, Pair) else leaf,
-                          tree)  # fmt: skip
+        tree = taken_apart(tree)
     leaves: list[Any] = []
     structure = flatten(tree, leaves)
     specs: list[Spec] = []

@@ -10,8 +10,9 @@ import numpy as np
 
 from tapegrad.ops import CODE, OPERATORS
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, at_whole, binary
+from tapegrad.record.active import Active, at_whole, binary, product
 from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
+from tapegrad.record.labelled import PRIORITY, by_position, is_labelled
 from tapegrad.record.nesting import innermost
 from tapegrad.record.pairs import Pair, is_complex, of_complex
 from tapegrad.rules import IS_BOOLEAN
@@ -48,6 +49,8 @@ def apply(code: int, *operands: Any) -> Any:
     if any(map(is_complex, operands)):
         return of_complex(code, *operands)
     tape = innermost(tapes_in(*operands))
+    if any(is_labelled(type(operand)) for operand in operands):
+        operands = tuple(by_position(tape, operands))
     code = _code_for(code, operands)
     if len(operands) == 1:
         result = elementwise.unary(tape, code, as_data(tape, *operands))
@@ -63,7 +66,24 @@ def any_operands(code: int, x: Any, y: Any) -> Any:
     result = binary(code, x, y)
     if result is NotImplemented and any(type(operand) in (list, tuple) for operand in (x, y)):
         return apply(code, x, y)
+    return _or_of_labelled(result, code, x, y)
+
+
+def _or_of_labelled(result: Any, code: int, x: Any, y: Any) -> Any:
+    """Return a result, or that of arrays where there's none for what has labels."""
+    if result is NotImplemented and (is_labelled(type(x)) or is_labelled(type(y))):
+        return apply(code, x, y)
     return result
+
+
+def any_product(x: Any, y: Any) -> Any:
+    """Record what a product with a number means, which repeats no list."""
+    return _or_of_labelled(product(x, y), _MULTIPLY, x, y)
+
+
+def any_comparison(code: int, x: Any, y: Any) -> Any:
+    """Record what a comparison with a number for equality means: a list is never equal."""
+    return _or_of_labelled(binary(code, x, y), code, x, y)
 
 
 @functools.cache
@@ -172,6 +192,9 @@ def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     return in_place
 
+
+for _kind in (Active, ActiveArray):
+    setattr(_kind, "__pandas_priority__", PRIORITY)  # noqa: B010  # it's pandas' protocol
 
 _INVERSES = {"invert": np.invert}
 

@@ -22,6 +22,7 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.labelled import no_attribute
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.pairs import Pair, is_complex, without_imaginary_part
@@ -62,6 +63,9 @@ class ActiveArray:
     def __init__(self, tape: OpenTape, data: Data, is_bool: bool = False) -> None:
         self.tape, self.data, self.is_bool = tape, data, is_bool
         self._values: Data | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(self, name)
 
     # --- shape --------------------------------------------------------------------------------
 

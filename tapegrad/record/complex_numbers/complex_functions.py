@@ -30,7 +30,9 @@ from tapegrad.record.functions.registry import (
 from tapegrad.record.nesting import innermost
 from tapegrad.record.pairs import is_complex
 
-_NONE = (None, np._NoValue)
+
+def _is_given(argument: Any) -> bool:
+    return argument is not None and argument is not np._NoValue
 
 
 # --- choices --------------------------------------------------------------------------------------
@@ -165,15 +167,15 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
           initial: Any = None, where: Any = True) -> Any:  # fmt: skip
     check_complex(dtype, "prod")
     z = complex_array(innermost(tapes_in(a, initial)), a)
-    if where is not True and where not in _NONE:
+    if where is not True and _is_given(where):
         z = _where(where, z, 1.0)
     axes = axes_of(z.ndim, axis)
     rest = [k for k in range(z.ndim) if k not in axes]
     lanes = np.transpose(z, (*rest, *axes)).reshape((*(z.shape[k] for k in rest), -1))
     found = _chained(lanes, -1)
-    if initial not in _NONE:
+    if _is_given(initial):
         found = initial * found
-    if keepdims not in (*_NONE, False):
+    if _is_given(keepdims) and keepdims:
         found = np.reshape(found, tuple(1 if k in axes else n for k, n in enumerate(z.shape)))
     return stored(out, found)
 
@@ -194,7 +196,7 @@ def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> An
 @complex_rule(np.var)
 def _var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
          keepdims: Any = False, **kwargs: Any) -> Any:  # fmt: skip
-    if any(given not in (True, *_NONE) for given in kwargs.values()):
+    if any(_is_given(one) and one is not True for one in kwargs.values()):
         raise no_rule(f"numpy.var with {', '.join(kwargs)}=", of_complex=True)
     apart = [np.var(part, axis, ddof=ddof, keepdims=keepdims) for part in parts(a)]
     return stored(out, apart[0] + apart[1])
@@ -212,7 +214,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
         weights = np.ones(shape_of(a))
     if is_complex(weights) or returned:
         raise no_rule("numpy.average with complex weights or returned=True", of_complex=True)
-    options = {} if keepdims in _NONE else {"keepdims": keepdims}
+    options = {"keepdims": keepdims} if _is_given(keepdims) else {}
     return paired(*(np.average(part, axis, weights, **options) for part in
                     (_wide(a)(0), _wide(a)(1))))  # fmt: skip
 

@@ -80,10 +80,10 @@ class ComplexNumber(Pair):
         return self.im if is_part_active(self.im) else np.float64(self.im)
 
     @property
-    def primal(self) -> complex:
+    def primal(self) -> np.complex128:
         """The number at the recording's point, unguarded."""
-        return complex(*(part.primal if is_part_active(part) else part
-                         for part in (self.re, self.im)))  # fmt: skip
+        re, im = (part.primal if is_part_active(part) else part for part in (self.re, self.im))
+        return np.complex128(complex(re, im))
 
     def __bool__(self) -> bool:
         return bool(self.re != 0.0) or bool(self.im != 0.0)

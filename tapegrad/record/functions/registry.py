@@ -18,10 +18,12 @@ from tapegrad.ops import OPS
 from tapegrad.record import operators, stand_ins
 from tapegrad.record.active import Active, binary, unary
 from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.record.kinds import active
+from tapegrad.record.labelled import by_position, is_labelled
+from tapegrad.record.nesting import innermost
 from tapegrad.record.pairs import Pair, is_complex
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.refusals import no_store, no_type
@@ -136,6 +138,8 @@ def ufunc_method(name: str) -> Callable[[F], F]:
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
+    if any(is_labelled(type(x)) for x in inputs):
+        inputs = tuple(by_position(innermost(tapes_in(*inputs)), inputs))
     try:
         if any(map(is_complex, inputs)) or ("out" in kwargs and is_complex(kwargs["out"])):
             return UFUNC_METHODS[f"complex {method}"](ufunc, *inputs, **kwargs)

@@ -48,7 +48,8 @@ def _type_of_array(array: ActiveArray, context: TypingContext) -> Kind:
 def _no_complex(number: Pair, context: TypingContext) -> Kind:
     raise UnsupportedFunctionError(
         "complex numbers that depend on the input can't be passed to a Numba function: pass "
-        "z.real and z.imag, and compute with the two real parts there"
+        "z.real and z.imag, and compute with the two real parts there, or z.value if it depends on "
+        "no input"
     )
 
 

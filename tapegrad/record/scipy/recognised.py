@@ -34,6 +34,9 @@ Rule = Callable[..., Any]
 FUNCTIONS: dict[str, Rule] = {}
 """The rules of SciPy's functions, by their full names."""
 
+_ROWS: dict[str, Callable[[str, FunctionType, Rule], Row]] = {}
+"""What makes the rows of functions that aren't called active by their arguments alone."""
+
 SPARSE_METHODS: dict[str, Rule] = {}
 """The rules of methods of every class of sparse matrices and arrays, by name."""
 
@@ -44,7 +47,9 @@ FOUND_IN: dict[str, str] = {}
 """The modules that have what SciPy's functions call, where they are no functions of Python's."""
 
 
-def scipy_rule(*names: str, found_in: str = "") -> Callable[[F], F]:
+def scipy_rule(
+    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None, found_in: str = ""
+) -> Callable[[F], F]:
     """Register the decorated function as the rule of SciPy's functions of these full names.
 
     Its parameters are called as SciPy's are; those it lacks must be left at their defaults.
@@ -54,6 +59,8 @@ def scipy_rule(*names: str, found_in: str = "") -> Callable[[F], F]:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
         FOUND_IN.update(dict.fromkeys(names, found_in) if found_in else {})
         NAMED.update(names)
+        if row is not None:
+            _ROWS.update(dict.fromkeys(names, row))
         return recorder
 
     return register
@@ -106,14 +113,24 @@ def is_held(thing: Any) -> bool:
     if kind in _sparse_kinds:  # somebody may have given it other numbers
         return type(vars(thing).get("data")) is ActiveArray
     if kind in HOLDERS:
-        return any(map(is_held, vars(thing).values()))
+        return any(map(is_held, _held_by(thing)))
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
 
 
+def _held_by(thing: Any) -> Iterator[Any]:
+    """Yield what an object has in its attributes and slots."""
+    yield from vars(thing).values()
+    for base in type(thing).__mro__:
+        for name in vars(base).get("__slots__", ()):
+            yield getattr(thing, name, None)
+
+
 def _stands_in(thing: Any) -> bool:
-    """Whether an argument holds objects that stand for SciPy's."""
+    """Whether an argument holds objects that stand for SciPy's, or SciPy's of active numbers."""
     kind = type(thing)
-    return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
+    if kind in (list, tuple):
+        return any(map(_stands_in, thing))
+    return kind in STAND_INS or (kind in HOLDERS and is_held(thing))
 
 
 def is_passive(thing: Any) -> bool:
@@ -127,11 +144,11 @@ def is_passive(thing: Any) -> bool:
     return not is_held(thing)
 
 
-def _plain(thing: Any) -> Any:
+def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
     if type(thing) is ActiveArray or isinstance(thing, Pair):
         return thing.primal.copy()
-    return type(thing)(map(_plain, thing)) if type(thing) in (list, tuple) else thing
+    return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
 
 # --- neutral functions ------------------------------------------------------------------------
@@ -159,7 +176,7 @@ class Row:
             **(getattr(function, "__kwdefaults__", None) or {}),
             **{key: parameter.default for key, parameter in parameters.items()},
         }
-        self._taken = frozenset(inspect.signature(rule).parameters)
+        self._taken: frozenset[str] | None = frozenset(inspect.signature(rule).parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
@@ -171,9 +188,11 @@ class Row:
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
             if is_passive(args) and is_passive([*kwargs.values()]):
-                return plain(*_plain(args), **{key: _plain(x) for key, x in kwargs.items()})
+                return plain(
+                    *without_actives(args), **{k: without_actives(x) for k, x in kwargs.items()}
+                )
             try:
-                return self._recorded(args, kwargs)
+                return self.recorded(args, kwargs)
             except UnsupportedFunctionError:
                 stands_in = _stands_in([*args, *kwargs.values()])
                 found = None if stands_in else plain_arguments((args, kwargs))
@@ -184,7 +203,8 @@ class Row:
         call.__name__, call.__qualname__ = plain.__name__, plain.__qualname__
         return call
 
-    def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the rule makes of arguments, or raise for those that it has none for."""
         if self._is_variadic:
             return self.rule(*args, **kwargs)
         given = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
@@ -195,7 +215,7 @@ class Row:
             if key not in defaults or not _is_default(value, defaults[key])
         }
         for key in wanted:
-            if key not in self._taken:
+            if self._taken is not None and key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
 
@@ -250,7 +270,7 @@ def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):
-            yield thing, Row(full, thing, rule)
+            yield thing, _ROWS.get(full, Row)(full, thing, rule)
     if name == SPARSE:
         _sparse_kinds.update(_classes(module))
         for kind in _bases(_sparse_kinds):
