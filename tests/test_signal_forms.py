@@ -241,6 +241,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Input data is complex:UserWarning")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_has_no_rule_is_refused_by_name(name):
     with pytest.raises(UnsupportedFunctionError) as caught:

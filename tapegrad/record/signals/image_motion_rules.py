@@ -11,6 +11,7 @@ from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import is_held, is_passive, no_rule, scipy_rule
 from tapegrad.record.signals.image_filter_rules import image_of
 from tapegrad.record.signals.interpolation_rules import map_coordinates
+from tapegrad.record.signals.pinned import pinned
 from tapegrad.record.signals.scipys import plain_of, scipys, values
 
 
@@ -35,10 +36,15 @@ def affine_transform(input: Any, matrix: Any, offset: Any = 0.0, output_shape: A
         raise no_rule("scipy.ndimage.affine_transform with a 1-d matrix", "write np.diag(it), or ")
     options = (output_shape, None, order, mode, cval, prefilter)
     values("scipy.ndimage.affine_transform", x, matrix, offset, *options)
+    shape = x.shape if output_shape is None else tuple(map(int, output_shape))
+    arguments = {
+        "input": x, "matrix": matrix, "offset": operand(offset), "output_shape": shape,
+        "order": order, "mode": mode, "cval": float(plain_of(cval)), "prefilter": prefilter,
+    }  # fmt: skip
     if matrix.shape[1] == x.ndim + 1:  # of homogeneous coordinates, whose last row is constant
         matrix, offset = matrix[: x.ndim, : x.ndim], matrix[: x.ndim, x.ndim]
-    shape = x.shape if output_shape is None else tuple(map(int, output_shape))
-    return _read(x, matrix, offset, shape, (order, mode, cval, prefilter))
+    found = _read(x, matrix, offset, shape, (order, mode, cval, prefilter))
+    return pinned(found, "scipy.ndimage.affine_transform", arguments)
 
 
 @scipy_rule("scipy.ndimage.rotate")
@@ -64,7 +70,11 @@ def rotate(input: Any, angle: Any, axes: Any = (1, 0), reshape: Any = True, orde
         for index in np.ndindex(*planes.shape[:-2])
     ]
     whole = np.reshape(np.stack(read), (*planes.shape[:-2], *shape))
-    return np.moveaxis(whole, (-2, -1), (first, second))
+    arguments = {
+        "input": x, "angle": float(plain_of(angle)), "axes": tuple(axes), "reshape": reshape,
+        "order": order, "mode": mode, "cval": float(plain_of(cval)), "prefilter": prefilter,
+    }  # fmt: skip
+    return pinned(np.moveaxis(whole, (-2, -1), (first, second)), "scipy.ndimage.rotate", arguments)
 
 
 def _grid(shape: Sequence[int]) -> list[Any]:

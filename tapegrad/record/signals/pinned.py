@@ -28,7 +28,7 @@ class Pinned(ShapedBlock):
         Block.__init__(self, full.rpartition(".")[2], shapes, (shapes[-1],), is_active)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
-        given = dict(zip(self.names, operands[:-1], strict=True))
+        given = {key: x[()] for key, x in zip(self.names, operands[:-1], strict=True)}
         found = scipys(self.full)(**given, **dict(self.further))
         found = np.asarray(found if self.which is None else found[self.which])
         if np.iscomplexobj(found):

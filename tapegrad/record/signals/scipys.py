@@ -24,7 +24,7 @@ def plain_of(thing: Any) -> Any:
         return thing
     if is_complex(thing):
         return plain_complex(*map(plain_of, parts(thing)))
-    return as_array(thing).primal.copy() if is_held(thing) else thing
+    return as_array(thing).primal.copy()[()] if is_held(thing) else thing
 
 
 def values(full: str, *args: Any, takes_complex: bool = False, **kwargs: Any) -> Any:

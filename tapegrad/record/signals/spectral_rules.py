@@ -127,9 +127,11 @@ def coherence(x: Any, y: Any, fs: Any = 1.0, window: Any = "hann", nperseg: Any 
     }  # fmt: skip
     x, y = operand(x), operand(y)
     frequencies, of_both = csd(x, y, **given)
+    given["window"], given["nperseg"] = _windowed(window, nperseg, x.shape[axis])
     of_x, of_y = ((welch if is_held(z) else scipys("scipy.signal.welch"))(z, **given)[1]
                   for z in (x, y))  # fmt: skip
-    return frequencies, np.abs(of_both) ** 2 / of_x / of_y
+    found = np.abs(of_both) ** 2 / of_x / of_y
+    return frequencies, pinned(found, "scipy.signal.coherence", {"x": x, "y": y, **given}, 1)
 
 
 @scipy_rule("scipy.signal.periodogram")
