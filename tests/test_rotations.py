@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.spatial.transform
-from scipy.spatial.transform import RigidTransform, Rotation, RotationSpline, Slerp
+from scipy.spatial.transform import Rotation, RotationSpline, Slerp
 from scipy.spatial.transform import Rotation as R
 
 import tapegrad as tg
@@ -18,8 +18,8 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record.spatial import rotation_private
 from tapegrad.testing import check_grads
 
-pytestmark = pytest.mark.skipif(not rotation_private.is_known(Rotation),
-                                reason="rotations of this SciPy are compiled")  # fmt: skip
+if not rotation_private.is_known(Rotation):
+    pytest.skip("rotations of this SciPy are compiled", allow_module_level=True)
 
 RNG = np.random.default_rng(3)
 VECTOR, VECTORS = RNG.normal(size=3), RNG.normal(size=(4, 3))
@@ -352,7 +352,8 @@ def test_all_tiers_a_copy_from_a_pickle_and_threads_agree():
 
 # --- what is refused --------------------------------------------------------------------------
 
-SPLINE, RIGID = RotationSpline(TIMES, STACK), RigidTransform.from_rotation(ONE)
+SPLINE, RigidTransform = RotationSpline(TIMES, STACK), scipy.spatial.transform.RigidTransform
+RIGID = RigidTransform.from_rotation(ONE)
 REFUSED = {
     "RotationSpline": lambda r: RotationSpline(TIMES, STACK * R.from_rotvec(r))(1.0).as_quat(),
     "RotationSpline.__call__": lambda r: SPLINE(r).as_quat(),
