@@ -237,6 +237,9 @@ def _plainly(recording: Recording) -> Recording:
 _shared: weakref.WeakValueDictionary[Any, Function] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
+_MOST_RESTARTS = 16
+"""Of a function that captures more numbers wherever it's recorded again."""
+
 
 def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...],
                kwargs: dict[str, Any], body: Callable[[Function, list[Any]], T]) -> T:  # fmt: skip
@@ -261,7 +264,7 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
             if error.function is not shared:
                 raise
     lifted, captured = lift(function), list[Active]()
-    while True:
+    for _ in range(_MOST_RESTARTS):
         own = Function(lifted, use, plan, leaves, captured)
         if own.is_shared:
             with _lock:
@@ -276,3 +279,7 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         except OutdatedBlockError:
             unsettle()  # the program may catch this
             raise
+    raise UnsupportedFunctionError(
+        f"{own.name} takes another way at other points, and computes there with active numbers "
+        "that it reads out of an object: pass those to it as arguments, or compute with them before"
+    )

@@ -91,7 +91,7 @@ def depends(thing: Any) -> bool:
         return any(map(depends, thing.values()))
     if callable(thing):
         return any(map(depends, lift(thing, keep=False).leaves))
-    if module_of(type(thing)).startswith("scipy.") and hasattr(thing, "__dict__"):
+    if module_of(type(thing)).startswith("scipy.optimize") and hasattr(thing, "__dict__"):
         return any(map(depends, vars(thing).values()))
     return False
 

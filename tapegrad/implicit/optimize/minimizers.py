@@ -37,6 +37,7 @@ from tapegrad.implicit.optimize.minimum_methods import (
 from tapegrad.implicit.optimize.root_systems import pairs_or, vector
 from tapegrad.implicit.optimize.scipy_methods import (
     Settings,
+    settled,
 )
 from tapegrad.implicit.optimize.scipy_solutions import Told, solved
 from tapegrad.implicit.optimize.solver_results import SolverResult
@@ -102,6 +103,7 @@ def _minimize(fun: Any, x0: Any, args: Any = (), method: Any = None, jac: Any = 
     if conditions and own not in _CONSTRAINED:
         raise no_rule(f"scipy.optimize.minimize by {method} with constraints=",
                       "choose SLSQP or trust-constr, or ")  # fmt: skip
+    settings = settled(settings)
     options = settings.get("options") or {}
     wanted = pairs_or(jac, "fun", fun, unknowns, USE, FIRST)
     for role, function, use, more in (("hess", hess, _HESSIAN, ()),

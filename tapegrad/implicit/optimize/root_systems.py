@@ -30,6 +30,7 @@ from tapegrad.implicit.optimize.scipy_methods import (
     Settings,
     scipys,
     setting,
+    settled,
 )
 from tapegrad.implicit.optimize.scipy_solutions import (
     solved,
@@ -190,6 +191,7 @@ def _root(fun: Any, x0: Any, args: Any = (), method: Any = "hybr", jac: Any = No
     x0 = vector(x0) if method in MINPACK else operand(x0)
     unknowns = (primal(x0),)
     wanted = pairs_or(jac, "fun", fun, unknowns, USE, FIRST)
+    settings = settled(settings)
     options = settings.get("options") or {}
     own = jac is not None or method not in MINPACK
     exact = "" if own or options.get("eps") or options.get("band") else "jac"

@@ -27,6 +27,7 @@ from tapegrad.implicit.optimize.scipy_methods import (
     Settings,
     scipys,
     setting,
+    settled,
 )
 from tapegrad.implicit.optimize.scipy_solutions import (
     Told,
@@ -100,6 +101,7 @@ def _minimize_scalar(fun: Any, bracket: Any = None, bounds: Any = None, args: An
         raise no_rule("scipy.optimize.minimize_scalar with a method of your own",
                       "call tapegrad.minimizer(fun, x0, solver=...), or ")  # fmt: skip
     own = (method or ("brent" if bounds is None else "bounded")).lower()
+    settings = settled(settings)
     options = settings.get("options") or {}
     asked = _TOLERANCES.get(own, Tolerances()).asked(settings.get("tol"), options)
     settings["method"] = method

@@ -28,6 +28,7 @@ from tapegrad.implicit.optimize.scipy_methods import (
     Settings,
     scipys,
     setting,
+    settled,
 )
 from tapegrad.implicit.optimize.scipy_solutions import (
     Told,
@@ -180,7 +181,7 @@ def _root_scalar(f: Any, args: Any = (), method: Any = None, bracket: Any = None
                   *_derivatives(None, fprime2, unknowns)]  # fmt: skip
     else:
         wanted = [Wanted("f", f, _USE, unknowns), *_derivatives(fprime, fprime2, unknowns)]
-    settings = {"method": method, **settings}
+    settings = settled({"method": method, **settings})
     given = {"xtol": None, "rtol": None, **settings, **(settings.get("options") or {})}
     tolerances = given["xtol"] or TOLERANCE, given["rtol"] or TOLERANCE
     x, told = _root("root_scalar", wanted, args, starts, settings, tolerances)
