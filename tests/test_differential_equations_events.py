@@ -144,8 +144,8 @@ def test_an_event_may_coincide_with_a_time_of_evaluation():
     low.terminal = True
 
     def states(k):
-        sol = solve_ivp(lambda t, y: -k * y, (0, 3), [1.0], t_eval=[0.5, 1.0 - 1e-9, 2.0], events=low,
-                        **TIGHT)  # fmt: skip
+        times = [0.5, 1.0 - 1e-9, 2.0]
+        sol = solve_ivp(lambda t, y: -k * y, (0, 3), [1.0], t_eval=times, events=low, **TIGHT)
         assert len(sol.t) == 2
         return np.sum(sol.y)
 
