@@ -102,9 +102,11 @@ def next_way(flow: Flow, held: Flow, start: Start,
             return path, None, held
         done = abs(seen_from - start.time)
         times = [seen_from, *[t for t in grid(path, end, held) if abs(t - start.time) > done]]
+        known = dict(zip(times, path.at(np.array(times)), strict=True))
 
-        def inputs(t: float, path: Path = path) -> Vector:
-            return start.inputs(t, path.at(np.array([t]))[0])
+        def inputs(t: float, path: Path = path, known: dict[float, Vector] = known) -> Vector:
+            state = known.get(t)
+            return start.inputs(t, path.at(np.array([t]))[0] if state is None else state)
 
         crossing = first_crossing(flow.inner, inputs, times, range(1 + flow.n))
         beside = _BESIDE * np.spacing(max(abs(start.time), abs(end)))
@@ -129,9 +131,9 @@ def ways_of(flow: Flow, start: Start, end: float) -> list[Way]:
     """
     found: list[Way] = []
     while len(found) < MOST_WAYS:
-        path, crossing, held = next_way(flow, held_flow(flow, start), start, end)
-        # What begins at a switch may seem to be on its other side still, by rounding.
-        if found and held.inner is found[-1].flow.inner:
+        begun = held_flow(flow, start)
+        path, crossing, held = next_way(flow, begun, start, end)
+        if held is not begun and found and held.inner is found[-1].flow.inner:
             raise SwitchError(
                 f"the right-hand side of {flow.inner.name} leads back where it switches, at "
                 f"{start.time:.6g}, so that the solution slides along the switch, and no way has a "
