@@ -53,12 +53,15 @@ class Use(NamedTuple):
         Whether it may do more than return something.
     is_kept : bool
         Whether recordings are worth the memory.
+    way_out : str
+        What to write in place of an effect, where it may have none.
     """
 
     verb: str
     finish: Finish
     has_effects: bool = False
     is_kept: bool = True
+    way_out: str = "return them, with has_aux=True, as in `return residual, more`"
 
 
 class Function(Recorded):
@@ -131,8 +134,8 @@ class Function(Recorded):
         if found.effects and not self._use.has_effects:
             raise UnsupportedFunctionError(
                 f"{name_of(function)}, of which {self._use.verb} is taken, taps values or leaves "
-                "them in an object, and it's called at points that are no result: return them, "
-                "with has_aux=True, as in `return residual, more`"
+                "them in an object, and it's called at points that are no result: "
+                f"{self._use.way_out}"
             )
         known = {(id(number.tape), number.slot) for number in self.captured}
         return found, [n for n in found.captured if (id(n.tape), n.slot) not in known]
@@ -175,7 +178,7 @@ class Function(Recorded):
         recording, more = self._recording(list(self._unpacked(inputs)))
         if more:
             self.captured += more
-            raise MoreCapturedError
+            raise MoreCapturedError(self)
         if self.effects or recording.effects or recording.result != self.result:
             raise OutdatedBlockError(
                 f"{self.name} returns something else here than numbers and arrays as before, or "
@@ -250,8 +253,13 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     with _lock:
         shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
-        with contextlib.suppress(OutdatedBlockError), shared.calling():  # or returns another thing
-            return body(shared, inputs)
+        try:
+            # It may turn out to return something else.
+            with contextlib.suppress(OutdatedBlockError), shared.calling():
+                return body(shared, inputs)
+        except MoreCapturedError as error:
+            if error.function is not shared:
+                raise
     lifted, captured = lift(function), list[Active]()
     while True:
         own = Function(lifted, use, plan, leaves, captured)
@@ -261,7 +269,9 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
         try:
             with own.calling():
                 return body(own, [*inputs, *own.captured])
-        except MoreCapturedError:
+        except MoreCapturedError as error:
+            if error.function is not own:  # of a call around this one
+                raise
             captured = own.captured
         except OutdatedBlockError:
             unsettle()  # the program may catch this

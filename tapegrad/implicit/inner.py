@@ -39,7 +39,16 @@ MOST_RECORDINGS = 32
 
 
 class MoreCapturedError(Exception):
-    """Another recording captured more numbers than the first: its maker begins again."""
+    """Another recording captured more numbers than the first: its maker begins again.
+
+    Attributes
+    ----------
+    function : Inner
+    """
+
+    def __init__(self, function: Inner) -> None:
+        super().__init__(f"{function.name} captures more numbers")
+        self.function = function
 
 
 class Inner:

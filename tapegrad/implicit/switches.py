@@ -8,6 +8,7 @@ order. `crossings` finds switches between given times, `rates` what moves them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -56,6 +57,10 @@ def may_switch(inner: Inner, inputs: Vector, varying: Sequence[int]) -> bool:
     return bool(anatomy_of(inner.run(inputs, valid_recording), varying).slots)
 
 
+_FIRST = 64
+"""How many times are looked at together, to begin with."""
+
+
 def crossings(inner: Inner, path: Path, times: Sequence[float],
               varying: Sequence[int] = (0,)) -> list[Crossing]:  # fmt: skip
     """Return where an inner function switches along a path.
@@ -97,8 +102,21 @@ def crossings(inner: Inner, path: Path, times: Sequence[float],
     return found
 
 
-_FIRST = 64
-"""How many times are looked at together, to begin with."""
+def first_crossing(inner: Inner, path: Path, times: Sequence[float],
+                   varying: Sequence[int]) -> Crossing | None:  # fmt: skip
+    """Return the first of them that moves time on, or None; the path needn't be right beyond it."""
+    anatomy = anatomy_of(inner.run(path(times[0]), valid_recording), varying)
+    if not anatomy.slots:
+        return None
+    here = anatomy.look(path(times[0]))
+    if here is None:
+        raise SwitchError(f"{inner.name} fails at {times[0]:.17g}, where it was computed before")
+    for begin, end in itertools.pairwise(times):
+        there = anatomy.look(path(end))
+        if there is None or not _alike(here.states, there.states):
+            return _located(inner, anatomy, path, (begin, here), (end, there))
+        here = there
+    return None
 
 
 def _between(inner: Inner, path: Path, begin: float, end: float,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.quadrature.adaptive import Estimate
-from tapegrad.record.scipy.recognised import plain_function
+from tapegrad.implicit.solver_rules import scipys
 
 MOST_INTERVALS = 200
 
@@ -22,7 +22,7 @@ def extrapolated(integrand: Callable[[float], Vector], n: int, parts: Sequence[t
 
     The components share what is computed at a point.
     """
-    quad = plain_function("scipy.integrate.quad")
+    quad = scipys("scipy.integrate.quad")
     known: dict[float, Vector] = {}
 
     def at(t: float) -> Vector:

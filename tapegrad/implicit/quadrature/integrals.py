@@ -318,11 +318,11 @@ class Located(NamedTuple):
 
     equations: Switch
 
-    def solve(self, start: Vector, parameters: Vector, bounds: Bounds | None) -> Found:
+    def solve(self, start: Sequence[Vector], parameters: Vector, bounds: Bounds | None) -> Found:
         """Return the root."""
-        slope = self.equations.jacobian(np.concatenate([start, parameters]), 1)
-        none = np.zeros(1)
-        return Found(start, 1.0 / slope, none, none)
+        (root,), none = start, np.zeros(1)
+        slope = self.equations.jacobian(np.concatenate([root, parameters]), 1)
+        return Found(root, 1.0 / slope, none, none)
 
 
 def integral(root: Root, inner: Inner, first: int, operands: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from tapegrad.implicit.quadrature.quad_rule import integral_of
-from tapegrad.record.scipy.recognised import calling_rule, no_rule
+from tapegrad.implicit.solver_rules import refuse_solver, scipy_solver_rule
 
 PAIR, FIRST, SWAPPED = "pair", "first", "swapped"
 """What limits that are functions are given: all, and return both; the first; the second, first."""
@@ -44,7 +44,7 @@ def _row(args: Any) -> tuple[Any, ...]:
     return args if isinstance(args, tuple) else (args,)
 
 
-@calling_rule("scipy.integrate.dblquad")
+@scipy_solver_rule("scipy.integrate.dblquad", functions="func gfun hfun")
 def dblquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, args: Any = (),
             epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8) -> Any:  # fmt: skip
     """Record an integral over two variables."""
@@ -52,7 +52,7 @@ def dblquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, args: Any = (),
     return _over(func, [(FIRST, gfun, hfun, options), (FIRST, a, b, options)], _row(args))
 
 
-@calling_rule("scipy.integrate.tplquad")
+@scipy_solver_rule("scipy.integrate.tplquad", functions="func gfun hfun qfun rfun")
 def tplquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, qfun: Any, rfun: Any, args: Any = (),
             epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8) -> Any:  # fmt: skip
     """Record an integral over three variables."""
@@ -61,7 +61,7 @@ def tplquad(func: Any, a: Any, b: Any, gfun: Any, hfun: Any, qfun: Any, rfun: An
     return _over(func, levels, _row(args))
 
 
-@calling_rule("scipy.integrate.nquad")
+@scipy_solver_rule("scipy.integrate.nquad", functions="func ranges opts")
 def nquad(func: Any, ranges: Any, args: Any = None, opts: Any = None) -> Any:
     """Record an integral over several variables."""
     n = len(ranges)
@@ -76,18 +76,12 @@ def nquad(func: Any, ranges: Any, args: Any = None, opts: Any = None) -> Any:
 # --- what has no rule -----------------------------------------------------------------------------
 
 
-def _refuse(name: str, way_out: str) -> None:
-    @calling_rule(f"scipy.integrate.{name}", is_refused=True)
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise no_rule(f"scipy.integrate.{name}", way_out)
-
-
-for _name, _way_out in (
-    ("tanhsinh", "integrate with scipy.integrate.quad, or "),
-    ("nsum", "sum as many terms as count with numpy.sum, or "),
-    ("cubature", "integrate with scipy.integrate.nquad, or "),
-    ("qmc_quad", "average the integrand at points of scipy.stats.qmc drawn outside, or "),
-    ("romberg", "integrate with scipy.integrate.quad, or "),
-    ("quadrature", "integrate with scipy.integrate.quad, or "),
+for _name, _instead in (
+    ("tanhsinh", "integrate with scipy.integrate.quad"),
+    ("nsum", "sum as many terms as count with numpy.sum"),
+    ("cubature", "integrate with scipy.integrate.nquad"),
+    ("qmc_quad", "average the integrand at points of scipy.stats.qmc drawn outside"),
+    ("romberg", "integrate with scipy.integrate.quad"),
+    ("quadrature", "integrate with scipy.integrate.quad"),
 ):
-    _refuse(_name, _way_out)
+    refuse_solver(f"scipy.integrate.{_name}", _instead)

@@ -24,13 +24,14 @@ from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quick_integrals import MOST_MARKS, Layout, load, pullback, store
 from tapegrad.implicit.quadrature.ranges import N_LIMITS, Course, Limits, Root, at, inside, split
 from tapegrad.implicit.quadrature.swept_integrands import VALUES, chained, give_back, take
+from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.libraries import frames_to_users_code
 from tapegrad.record.active import Active, guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 from tapegrad.record.functions.operands import is_active
-from tapegrad.record.scipy.recognised import calling_rule, no_rule, plain_function
+from tapegrad.record.scipy.recognised import no_rule
 from tapegrad.record.stopping import stop_gradient
 
 MOST_TOL = 1e-9
@@ -68,7 +69,7 @@ class Quad(NamedTuple):
     def found(self, integrand: Callable[[float], float], limits: Limits) -> Any:
         """Return what SciPy does, with all that it tells."""
         before, _LARGEST.error = _LARGEST.error, 0.0
-        value, error, *told = plain_function("scipy.integrate.quad")(
+        value, error, *told = scipys("scipy.integrate.quad")(
             integrand, limits.a, limits.b, (), 1, self.epsabs, self.epsrel, self.limit,
             limits.points or None,
         )  # fmt: skip
@@ -261,7 +262,7 @@ def one_number(unknowns: Any, result: Any) -> Any:
 USE = Use("the integral", one_number)
 
 
-@calling_rule("scipy.integrate.quad")
+@scipy_solver_rule("scipy.integrate.quad", functions="func")
 def quad(func: Any, a: Any, b: Any, args: Any = (), full_output: Any = 0,
          epsabs: Any = 1.49e-8, epsrel: Any = 1.49e-8, limit: Any = 50,
          points: Any = None) -> Any:  # fmt: skip

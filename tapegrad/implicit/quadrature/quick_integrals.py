@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numba import carray, float64, int64, types
 
-from tapegrad.block_calls import _run as run_function
 from tapegrad.blocks import Shapes
 from tapegrad.function.recording import Recording
 from tapegrad.implicit.quadrature.adaptive import MOST_INTERVALS, adapt
@@ -43,7 +42,7 @@ from tapegrad.implicit.quadrature.swept_integrands import (
     numbers_of,
 )
 from tapegrad.jit import Kernel, Symbol, jit, jit_inline
-from tapegrad.memory import pointer
+from tapegrad.memory import call_at, pointer
 from tapegrad.replay.programs import workspace_length
 
 MOST_MARKS = 32
@@ -160,7 +159,7 @@ def _pullback(reads_at, writes_at, context):
         tol = pointer(context + 8 * _TOL, float64)[0]
         status = adapt(word[_NUMBERS], address, parts, tol, MOST_INTERVALS, found)
         if status != 0:
-            return run_function(word[_CALLBACK], reads_at, writes_at, context)
+            return call_at(word[_CALLBACK], (reads_at, writes_at, context))
     ends = np.zeros(2)
     words[KIND_WORD], words[N_OUT_WORD], words[N_TAKEN_WORD] = VALUES, 1, 1
     words[TAKEN_WORD] = first.ctypes.data
@@ -168,7 +167,7 @@ def _pullback(reads_at, writes_at, context):
         end = a if j == 0 else b
         if is_wanted[j] != 0 and np.isfinite(end):
             if numbers_of(end, words[PLACE_WORD], address) != 0:
-                return run_function(word[_CALLBACK], reads_at, writes_at, context)
+                return call_at(word[_CALLBACK], (reads_at, writes_at, context))
             ends[j] = one[0] * seed[0] * (2 * j - 1)
     for j in range(2):
         if is_wanted[j] != 0:

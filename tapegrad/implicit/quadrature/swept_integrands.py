@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import carray, float64, int64
 
-from tapegrad.codegen.calling import call as call_code
 from tapegrad.function.recording import Recording
 from tapegrad.function.tiers import Kind
 from tapegrad.function.vectors import Vector
 from tapegrad.jit import Symbol
 from tapegrad.layout import HEAD_WORDS
-from tapegrad.memory import pointer
+from tapegrad.memory import call_at, pointer
 from tapegrad.replay import programs
 
 if TYPE_CHECKING:
@@ -60,11 +59,10 @@ def _numbers(t: float, results: int, context: int) -> int:
     status = 1
     if word[CODE_WORD] != 0:
         outputs = pointer(word[OUTPUTS_WORD], float64)
-        status = call_code(
-            word[CODE_WORD], pointer(word[INPUTS_WORD], float64),
-            pointer(word[VECTOR_WORD], float64), pointer(word[MEMORY_WORD], float64), outputs,
-            pointer(word[OUT_WORD], float64),
-        )  # fmt: skip
+        status = call_at(word[CODE_WORD], (
+            pointer(word[INPUTS_WORD], float64), pointer(word[VECTOR_WORD], float64),
+            pointer(word[MEMORY_WORD], float64), outputs, pointer(word[OUT_WORD], float64),
+        ))  # fmt: skip
         if status == 0 and word[KIND_WORD] == VALUES:
             out = carray(outputs, (word[N_OUT_WORD],))
     if status != 0:

@@ -18,12 +18,12 @@ from tapegrad.implicit.quadrature.courses import note, noted
 from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quad_rule import MOST_TOL, primal
 from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, at, inside, split
+from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call
 from tapegrad.record.functions.operands import is_active
-from tapegrad.record.scipy.recognised import calling_rule, plain_function
 
 MOST_BREAKS = 64
 """How many of the value's parts a derivative begins with."""
@@ -50,7 +50,7 @@ class QuadVec(NamedTuple):
         """Return what SciPy does, with all that it tells."""
         options = self._asdict()
         del options["shape"]
-        return plain_function("scipy.integrate.quad_vec")(
+        return scipys("scipy.integrate.quad_vec")(
             integrand, limits.a, limits.b, full_output=True, **options
         )
 
@@ -107,7 +107,7 @@ def _array(unknowns: Any, result: Any) -> Any:
 _USE = Use("the integral", _array)
 
 
-@calling_rule("scipy.integrate.quad_vec")
+@scipy_solver_rule("scipy.integrate.quad_vec", functions="f")
 def quad_vec(f: Any, a: Any, b: Any, epsabs: Any = 1e-200, epsrel: Any = 1e-8, norm: Any = "2",
              cache_size: Any = 100e6, limit: Any = 10000, points: Any = None,
              quadrature: Any = None, *, args: Any = ()) -> Any:  # fmt: skip
@@ -130,7 +130,7 @@ def quad_vec(f: Any, a: Any, b: Any, epsabs: Any = 1e-200, epsrel: Any = 1e-8, n
     return found
 
 
-@calling_rule("scipy.integrate.fixed_quad")
+@scipy_solver_rule("scipy.integrate.fixed_quad", functions="func")
 def fixed_quad(func: Any, a: Any, b: Any, args: Any = (), n: Any = 5) -> Any:
     """Record a sum at Gauss' nodes: the function is called as it stands."""
     nodes, weights = importlib.import_module("scipy.special").roots_legendre(n)

@@ -21,7 +21,7 @@ from tapegrad.record.distributions.scipy_code import NO_FORMULA, recorded
 from tapegrad.record.functions.operands import is_active, tape_of
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.plain import has_derivative
-from tapegrad.record.scipy.recognised import Row, no_rule, on_import
+from tapegrad.record.scipy.recognised import HOLDERS, Row, no_rule, on_import
 from tapegrad.record.stopping import stop_gradient
 from tapegrad.record.trampolines import stand_for
 
@@ -55,6 +55,7 @@ def _prepare(module: Any) -> None:
         if function is not None:
             makers[function] = Row(f"scipy.stats.{full}", function, rule).neutral
     stand_for(makers)
+    HOLDERS.update(scipy_private.frozen_kinds())
 
 
 # --- operands ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from tapegrad.record.scipy import (
     banded_systems,
     decompositions,
     factors,
+    iterative_solvers,
     linear_systems,
     matrix_equations,
     matrix_functions,
@@ -14,6 +15,7 @@ from tapegrad.record.scipy import (
     superlu,
 )
 
-__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "linear_systems",
-           "matrix_equations", "matrix_functions", "sampled_integrals", "sparse_rules",
+__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "iterative_solvers",
+           "linear_systems", "matrix_equations", "matrix_functions", "sampled_integrals",
+           "sparse_rules",
            "sparse_solvers", "superlu"]  # fmt: skip

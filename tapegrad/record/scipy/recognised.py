@@ -10,11 +10,10 @@ laid out, nothing else.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +23,8 @@ from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.registry import NAMED
-from tapegrad.record.nesting import THREAD, current
+from tapegrad.record.nesting import THREAD
+from tapegrad.record.pairs import Pair
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.trampolines import stand_for
 
@@ -34,17 +34,22 @@ Rule = Callable[..., Any]
 FUNCTIONS: dict[str, Rule] = {}
 """The rules of SciPy's functions, by their full names."""
 
-CALLING: set[str] = set()
-"""Those of them that call what they're given."""
+_ROWS: dict[str, Callable[[str, FunctionType, Rule], Row]] = {}
+"""What makes the rows of functions that aren't called active by their arguments alone."""
 
-_plain_functions: dict[str, FunctionType] = {}
 SPARSE_METHODS: dict[str, Rule] = {}
 """The rules of methods of every class of sparse matrices and arrays, by name."""
 
 SPARSE = "scipy.sparse"
 
 
-def scipy_rule(*names: str) -> Callable[[F], F]:
+FOUND_IN: dict[str, str] = {}
+"""The modules that have what SciPy's functions call, where they are no functions of Python's."""
+
+
+def scipy_rule(
+    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None, found_in: str = ""
+) -> Callable[[F], F]:
     """Register the decorated function as the rule of SciPy's functions of these full names.
 
     Its parameters are called as SciPy's are; those it lacks must be left at their defaults.
@@ -52,24 +57,11 @@ def scipy_rule(*names: str) -> Callable[[F], F]:
 
     def register(recorder: F) -> F:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
+        FOUND_IN.update(dict.fromkeys(names, found_in) if found_in else {})
         NAMED.update(names)
+        if row is not None:
+            _ROWS.update(dict.fromkeys(names, row))
         return recorder
-
-    return register
-
-
-def calling_rule(*names: str, is_refused: bool = False) -> Callable[[F], F]:
-    """Register the same for functions that call what they're given.
-
-    That may read active numbers where no argument shows them, so the rule counts wherever one does.
-    """
-
-    def register(recorder: F) -> F:
-        CALLING.update(names)
-        found = scipy_rule(*names)(recorder)
-        if is_refused:
-            NAMED.difference_update(names)
-        return found
 
     return register
 
@@ -114,60 +106,49 @@ _sparse_kinds: set[type] = set()
 def is_held(thing: Any) -> bool:
     """Whether an argument is active, or holds what is."""
     kind = type(thing)
-    if kind in _ACTIVES or kind in STAND_INS:
+    if kind in _ACTIVES or kind in STAND_INS or issubclass(kind, Pair):
         return True
     if kind is list or issubclass(kind, tuple):
         return any(map(is_held, thing))
     if kind in _sparse_kinds:  # somebody may have given it other numbers
         return type(vars(thing).get("data")) is ActiveArray
     if kind in HOLDERS:
-        return any(map(is_held, vars(thing).values()))
+        return any(map(is_held, _held_by(thing)))
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
 
 
+def _held_by(thing: Any) -> Iterator[Any]:
+    """Yield what an object has in its attributes and slots."""
+    yield from vars(thing).values()
+    for base in type(thing).__mro__:
+        for name in vars(base).get("__slots__", ()):
+            yield getattr(thing, name, None)
+
+
 def _stands_in(thing: Any) -> bool:
-    """Whether an argument holds objects that stand for SciPy's."""
+    """Whether an argument holds objects that stand for SciPy's, or SciPy's of active numbers."""
     kind = type(thing)
-    return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
+    if kind in (list, tuple):
+        return any(map(_stands_in, thing))
+    return kind in STAND_INS or (kind in HOLDERS and is_held(thing))
 
 
 def is_passive(thing: Any) -> bool:
     """Whether nothing in an argument depends on an input."""
     if type(thing) is ActiveArray:
         return thing.is_passive
+    if isinstance(thing, Pair):
+        return is_passive(thing.re) and is_passive(thing.im)
     if isinstance(thing, list | tuple):
         return all(map(is_passive, thing))
     return not is_held(thing)
 
 
-def _plain(thing: Any) -> Any:
+def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
-    if type(thing) is ActiveArray:
+    if type(thing) is ActiveArray or isinstance(thing, Pair):
         return thing.primal.copy()
-    return type(thing)(map(_plain, thing)) if type(thing) in (list, tuple) else thing
-
-
-def _encloses(thing: Any, depth: int = 4) -> bool:
-    """Whether a function holds what is active in its variables, as far as can be seen quickly."""
-    if isinstance(thing, FunctionType):
-        held = [_content(cell) for cell in thing.__closure__ or ()]
-        held += [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
-    elif isinstance(thing, functools.partial):
-        held = [thing.func, *thing.args, *thing.keywords.values()]
-    elif isinstance(thing, MethodType):
-        held = [thing.__func__, *getattr(thing.__self__, "__dict__", {}).values()]
-    elif isinstance(thing, list | tuple):
-        held = list(thing)
-    else:
-        return False
-    return is_held(held) or (depth > 0 and any(_encloses(other, depth - 1) for other in held))
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing yet
-        return None
+    return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
 
 # --- neutral functions ------------------------------------------------------------------------
@@ -186,7 +167,6 @@ class Row:
 
     def __init__(self, name: str, function: Rule, rule: Rule) -> None:
         self.name, self.rule = name, rule
-        self._calls = name in CALLING
         parameters = inspect.signature(function).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
         self._is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
@@ -196,26 +176,23 @@ class Row:
             **(getattr(function, "__kwdefaults__", None) or {}),
             **{key: parameter.default for key, parameter in parameters.items()},
         }
-        taken = inspect.signature(rule).parameters
-        self._taken = frozenset(taken)
-        self._takes_all = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in taken.values())
+        self._taken: frozenset[str] | None = frozenset(inspect.signature(rule).parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
         makes = plain.__name__ == "__init__"
-        _plain_functions[self.name] = plain
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if makes:
                 THREAD.twins.made[id(args[0])] = args[0]
-            if self._calls:
-                return self._called(plain, args, kwargs)
             if not is_held(args) and not (kwargs and is_held([*kwargs.values()])):
                 return plain(*args, **kwargs)
             if is_passive(args) and is_passive([*kwargs.values()]):
-                return plain(*_plain(args), **{key: _plain(x) for key, x in kwargs.items()})
+                return plain(
+                    *without_actives(args), **{k: without_actives(x) for k, x in kwargs.items()}
+                )
             try:
-                return self._recorded(args, kwargs)
+                return self.recorded(args, kwargs)
             except UnsupportedFunctionError:
                 stands_in = _stands_in([*args, *kwargs.values()])
                 found = None if stands_in else plain_arguments((args, kwargs))
@@ -226,25 +203,9 @@ class Row:
         call.__name__, call.__qualname__ = plain.__name__, plain.__qualname__
         return call
 
-    def _called(self, plain: FunctionType, args: Any, kwargs: Any) -> Any:
-        """Return the plain function's result where what it calls reads no active number."""
-        given = [*args, *kwargs.values()]
-        if is_held(given) or any(map(_encloses, given)):
-            return self._recorded(args, kwargs)
-        tape = current()
-        before = len(tape)
-        try:
-            found = plain(*args, **kwargs)
-        except Exception:
-            if len(tape) == before:
-                raise
-        else:
-            if len(tape) == before:
-                return found
-        return self._recorded(args, kwargs)
-
-    def _recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        if self._is_variadic or self._takes_all:
+    def recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the rule makes of arguments, or raise for those that it has none for."""
+        if self._is_variadic:
             return self.rule(*args, **kwargs)
         given = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
         defaults = self._defaults
@@ -254,15 +215,9 @@ class Row:
             if key not in defaults or not _is_default(value, defaults[key])
         }
         for key in wanted:
-            if key not in self._taken:
+            if self._taken is not None and key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
-
-
-def plain_function(name: str) -> Any:
-    """Return SciPy's own function of a full name, as it is where nothing is recorded."""
-    owner, _, own = name.rpartition(".")
-    return _plain_functions.get(name) or getattr(importlib.import_module(owner), own)
 
 
 def is_made_here(thing: Any) -> bool:
@@ -300,18 +255,22 @@ def find_functions() -> None:
 
 @functools.cache
 def _modules() -> frozenset[str]:
-    owners = {name.rpartition(".")[0] for name in FUNCTIONS}
+    owners = set(map(_owner_of, FUNCTIONS))
     return frozenset(owners | {SPARSE} | set(_PREPARING))
+
+
+def _owner_of(full: str) -> str:
+    return FOUND_IN.get(full) or full.rpartition(".")[0]
 
 
 def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]]:
     for full, rule in FUNCTIONS.items():
-        owner, _, own = full.rpartition(".")
-        thing = getattr(module, own, None) if owner == name else None
+        own = full.rpartition(".")[2]
+        thing = getattr(module, own, None) if _owner_of(full) == name else None
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):
-            yield thing, Row(full, thing, rule)
+            yield thing, _ROWS.get(full, Row)(full, thing, rule)
     if name == SPARSE:
         _sparse_kinds.update(_classes(module))
         for kind in _bases(_sparse_kinds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.functions.operands import is_active
 from tapegrad.record.scipy.families import operand, values_of
-from tapegrad.record.scipy.recognised import plain_function, scipy_rule
+from tapegrad.record.scipy.recognised import scipy_rule
 
 Rule = Callable[..., Any]
 
@@ -18,7 +19,7 @@ Rule = Callable[..., Any]
 def _checked(name: str, y: Any, **options: Any) -> None:
     """Raise what SciPy raises of such arguments."""
     given = {key: _plain(x) for key, x in options.items() if x is not None}
-    plain_function(f"scipy.integrate.{name}")(_plain(y), **given)
+    getattr(importlib.import_module("scipy.integrate"), name)(_plain(y), **given)
 
 
 def _plain(x: Any) -> Any:

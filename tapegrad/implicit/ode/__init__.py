@@ -1,0 +1,1 @@
+"""Solutions of differential equations: SciPy's values, and derivatives of the exact solution."""
