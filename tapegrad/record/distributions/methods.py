@@ -138,8 +138,12 @@ def _plain(operand: Any) -> Any:
 # --- recording and checking -------------------------------------------------------------------
 
 
-def recording(rule: Callable[[Call], Any], name: str) -> Callable[..., Any]:
-    """Return the rule of a method: what it records is checked against SciPy's value."""
+def recording(rule: Callable[[Call], Any], name: str,
+              first: tuple[Any, ...] = ()) -> Callable[..., Any]:  # fmt: skip
+    """Return the rule of a method: what it records is checked against SciPy's value.
+
+    `first` are plain arguments before all others.
+    """
 
     def call(self: Any, *args: Any, **kwds: Any) -> Any:
         n_points = name not in _WITHOUT_POINTS
@@ -160,25 +164,25 @@ def recording(rule: Callable[[Call], Any], name: str) -> Callable[..., Any]:
                 raise no_rule(
                     f"{made.title} has a case of its own at {at:g}, without a derivative, and",
                 )
-            _check(made, found)
+            _check(made, found, first)
         return made.result(found)
 
     return call
 
 
-_WITHOUT_POINTS = frozenset(["mean", "var", "std", "median", "entropy", "stats"])
+_WITHOUT_POINTS = frozenset(["mean", "var", "std", "median", "entropy", "stats", "moment"])
 
 
 def _reason(error: Exception) -> str:
     return str(error).partition(", at ")[0].partition(" has no rule for")[0]
 
 
-def _check(made: Call, found: Any) -> None:
+def _check(made: Call, found: Any, first: tuple[Any, ...]) -> None:
     """Raise unless what is recorded has SciPy's value."""
     plain = [_plain(x) for x in (*made.points, *made.shapes)]
     method = getattr(made.dist, made.name)
     scale = {} if scipy_private.is_discrete(made.dist) else {"scale": _plain(made.scale)}
-    expected = method(*plain, loc=_plain(made.loc), **scale)
+    expected = method(*first, *plain, loc=_plain(made.loc), **scale)
     value = np.broadcast_to(_plain(found), np.shape(expected))
     if not np.allclose(value, expected, TOLERANCE, 1e-300 if _is_small(made.name) else TOLERANCE,
                        equal_nan=True):  # fmt: skip
