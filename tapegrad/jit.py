@@ -222,9 +222,12 @@ class Symbol:
             if not symbol._is_on_demand:
                 symbol.address()
 
-    @internals.compiler_lock  # type: ignore[untyped-decorator]
     def address(self) -> int:
         """Compile or load the function, and return where it is; 0 while that is being done."""
+        return self._address or self._made()
+
+    @internals.compiler_lock  # type: ignore[untyped-decorator]
+    def _made(self) -> int:
         if not self._address and not self._is_loading:
             self._is_loading = True
             try:

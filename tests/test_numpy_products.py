@@ -193,3 +193,49 @@ def test_a_solution_replays_only_while_its_pivots_hold():
         inverse = np.linalg.inv(m)
         x = inverse @ np.array([1.0, 2.0])
         np.testing.assert_allclose(gradient(m), np.outer(-2.0 * inverse.T @ x, x), rtol=1e-9)
+
+
+def test_products_of_partly_passive_stacks_have_each_constant_once():
+    rng = np.random.default_rng(8)
+    left, right = rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 2))
+
+    def function(x):
+        a = np.zeros((2, 3, 4))
+        a[...] = left
+        a[0, 1, 2], a[1, 0, 3] = x[0], x[1]
+        return np.sum(a @ right * np.arange(12.0).reshape(2, 3, 2))
+
+    derivative = tg.value_and_grad(function)
+    value, gradient = derivative(np.array([0.5, -2.0]))
+    left[0, 1, 2], left[1, 0, 3] = 0.5, -2.0
+    weights = np.arange(12.0).reshape(2, 3, 2)
+    np.testing.assert_allclose(value, np.sum(left @ right * weights), rtol=1e-13)
+    expected = [weights[0, 1] @ right[2], weights[1, 0] @ right[3]]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13)
+    (recording,) = derivative.recorded.recordings
+    found = recording.tape.constants.tolist()
+    assert all(found.count(number) == 1 for number in left[0, 0])
+    assert all(found.count(number) == 2 for number in right[0])  # once for either matrix
+
+
+@pytest.mark.parametrize("shapes", [((0, 3), (3, 2)), ((2, 0), (0, 3)), ((0, 2, 3), (3, 2))])
+def test_products_without_elements_are_zeros_of_the_right_shape(shapes):
+    x, y = (np.ones(shape) for shape in shapes)
+    found = []
+
+    def function(z):
+        found.append((x * z) @ (y * z))
+        return z * 2.0 + np.sum(found[0])
+
+    assert tg.grad(function)(3.0) == 2.0
+    assert found[0].shape == (x @ y).shape
+
+
+def test_outer_products_of_numbers_matrices_and_plain_arrays():
+    v, m = np.array([1.0, 2.0, 3.0]), np.array([[4.0, 5.0]])
+    weights = np.arange(6.0).reshape(3, 2)
+    by_first = tg.grad(lambda x: np.sum(np.outer(x, m) * weights))(v)
+    by_second = tg.grad(lambda y: np.sum(np.outer(v, y) * weights))(m)
+    np.testing.assert_allclose(by_first, weights @ m[0], rtol=1e-15)
+    np.testing.assert_allclose(by_second, [v @ weights], rtol=1e-15)
+    assert tg.grad(lambda x: np.sum(np.outer(x, v)) + np.outer(2.0, v).sum())(1.0) == 6.0

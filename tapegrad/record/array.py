@@ -331,15 +331,18 @@ def plain_index(key: Any) -> Any:
 
 # --- operands ---------------------------------------------------------------------------------
 
+# A union of types would be made anew wherever it's written in a function.
+NUMBERS, SEQUENCES = (Active, ActiveArray), (list, tuple)
+
 
 def tapes_in(*operands: Any) -> Iterator[OpenTape]:
     """Yield the tapes of active operands, looking into lists, tuples and object arrays."""
     for operand in operands:
-        if isinstance(operand, Active | ActiveArray):
+        if isinstance(operand, NUMBERS):
             yield operand.tape
         elif isinstance(operand, Pair):
             yield from tapes_in(operand.re, operand.im)
-        elif isinstance(operand, list | tuple):
+        elif isinstance(operand, SEQUENCES):
             yield from tapes_in(*operand)
         elif isinstance(operand, np.ndarray) and operand.dtype == object:
             yield from tapes_in(*operand.flat)

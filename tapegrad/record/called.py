@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,7 +49,7 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
             return list(made.evaluated([np.asarray(x, np.float64) for x in operands]))
         tape = innermost(tapes)
     data = [as_data(tape, operand) for operand in operands]
-    is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
+    is_active = tuple([is_active_data(d) and bool((d["slot"] > 0).any()) for d in data])
     made = block if isinstance(block, Block) else block(is_active)
     by = tuple(map(operator.and_, made.is_active, is_active))
     made = tape.own(made.narrowed(by, is_active))
@@ -90,7 +91,7 @@ def parted(data: Data, shapes: Sequence[Shape]) -> list[Data]:
     """Return consecutive numbers as arrays."""
     found, start = [], 0
     for shape in shapes:
-        stop = start + int(np.prod(shape, dtype=np.int64))
+        stop = start + math.prod(shape)
         found.append(data[start:stop].reshape(shape))
         start = stop
     return found

@@ -132,6 +132,9 @@ def innermost(tapes: Iterable[OpenTape]) -> OpenTape:
         If one of them is not nested in another.
     """
     found = list(dict.fromkeys(tapes))
+    if len(found) == 1:
+        found[0].enter()
+        return found[0]
     deepest = max(found, key=lambda tape: tape.level)
     for tape in found:
         tape.enter()

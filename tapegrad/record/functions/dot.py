@@ -10,10 +10,14 @@ import numpy.typing as npt
 from numba import types
 from numpy.lib.array_utils import normalize_axis_index
 
-from tapegrad.jit import Kernel, jit
+from tapegrad.jit import Kernel, jit, jit_inline
+from tapegrad.memory import Columns
 from tapegrad.numba_protocols import Implementation, Kind
+from tapegrad.ops import CODE
 from tapegrad.record import elementwise
+from tapegrad.record.appending import append, append_constant, leave, room_for
 from tapegrad.record.array import as_data, wrap
+from tapegrad.record.elementwise import is_active_data
 from tapegrad.record.functions.operands import array_on, tape_of
 from tapegrad.record.functions.reductions import total
 from tapegrad.record.functions.registry import RULES, rule, store
@@ -21,10 +25,13 @@ from tapegrad.record.kinds import ACTIVE, Array, active
 from tapegrad.record.linear import large_products as products
 from tapegrad.record.linear.compiled_calls import MATMUL, attempt, can_attempt, is_done
 from tapegrad.record.linear.large_products import is_worth
+from tapegrad.record.numba_operations import as_active
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import cleared, holds_actives, is_operand, stand_in
 
 Data = npt.NDArray[Any]
+
+_ADD, _MULTIPLY = CODE["add"], CODE["multiply"]
 
 
 @jit
@@ -45,7 +52,57 @@ def _multiply(a: Array, b: Array, out: Array) -> None:
             out[i, j] = _inner_product(a[i], b[:, j])
 
 
-_product_kernel = Kernel(_multiply, types.void(*[types.Array(active, 2, "A")] * 3), records=True)
+@jit_inline
+def _operands(tape: Columns, constant: int, x: Array, operands: Array) -> int:
+    """Fill a matrix of which no element is passive: those are constants on a tape."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            number = as_active(x[i, j])
+            if number.slot == 0:
+                number, constant = append_constant(tape, constant, number.value)
+            operands[i, j] = number
+    return constant
+
+
+def _multiply_all(address: int, x: Array, y: Array, out: Array, left: Array,
+                  right: Array) -> None:  # fmt: skip
+    """Store the products of two stacks of matrices."""
+    n, rows, columns = out.shape
+    length = x.shape[2]
+    read = length * (rows + columns)
+    for m in range(n):
+        tape, slot, constant = room_for(address, 2 * rows * columns * length + read)
+        constant = _operands(tape, constant, x[m], left)
+        constant = _operands(tape, constant, y[m], right)
+        for i in range(rows):
+            for j in range(columns):
+                result, slot, constant = append(
+                    address, tape, slot, constant, _MULTIPLY, left[i, 0], right[0, j]
+                )
+                for k in range(1, length):
+                    term, slot, constant = append(
+                        address, tape, slot, constant, _MULTIPLY, left[i, k], right[k, j]
+                    )
+                    result, slot, constant = append(
+                        address, tape, slot, constant, _ADD, result, term
+                    )
+                out[m, i, j] = result
+        leave(address, slot, constant)
+
+
+_OPERANDS = types.Array(active, 2, "C")
+
+
+def _kernel(x: Any, y: Any) -> Kernel:
+    arrays = (types.Array(kind, 3, "A") for kind in (x, y, active))
+    return Kernel(_multiply_all, types.void(types.int64, *arrays, _OPERANDS, _OPERANDS))
+
+
+_product_kernels = {
+    (True, True): _kernel(active, active),
+    (True, False): _kernel(active, types.float64),
+    (False, True): _kernel(types.float64, active),
+}
 
 
 @rule(np.matmul)
@@ -60,25 +117,28 @@ def matmul(a: Any, b: Any) -> Any:
     y = y[:, np.newaxis] if vector_y else y
     if x.shape[-1] != y.shape[-2]:
         raise ValueError(f"matmul: shapes {np.shape(a)} and {np.shape(b)} don't fit")
-    stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    stack = x.shape[:-2]
+    if stack != y.shape[:-2]:
+        stack = np.broadcast_shapes(stack, y.shape[:-2])
     if products.is_large(x, y, stack):
         result = products.product(tape, x, y, stack)
     else:
         result = _recorded(tape, x, y, stack)
-    result = result[..., 0, :] if vector_x else result
-    return wrap(tape, result[..., 0] if vector_y else result)
+    rows, columns = () if vector_x else (x.shape[-2],), () if vector_y else (y.shape[-1],)
+    return wrap(tape, result.reshape(stack + rows + columns))
 
 
 def _recorded(tape: OpenTape, x: Data, y: Data, stack: tuple[int, ...]) -> Data:
     """Record products operation by operation."""
-    result = np.zeros((*stack, x.shape[-2], y.shape[-1]), ACTIVE)
-    if x.shape[-1]:
+    n, (rows, length), columns = math.prod(stack), x.shape[-2:], y.shape[-1]
+    result = np.zeros((n, rows, columns), ACTIVE)
+    if result.size and length:
         if stack:
-            x = np.broadcast_to(x, stack + x.shape[-2:])
-            y = np.broadcast_to(y, stack + y.shape[-2:])
-        for index in np.ndindex(*stack):
-            left, right = (elementwise.with_constants(tape, part[index]) for part in (x, y))
-            tape.run(_product_kernel, left, right, result[index])
+            x, y = (np.broadcast_to(part, stack + part.shape[-2:]) for part in (x, y))
+        x, y = x.reshape(n, rows, length), y.reshape(n, length, columns)
+        kernel = _product_kernels[is_active_data(x), is_active_data(y)]
+        work = np.empty((rows, length), ACTIVE), np.empty((length, columns), ACTIVE)
+        tape.run(kernel, tape.address, x, y, result, *work)
     return result
 
 
@@ -111,8 +171,11 @@ def _vdot(a: Any, b: Any) -> Any:
 
 @rule(np.outer)
 def _outer(a: Any, b: Any, out: Any = None) -> Any:
-    product = np.multiply(np.ravel(a)[:, np.newaxis], np.ravel(b)[np.newaxis, :])
-    return store(out, product, "outer")
+    tape = tape_of(a, b)
+    x, y = as_data(tape, a).reshape(-1, 1), as_data(tape, b).reshape(1, -1)
+    if not (is_active_data(x) or is_active_data(y)):
+        return store(out, x * y, "outer")
+    return store(out, wrap(tape, elementwise.binary(tape, _MULTIPLY, x, y)), "outer")
 
 
 @rule(np.tensordot)

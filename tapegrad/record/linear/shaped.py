@@ -83,12 +83,15 @@ class ShapedBlock(Block):
     def evaluated(self, operands: Sequence[Any]) -> list[Any]:
         """Return the results, or raise NumPy's own error where there are none."""
         operands = [np.asarray(operand, np.float64, order="C") for operand in operands]
-        with np.errstate(all="ignore"):
-            try:
+        try:
+            if self.compiled("value"):
                 return super().evaluated(operands)
-            except BlockFailedError:
+            with np.errstate(all="ignore"):
+                return super().evaluated(operands)
+        except BlockFailedError:
+            with np.errstate(all="ignore"):
                 self.value(operands)
-                raise np.linalg.LinAlgError("Singular matrix") from None
+            raise np.linalg.LinAlgError("Singular matrix") from None
 
     def respond(self, kind: Kind, reads: int, writes: int) -> None:
         """Run a function of it; infinities and NaN come out without a warning."""

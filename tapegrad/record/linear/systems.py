@@ -192,8 +192,9 @@ def over_sides(solve: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     """Return what solves systems for right-hand sides that may be one vector, or fewer or more."""
     is_vector = b.ndim == 1
     b = b[:, np.newaxis] if is_vector else b
-    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = (np.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
+    if a.shape[:-2] != b.shape[:-2]:
+        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = (np.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
     x = solve(a, b)
     return x[..., 0] if is_vector else x
 
