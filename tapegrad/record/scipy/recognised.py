@@ -146,7 +146,8 @@ def is_passive(thing: Any) -> bool:
 
 def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
-    if type(thing) is ActiveArray or isinstance(thing, Pair):
+    kind: Any = type(thing)
+    if kind is ActiveArray or issubclass(kind, Pair):
         return thing.primal.copy()
     return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
