@@ -116,9 +116,10 @@ def moved(form: Form, k: int, arguments: Sequence[Any], by: int) -> Any:
     Where that is zero it contributes zero, whatever it's multiplied by.
     """
     others = [j for j in range(len(arguments)) if j not in (k, by)]
-    plain = not any(j != k and type(x) is not np.ndarray for j, x in enumerate(arguments))
-    if not plain or all(np.isfinite(arguments[j]).all() for j in others):
+    if any(j != k and type(x) is not np.ndarray for j, x in enumerate(arguments)):
         return gradient(form, k, arguments)
+    if all(np.isfinite(arguments[j]).all() for j in others):
+        return form.gradient(k, arguments)
     cleaned, marks = list(arguments), list(arguments)
     for j in others:
         is_odd = ~np.isfinite(arguments[j])
