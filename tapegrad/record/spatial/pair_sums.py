@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numba import float64, types
 
 from tapegrad.blocks import Shapes
+from tapegrad.jit import Kernel
 from tapegrad.record.linear.shaped import ShapedBlock, applied, total_of
 
 # --- functions of two coordinates -----------------------------------------------------------------
@@ -132,6 +134,21 @@ _EVALUATE = {
 _LIMIT = 1 << 15  # numbers at once
 
 
+def _sum_differences(a: Any, b: Any, weights: Any, by_rows: bool, found: Any) -> None:
+    for i in range(len(a)):
+        for j in range(len(b)):
+            weight, place = weights[i, j], i if by_rows else j
+            if weight != 0.0:
+                for k in range(a.shape[1]):
+                    found[place, k] += weight * (a[i, k] - b[j, k])
+
+
+_MATRIX = types.Array(float64, 2, "C")
+_difference_kernel = Kernel(
+    _sum_differences, types.void(_MATRIX, _MATRIX, _MATRIX, types.boolean, _MATRIX)
+)
+
+
 class PairSum(ShapedBlock):
     """A sum over pairs and coordinates: its options are f, its result's indices and its factors'.
 
@@ -148,8 +165,25 @@ class PairSum(ShapedBlock):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the sum; a factor of zero leaves nothing of an infinite value."""
+        if self._is_of_differences:
+            return [self._differences(operands)]
         found = self._sum(operands, np.multiply)
         return [found if np.isfinite(found).all() else self._sum(operands, _product)]
+
+    @functools.cached_property
+    def _is_of_differences(self) -> bool:
+        """Whether it's one of weighted differences, as euclidean distances' derivatives are."""
+        terms, out, given = self.options
+        is_one = len(terms) == 1 and terms[0][1] == DIFFERENCE[0][1]
+        return is_one and out in ("ik", "jk") and given in (("ij",), ("ij", "k"))
+
+    def _differences(self, operands: Sequence[Any]) -> Any:
+        terms, out, _ = self.options
+        a, b, weights, *coordinates = (np.ascontiguousarray(x, np.float64) for x in operands)
+        found = np.zeros(self.result_shapes[0])
+        _difference_kernel.run(a, b, weights, out == "ik", found)
+        found *= terms[0][0]
+        return found * coordinates[0] if coordinates else found
 
     def _sum(self, operands: Sequence[Any], times: Callable[[Any, Any], Any]) -> Any:
         """Return the sum, computed in parts that stay in a cache."""

@@ -38,15 +38,15 @@ def conjugate(q: Any) -> Any:
     return q * np.array([-1.0, -1.0, -1.0, 1.0])
 
 
+# Of a product's parts, which of the one and of the other, or of its opposite, are multiplied.
+_LEFT = np.array([[3, 0, 1, 2], [3, 1, 2, 0], [3, 2, 0, 1], [3, 0, 1, 2]])
+_RIGHT = np.array([[0, 3, 2, 5], [1, 3, 0, 6], [2, 3, 1, 4], [3, 4, 5, 6]])
+
+
 def product(p: Any, q: Any) -> Any:
     """Return the quaternions of rotations by q, then by p."""
-    (px, py, pz, pw), (qx, qy, qz, qw) = _parts(p), _parts(q)
-    return np.stack([
-        pw * qx + qw * px + (py * qz - pz * qy),
-        pw * qy + qw * py + (pz * qx - px * qz),
-        pw * qz + qw * pz + (px * qy - py * qx),
-        pw * qw - px * qx - py * qy - pz * qz,
-    ], axis=-1)  # fmt: skip
+    both = np.concatenate([q, -q], axis=-1)
+    return np.sum(p[..., _LEFT] * both[..., _RIGHT], axis=-1)
 
 
 def canonical(q: Any) -> Any:
@@ -108,17 +108,21 @@ def mrps(q: Any) -> Any:
 # --- matrices ---------------------------------------------------------------------------------
 
 
+# The products xx, yy, zz, ww, xy, xz, yz, xw, yw, zw; then those that a diagonal's elements sum,
+# the opposites from 10 on, those that the other elements sum, and where all nine are.
+_ONE, _OTHER = np.array([[0, 1, 2, 3, 0, 0, 1, 0, 1, 2], [0, 1, 2, 3, 1, 2, 2, 3, 3, 3]])
+_DIAGONAL = np.array([[0, 11, 12, 3], [1, 10, 12, 3], [2, 10, 11, 3]])
+_BESIDE = np.array([[4, 5, 4, 6, 5, 6], [19, 8, 9, 17, 18, 7]])
+_PLACES = np.array([[0, 3, 4], [5, 1, 6], [7, 8, 2]])
+
+
 def matrices(q: Any) -> Any:
     """Return the matrices of unit quaternions."""
-    x, y, z, w = _parts(q)
-    xx, yy, zz, ww = x * x, y * y, z * z, w * w
-    xy, zw, xz, yw, yz, xw = x * y, z * w, x * z, y * w, y * z, x * w
-    rows = [
-        [xx - yy - zz + ww, 2.0 * (xy - zw), 2.0 * (xz + yw)],
-        [2.0 * (xy + zw), -xx + yy - zz + ww, 2.0 * (yz - xw)],
-        [2.0 * (xz - yw), 2.0 * (yz + xw), -xx - yy + zz + ww],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    products = q[..., _ONE] * q[..., _OTHER]
+    signed = np.concatenate([products, -products], axis=-1)
+    diagonal = np.sum(signed[..., _DIAGONAL], axis=-1)
+    beside = 2.0 * (signed[..., _BESIDE[0]] + signed[..., _BESIDE[1]])
+    return np.concatenate([diagonal, beside], axis=-1)[..., _PLACES]
 
 
 def of_matrices(m: Any) -> Any:
