@@ -273,3 +273,19 @@ def test_recordings_and_what_was_compiled_can_be_pickled():
     for made in again:
         assert made(point)[0] == fast(point)[0]
         assert np.array_equal(made(point)[1], fast(point)[1])
+
+
+def test_interpolants_that_an_object_keeps_are_plain_afterwards():
+    class Fitted:
+        def fit(self, y):
+            self.curve, self.spline = si.CubicSpline(X, y), si.make_interp_spline(X, y)
+            self.table, self.smooth = si.interp1d(X, y), si.InterpolatedUnivariateSpline(X, y)
+            return self.curve(0.3) + self.spline(0.2) + self.table(0.1) + self.smooth(0.4)
+
+    fitted = Fitted()
+    tg.grad(fitted.fit)(Y)
+    assert type(fitted.curve.c) is np.ndarray
+    np.testing.assert_allclose(fitted.curve(INSIDE), CUBIC(INSIDE), 1e-13)
+    np.testing.assert_allclose(fitted.spline(INSIDE), si.make_interp_spline(X, Y)(INSIDE), 1e-13)
+    np.testing.assert_allclose(fitted.table(INSIDE), si.interp1d(X, Y)(INSIDE), 1e-13)
+    np.testing.assert_allclose(fitted.smooth(INSIDE), CUBIC(INSIDE), 1e-12)

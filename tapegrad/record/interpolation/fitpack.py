@@ -17,6 +17,7 @@ from tapegrad.record.interpolation.bsplines import (
     spline_integral,
 )
 from tapegrad.record.interpolation.interpolants import (
+    adopt,
     function,
     method,
     places_of,
@@ -147,8 +148,7 @@ def _made(self: Any, expected: Any, x: Any, y: Any, bbox: Any) -> None:
     own[_COEFFICIENTS] = np.concatenate([coefficients, np.zeros(n_more)])
     if type(self).__module__.startswith("scipy."):
         self.__class__ = type(expected)
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self._data, self._eval_args = tuple(own), (t, coefficients, k)
 
 

@@ -22,6 +22,7 @@ from tapegrad.record.interpolation.bases import (
 )
 from tapegrad.record.interpolation.bsplines import differentiated
 from tapegrad.record.interpolation.interpolants import (
+    adopt,
     function,
     method,
     plain_class,
@@ -34,7 +35,7 @@ from tapegrad.record.interpolation.linear_maps import Collocation, LinearMap, ma
 from tapegrad.record.interpolation.lookups import evaluated
 from tapegrad.record.interpolation.spline_data import check_places, make_interp_spline
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import HOLDERS, is_held, no_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule
 
 _DEGREES = {"slinear": 1, "cubic": 3, "quintic": 5}
 _LEGACY = {"slinear_legacy": 1, "cubic_legacy": 3, "quintic_legacy": 5}
@@ -291,8 +292,7 @@ def _init(self: Any, points: Any, values: Any, method: Any = "linear", bounds_er
     values = operand(values)
     descending = [k for k, x in enumerate(points) if np.asarray(x)[0] > np.asarray(x)[-1]]
     values = np.flip(values, tuple(descending)) if descending else values
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     hold(self, values=values)
     self.fill_value = fill_value
     if method in _DEGREES:
@@ -382,6 +382,5 @@ def _init_spline(self: Any, x: Any, y: Any, z: Any, bbox: Any = (None,) * 4, kx:
     tables = Table(x), Table(y)
     lines = _line(tables[0], tx, kx), _line(tables[1], ty, ky)
     made = GridCollocation(z.size, _rectangular, lines, *tables, tuple(bbox), kx, ky)
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self.tck = tx, ty, mapped(made, z.reshape(-1, 1))[:, 0]

@@ -162,6 +162,16 @@ def keep(thing: Any, arrays: Mapping[str, Any], **attributes: Any) -> Any:
     return thing
 
 
+def adopt(thing: Any, other: Any) -> None:
+    """Give an interpolant all attributes of another, which SciPy made of the plain numbers."""
+    HOLDERS.add(type(thing))
+    vars(thing).update(vars(other))
+    for base in type(other).__mro__:
+        for name in vars(base).get("__slots__", ()):
+            if hasattr(other, name):
+                setattr(thing, name, getattr(other, name))
+
+
 def settled(array: Any) -> Any:
     """Return an array that nothing changes from outside: a plain one if nothing in it is active."""
     if isinstance(array, ActiveArray):

@@ -23,6 +23,7 @@ from tapegrad.record.interpolation.bases import (
     table_of,
 )
 from tapegrad.record.interpolation.interpolants import (
+    adopt,
     method,
     places_of,
     plain_class,
@@ -34,7 +35,7 @@ from tapegrad.record.interpolation.lookups import evaluated, evaluated_at
 from tapegrad.record.interpolation.pieces import at_pieces
 from tapegrad.record.interpolation.spline_data import make_interp_spline
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import HOLDERS, is_held, no_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule
 
 # --- lines ------------------------------------------------------------------------------------
 
@@ -139,8 +140,7 @@ def _init(self: Any, x: Any, y: Any, kind: Any = "linear", axis: Any = -1, copy:
     if is_held(x) and kind not in ("linear", "slinear", 1):
         raise no_rule(f"scipy.interpolate.interp1d with kind={kind!r} by the places of the data",
                       "use scipy.interpolate.CubicSpline, or ")  # fmt: skip
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self.x, self.y = (x, y) if is_held(x) else (expected.x, y)
     own = np.moveaxis(y, axis, 0)
     self._y = own.reshape(len(own), math.prod(own.shape[1:]))

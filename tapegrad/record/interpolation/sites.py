@@ -13,6 +13,7 @@ import numpy as np
 
 from tapegrad.record.interpolation.bases import Array, Basis, Index, Orders, Table
 from tapegrad.record.interpolation.interpolants import (
+    adopt,
     method,
     places_of,
     plain_class,
@@ -24,7 +25,7 @@ from tapegrad.record.interpolation.linear_maps import LinearMap, mapped
 from tapegrad.record.interpolation.lookups import evaluated
 from tapegrad.record.interpolation.spline_data import check_places, columns_of
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import HOLDERS, is_held, no_rule
+from tapegrad.record.scipy.recognised import is_held, no_rule
 
 # --- radial functions -------------------------------------------------------------------------
 
@@ -89,8 +90,7 @@ def _init_radial(self: Any, y: Any, d: Any, neighbors: Any = None, smoothing: An
     degree = int(np.max(np.sum(expected.powers, axis=1))) if len(expected.powers) else -1
     made = LinearMap(len(columns), _radial, Table(expected.y), Table(expected.smoothing),
                      expected.kernel, float(expected.epsilon), degree)  # fmt: skip
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self.d, self._coeffs = columns, mapped(made, columns)
 
 
@@ -154,8 +154,7 @@ def _init_nearest(
 ) -> None:
     check_places(x, "NearestNDInterpolator")
     expected = plainly(plain_class("NearestNDInterpolator"), x, y, rescale, tree_options)
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self.values = operand(y)
 
 

@@ -19,14 +19,14 @@ import numpy as np
 
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.interpolation.bases import Array, Basis, Index, Orders, Table
-from tapegrad.record.interpolation.interpolants import function, plain_class, plainly, shaped
+from tapegrad.record.interpolation.interpolants import adopt, function, plain_class, plainly, shaped
 from tapegrad.record.interpolation.interpolate_private import MODULE
 from tapegrad.record.interpolation.lookups import evaluated
 from tapegrad.record.interpolation.sites import points_of
 from tapegrad.record.interpolation.spline_data import check_places
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.scipy.families import operand
-from tapegrad.record.scipy.recognised import HOLDERS, Row, no_rule, on_import
+from tapegrad.record.scipy.recognised import Row, no_rule, on_import
 
 _COMPILED = f"{MODULE}._interpnd"
 
@@ -101,8 +101,7 @@ def _init(
     check_places(points, "LinearNDInterpolator")
     expected = plainly(plain_class("LinearNDInterpolator"), points, values, fill_value, rescale)
     values = operand(values)
-    HOLDERS.add(type(self))
-    vars(self).update(vars(expected))
+    adopt(self, expected)
     self.values = values.reshape(len(values), math.prod(values.shape[1:]))
 
 
