@@ -192,3 +192,14 @@ def test_scipys_errors_are_the_users():
         tg.grad(lambda a: scipy.optimize.root(lambda x: [x[0] - a, x[0]], [1.0]).x[0])(1.0)
     with pytest.raises(ZeroDivisionError):
         tg.grad(lambda a: scipy.optimize.brentq(lambda x: x * a + 1 // 0, 0, 2))(1.0)
+
+
+def test_an_error_that_is_left_outlives_the_solutions_that_follow():
+    def program(a):
+        failed = failed_root(a)
+        found = scipy.optimize.brentq(lambda x: x**3 - a, 0, 5)
+        return failed + found * scipy.optimize.brentq(lambda x: x**3 - found, 0, 5)
+
+    for kind in ("jvp", "jacobian", "hvp"):
+        with pytest.raises(NoConvergenceError, match="didn't find the root of no_root"):
+            KINDS[kind](program)(2.0)

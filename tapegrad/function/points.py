@@ -15,7 +15,7 @@ import numpy as np
 
 from tapegrad.blocks import check_interrupt, raise_failure
 from tapegrad.errors import TapegradError
-from tapegrad.function.postponed import postpone, raise_postponed
+from tapegrad.function.postponed import postpone, raise_if_used, take_postponed
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
@@ -69,14 +69,17 @@ class Point:
         self._is_kept = False
         self._outputs: Vector | None = None
         self._workspace: Workspace | None = None
+        self._postponed: Exception | None = None
         self._active: ActiveSweep | None = None
 
     def replayed(self) -> Workspace:
         """Return the values of the tape's operands, replayed when they are first asked for."""
         if self._workspace is None:
             self._workspace = workspace = self.recording.take_workspace()
-            postpone(None)
+            others = take_postponed()  # of a sweep that this is part of
             guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
+            self._postponed = take_postponed()
+            postpone(others)
             if guard >= 0:
                 if self._is_new:  # a block that did what it does while it was recorded, only
                     raise_failure(self.recording.tape)
@@ -114,7 +117,7 @@ class Point:
             tape, values = self.recording.tape, self.replayed().value
             self._outputs = np.empty(len(tape.outputs))
             floats.results.run(tape.head, values, self._outputs)
-            raise_postponed(self._outputs)
+            raise_if_used(self._postponed, self._outputs)
         return self._outputs
 
     def result(self) -> Any:
@@ -205,12 +208,15 @@ class Point:
         # Another thread may be sweeping a point that is kept.
         workspace = self.recording.take_workspace() if self._is_kept else here
         tape = self.recording.focused
+        others = take_postponed()
         status = sweep(tape.head, vector, here.value, workspace.swept, out)
+        postponed = take_postponed() or self._postponed
+        postpone(others)
         if self._is_kept:
             self.recording.give_back(workspace)
         if status:
             raise_failure(tape)
-        raise_postponed(out)
+        raise_if_used(postponed, out)
         return out
 
     def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:
