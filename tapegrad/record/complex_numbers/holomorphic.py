@@ -21,6 +21,7 @@ from tapegrad.record.complex_numbers.complex_types import (
     plain_complex,
 )
 from tapegrad.record.functions.elementwise_blocks import plain_chain
+from tapegrad.record.functions.operands import is_active
 from tapegrad.record.functions.registry import COMPLEX_RULES, record
 from tapegrad.record.linear.shaped import ShapedBlock, applied
 
@@ -45,9 +46,12 @@ _FAR = 20.0
 
 
 def _of_tanh(z: Any) -> Any:
-    near = np.where(np.absolute(z.real) < _FAR, z, 1.0)
+    is_near = np.absolute(z.real) < _FAR
+    if not is_active(is_near) and np.all(is_near):
+        return 1.0 / np.square(np.cosh(z))
+    near = np.where(is_near, z, 1.0)
     far = np.exp(-2.0 * z * np.sign(z.real))
-    return np.where(np.absolute(z.real) < _FAR, 1.0 / np.square(np.cosh(near)), 4.0 * far)
+    return np.where(is_near, 1.0 / np.square(np.cosh(near)), 4.0 * far)
 
 
 _DERIVATIVES: dict[str, Callable[[Any], Any]] = {
