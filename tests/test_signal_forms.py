@@ -281,9 +281,9 @@ def test_transforms_of_any_length_have_their_transposes(size):
     rng = np.random.default_rng(2)
     for n in (size, size + 1, max(1, size - 1), 2 * size + 1):
         for norm in ("backward", "ortho", "forward"):
-            to_half = Fourier(((size,), (n // 2 + 1, 2)), "numpy.fft", "rfft", False, (n,), (0,),
+            to_half = Fourier(((size,), (2, n // 2 + 1)), "numpy.fft", "rfft", False, (n,), (0,),
                               norm, False)  # fmt: skip
-            from_half = Fourier(((size, 2), (n,)), "numpy.fft", "irfft", True, (n,), (0,), norm,
+            from_half = Fourier(((2, size), (n,)), "numpy.fft", "irfft", True, (n,), (0,), norm,
                                 False)  # fmt: skip
             for form in (to_half, from_half):
                 x, y = (rng.normal(size=shape) for shape in form.shapes)

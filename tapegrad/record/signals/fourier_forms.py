@@ -1,6 +1,6 @@
 """Fourier's transforms as linear forms of real arrays, and their exact transposes.
 
-A complex array is a real one whose last axis has the real and the imaginary part. The transpose of
+A complex array is a real one whose first axis has the real and the imaginary part. The transpose of
 a transform is the other way's, scaled as the first is; beside it stands what a transform does
 to lengths: it cuts or pads, and a real array's has half of a spectrum only, of which the inner
 numbers stand for two.
@@ -26,15 +26,22 @@ NORMS = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 OF_REAL, TO_REAL = ("rfft", "ihfft"), ("irfft", "hfft")
 
 
-def as_complex(x: Numbers) -> npt.NDArray[np.complex128]:
-    """Return pairs of parts as one complex array, a view if they're in one piece."""
-    return np.ascontiguousarray(x).view(np.complex128)[..., 0]
+def as_complex(x: Numbers, factor: float = 1.0) -> npt.NDArray[np.complex128]:
+    """Return parts, times a number, as one complex array."""
+    found = np.empty(x.shape[1:], np.complex128)
+    if factor == 1.0:
+        found.real, found.imag = x
+    else:
+        np.multiply(x[0], factor, out=found.real)
+        np.multiply(x[1], factor, out=found.imag)
+    return found
 
 
 def as_parts(z: Any) -> Numbers:
-    """Return a complex array as pairs of its parts, a view if it's in one piece."""
-    found = np.ascontiguousarray(z).reshape(z.shape)
-    return found.view(np.float64).reshape(*z.shape, 2)
+    """Return a complex array as its parts, a view if it's in one piece."""
+    if not z.flags.c_contiguous:
+        return np.stack([z.real, z.imag])
+    return np.moveaxis(z.view(np.float64).reshape(*z.shape, 2), -1, 0)
 
 
 def resized(x: npt.NDArray[Any], shape: Shape) -> npt.NDArray[Any]:
@@ -87,7 +94,7 @@ class Fourier(Form):
             )
             return np.asarray(found if self.name in TO_REAL else as_parts(found))
         if self.name in OF_REAL:  # numbers that have a mirror image count twice on the way back
-            spectrum = self._ends_times(2.0, 0.5 * as_complex(y))
+            spectrum = self._ends_times(2.0, as_complex(y, 0.5))
         else:
             spectrum = y if self.name in TO_REAL else as_complex(y)
         found = self._transformed(OTHER_WAY[self.name], spectrum, NORMS[self.norm])
@@ -96,7 +103,7 @@ class Fourier(Form):
             self._ends_times(0.5, found)
         if not self.takes_parts:
             return resized(found.real, self.shapes[0])
-        return as_parts(resized(found, self.shapes[0][:-1]))
+        return as_parts(resized(found, self.shapes[0][1:]))
 
     def _ends_times(self, factor: float, spectrum: Any) -> Any:
         """Multiply what has no mirror image in half a spectrum, in place."""

@@ -45,15 +45,14 @@ def transformed(library: str, function: str, x: Any, sizes: Any = None, axes: An
     lengths = [found.shape[axis] for axis in along]
     if name in OF_REAL:  # half a spectrum doesn't say what it's of
         lengths[-1] = re.shape[along[-1]] if given[-1] in (None, -1) else int(given[-1])
-    x = np.stack([re, im], axis=-1) if takes_parts else re
-    shape = found.shape if name in TO_REAL else (*found.shape, 2)
+    x = np.stack([re, im]) if takes_parts else re
+    shape = found.shape if name in TO_REAL else (2, *found.shape)
     form = Fourier((x.shape, shape), library, name, takes_parts, tuple(lengths),
                    tuple(along), norm or "backward", name != function)  # fmt: skip
     result = applied(form, x)
     if name in TO_REAL:
         return result
-    make = joined if is_held(result) else plain_complex
-    return make(result[..., 0], result[..., 1])
+    return joined(*result) if is_held(result) else plain_complex(*result)
 
 
 def _axes_of(ndim: int, axes: Any, sizes: Any) -> list[int]:
