@@ -20,14 +20,7 @@ from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.linear.shaped import applied
 from tapegrad.record.nesting import unsettle
 from tapegrad.record.scipy.families import operand, values_of
-from tapegrad.record.scipy.recognised import (
-    HOLDERS,
-    Row,
-    is_held,
-    is_passive,
-    no_rule,
-    on_import,
-)
+from tapegrad.record.scipy.recognised import HOLDERS, Row, is_held, is_passive, no_rule, on_import
 from tapegrad.record.spatial import quaternions as formulas
 from tapegrad.record.spatial.nearest_rotations import NearestRotation
 from tapegrad.record.spatial.pairwise import RefusedRow
@@ -144,6 +137,12 @@ def _rotation(q: Any, plain: Any) -> Any:
     return plain if is_passive(q) else with_quaternions(plain, q)
 
 
+def _signed(q: Any, plain: Any) -> Any:
+    """Return of opposite quaternions SciPy's: rounding decides where parts are equally large."""
+    products = np.sum(values_of(q) * quaternions(plain), axis=-1, keepdims=True)
+    return np.where(products < 0.0, -q, q) if (products < 0.0).any() else q
+
+
 # --- made of numbers --------------------------------------------------------------------------
 
 
@@ -204,7 +203,7 @@ def _from_matrix(matrix: Any, *, assume_valid: Any = False) -> Any:
     matrix = _stack(operand(matrix), 2)
     if matrix.size and not assume_valid:
         (matrix,) = applied(NearestRotation, (matrix,))
-    return _rotation(formulas.of_matrices(matrix), plain)
+    return _rotation(_signed(formulas.of_matrices(matrix), plain), plain)
 
 
 @_rule("Rotation.concatenate")
@@ -233,14 +232,13 @@ def _align_vectors(a: Any, b: Any, weights: Any = None, return_sensitivity: Any 
     scale = np.sqrt(np.sum(values_of(w) * np.sum(values_of(a) ** 2 + values_of(b) ** 2, axis=-1)))
     if abs(float(values_of(found)) - float(distance)) > 1e-6 * scale:
         raise UnsupportedFunctionError(f"{title} isn't what this version of SciPy has for it")
-    return _rotation(formulas.of_matrices(matrix), plain), found
+    return _rotation(_signed(formulas.of_matrices(matrix), plain), plain), found
 
 
 # --- as numbers -------------------------------------------------------------------------------
 
 
 def _numbers(self: Any, name: str, found: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return numbers in the shape that a method of SciPy's has for them."""
     return _same(found, _scipys(getattr(_kind(), name), self, *args, **kwargs))
 
 
@@ -249,8 +247,7 @@ def _as_quat(self: Any, canonical: Any = False, *, scalar_first: Any = False) ->
     q = quaternions(self)
     q = formulas.canonical(q) if canonical else q.copy()
     given = {"scalar_first": True} if scalar_first else {}
-    if scalar_first:
-        q = np.concatenate([q[..., 3:], q[..., :3]], axis=-1)
+    q = np.concatenate([q[..., 3:], q[..., :3]], axis=-1) if scalar_first else q
     return _numbers(self, "as_quat", q, canonical, **given)
 
 
@@ -368,9 +365,7 @@ def _mean(self: Any, weights: Any = None, axis: Any = None) -> Any:
         raise no_rule(f"{_MODULE}.Rotation.mean along an axis", "leave it out, or ")
     plain = _scipys(_kind().mean, self, weights)
     weighted = q if weights is None else operand(weights)[:, None] * q
-    found = np.linalg.eigh(weighted.T @ q)[1][:, -1]
-    sign = np.where(np.sum(values_of(found) * quaternions(plain)) < 0.0, -1.0, 1.0)
-    return _rotation(sign * found, plain)
+    return _rotation(_signed(np.linalg.eigh(weighted.T @ q)[1][None, :, -1], plain), plain)
 
 
 # --- between rotations ------------------------------------------------------------------------
