@@ -94,9 +94,10 @@ def test_splines_of_two_numbers_have_derivatives(degrees):
     agrees(lambda x, y: total(smooth(x, y, 1, 1)) + total(part(x, y, grid=False)), x, y, rtol=1e-11)
 
 
-KERNELS = {"linear": 1.0, "thin_plate_spline": 1.0, "cubic": 1.0, "quintic": 1.0,
-           "multiquadric": 3.0, "inverse_multiquadric": 3.0, "inverse_quadratic": 3.0,
-           "gaussian": 3.0}  # fmt: skip
+KERNELS = {
+    "linear": 1.0, "thin_plate_spline": 1.0, "cubic": 1.0, "quintic": 1.0, "multiquadric": 3.0,
+    "inverse_multiquadric": 3.0, "inverse_quadratic": 3.0, "gaussian": 3.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -55,7 +55,7 @@ def test_values_at_active_places_have_scipys_bits():
     places = np.random.default_rng(3).uniform(-1.0, 4.0, 400)
     for k in range(6):
         spline = si.make_interp_spline(X, COLUMNS[0], k)
-        for nu in (0, 1, 2):
+        for nu in range(min(k, 2) + 1):
             value, _ = tg.jvp(lambda p, s=spline, nu=nu: s(p, nu), (places,), (places,))
             assert np.array_equal(value, spline(places, nu))
     value, _ = tg.jvp(lambda p: si.splev(p, TCK), (places,), (places,))

@@ -225,10 +225,11 @@ def _end_slope(h0: Any, h1: Any, m0: Any, m1: Any) -> Any:
 @method("Akima1DInterpolator.__init__")
 def _akima(self: Any, x: Any, y: Any, axis: Any = 0, *, method: Any = "akima",
            extrapolate: Any = None) -> None:  # fmt: skip
-    options = {} if method == "akima" else {"method": method}
-    _constructed(self, "Akima1DInterpolator", x, y, axis,
-                 lambda x, y: _akima_slopes(x, y, method == "makima"),
-                 extrapolate=extrapolate, **options)  # fmt: skip
+    # What older SciPys don't know is passed on if it's given.
+    given = {"method": (method, "akima"), "extrapolate": (extrapolate, None)}
+    options = {name: value for name, (value, default) in given.items() if value != default}
+    slopes = lambda x, y: _akima_slopes(x, y, method == "makima")  # noqa: E731
+    _constructed(self, "Akima1DInterpolator", x, y, axis, slopes, **options)
 
 
 def _akima_slopes(x: Any, y: Any, is_modified: bool) -> Any:
