@@ -168,15 +168,6 @@ def test_a_root_of_a_system_has_the_derivatives_of_newtons_root(name):
     assert tg.value_and_grad(total)(p)[0] == pytest.approx(np.sum(np.sin(x)), rel=1e-15)
 
 
-def test_equations_that_newton_solves_at_once_are_solved_and_differentiated_together():
-    def total(a):
-        x = scipy.optimize.newton(lambda x: x**2 - a * np.arange(1.0, 4.0), np.ones(3))
-        return np.sum(x)
-
-    expected = np.sum(np.sqrt(2.0 * np.arange(1.0, 4.0)))
-    assert tg.value_and_grad(total)(2.0) == pytest.approx((expected, expected / 4.0))
-
-
 # --- what makes a call active ---------------------------------------------------------------------
 
 
