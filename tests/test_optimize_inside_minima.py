@@ -61,6 +61,20 @@ FREE = {
     "trust-constr": place(method="trust-constr", jac=slope, hess=curvature),
 }
 
+OLDER = {
+    "fmin": lambda p: scipy.optimize.fmin(valley, [0.5, 0.0], args=(p,), disp=0),
+    "fmin full": lambda p: scipy.optimize.fmin(valley, [0.5, 0], (p,), full_output=1, disp=0)[0],
+    "fmin_powell": lambda p: scipy.optimize.fmin_powell(valley, [0.5, 0.0], (p,), disp=0),
+    "fmin_bfgs": lambda p: scipy.optimize.fmin_bfgs(valley, [0.5, 0.0], args=(p,), disp=0),
+    "fmin_bfgs fprime": lambda p: scipy.optimize.fmin_bfgs(
+        valley, [0.5, 0.0], slope, (p,), gtol=1e-6, disp=0
+    ),
+    "fmin_cg": lambda p: scipy.optimize.fmin_cg(lambda x: valley(x, p), [0.5, 0.0], disp=0),
+    "fmin_cg differences": lambda p: scipy.optimize.fmin_cg(
+        valley, [0.5, 0.0], args=(p,), epsilon=1e-7, full_output=True, disp=0
+    )[0],
+}
+
 BOUNDED = {
     "by default": place(bounds=BOUNDS),
     "an object": place(bounds=scipy.optimize.Bounds([0.0, -np.inf], [np.inf, 0.4])),
@@ -86,6 +100,27 @@ def check_like(solve, expected, p=P):
 @pytest.mark.parametrize("name", FREE)
 def test_a_minimum_has_the_derivatives_of_the_exact_one(name):
     check_like(FREE[name], exact)
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_functions_find_the_same(name):
+    check_like(OLDER[name], exact)
+
+
+def test_full_outputs_of_older_functions_have_the_least_value():
+    def program(p):
+        _, least, _, calls, flag = scipy.optimize.fmin(
+            valley, [0.5, 0.0], (p,), full_output=True, disp=False
+        )
+        assert flag == 0
+        return least + calls
+
+    plain = scipy.optimize.fmin(valley, [0.5, 0.0], (P,), full_output=True, disp=False)
+    value, slope = tg.value_and_grad(program)(P)
+    assert value == pytest.approx(plain[1] + plain[3])
+    assert slope == pytest.approx(tg.grad(lambda p: valley(exact(p), p))(P), rel=1e-10)
+    with pytest.raises(UnsupportedFunctionError, match="full_output="):
+        tg.grad(lambda p: scipy.optimize.fmin_bfgs(valley, [0, 0], args=(p,), full_output=1)[1])(P)
 
 
 def exact(p):

@@ -159,6 +159,15 @@ def test_a_solver_of_many_unknowns_and_of_none_active():
     assert tg.grad(program)(p) == pytest.approx(np.linalg.solve(jacobian.T, np.ones(20)))
 
 
+def test_equations_that_newton_solves_at_once_are_solved_and_differentiated_together():
+    def total(a):
+        x = scipy.optimize.newton(lambda x: x**2 - a * np.arange(1.0, 4.0), np.ones(3))
+        return np.sum(x)
+
+    expected = np.sum(np.sqrt(2.0 * np.arange(1.0, 4.0)))
+    assert tg.value_and_grad(total)(2.0) == pytest.approx((expected, expected / 4.0))
+
+
 def test_solvers_run_in_threads_of_their_own():
     from concurrent.futures import ThreadPoolExecutor
 

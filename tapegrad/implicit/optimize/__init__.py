@@ -3,6 +3,7 @@
 from tapegrad.implicit.optimize import (
     curve_fits,
     minimizers,
+    older_minimizers,
     refused_solvers,
     root_systems,
     scalar_minima,
@@ -10,5 +11,5 @@ from tapegrad.implicit.optimize import (
     sums_of_squares,
 )
 
-__all__ = ["curve_fits", "minimizers", "refused_solvers", "root_systems",
+__all__ = ["curve_fits", "minimizers", "older_minimizers", "refused_solvers", "root_systems",
            "scalar_minima", "scalar_roots", "sums_of_squares"]  # fmt: skip

@@ -45,7 +45,7 @@ from tapegrad.implicit.solver_rules import scipy_solver_rule
 from tapegrad.record.scipy.families import operand
 from tapegrad.record.scipy.recognised import no_rule
 
-_TOLERANCES = {
+TOLERANCES = {
     "nelder-mead": Tolerances(of_x=1e-4, of_value=1e-4),
     "powell": Tolerances(relative=1e-4, of_value=1e-4),
     "cg": Tolerances(of_slope=1e-5),
@@ -119,7 +119,7 @@ def _minimize(fun: Any, x0: Any, args: Any = (), method: Any = None, jac: Any = 
     within = limits(bounds, n) if own in _BOUNDED else []
     if not within and bounds is not None:
         settings["bounds"] = bounds
-    asked = _TOLERANCES.get(own, Tolerances(of_x=1e-4)).asked(settings.get("tol"), options)
+    asked = TOLERANCES.get(own, Tolerances(of_x=1e-4)).asked(settings.get("tol"), options)
     exact = "jac" if differs else ""
 
     def result(x: Any, objective: Given, told: Told) -> SolverResult:

@@ -23,7 +23,9 @@ from tapegrad.implicit.optimize.given_functions import (
 )
 from tapegrad.implicit.optimize.scipy_methods import (
     TOLERANCE,
+    Outcome,
     SciPyMethod,
+    scipys,
 )
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.record.scipy.families import operand
@@ -100,6 +102,28 @@ class MinimumOfSciPys(SciPyMethod):
         ):
             return np.inf
         return SLACK * (asked.of_x + asked.relative * np.max(np.abs(found.x)))
+
+
+@dataclass(frozen=True)
+class MinimumOfTuples(MinimumOfSciPys):
+    """How SciPy finds a minimum by a function that returns a tuple.
+
+    Attributes
+    ----------
+    told : tuple of str
+        What its full output is, after the minimum's place; none if it returns one object.
+    """
+
+    told: tuple[str, ...] = ()
+
+    def asked(self, keywords: Mapping[str, Any]) -> Outcome:
+        """Return what SciPy's function does."""
+        if not self.told:
+            return super().asked(keywords)
+        x, *more = scipys(self.name)(**keywords, full_output=True)
+        items = dict(zip(self.told, more, strict=True))
+        failed = bool(items.get("status", 0))
+        return Outcome(x, not failed, "it stopped before it was there" * failed, items)
 
 
 # --- objectives -------------------------------------------------------------------------------

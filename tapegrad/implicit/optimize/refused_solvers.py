@@ -26,8 +26,8 @@ _INSTEAD = {
     "shgo": _GLOBAL,
     "direct": _GLOBAL,
     "brute": _GLOBAL.replace("found.x", "found"),
-    **dict.fromkeys(("fmin", "fmin_bfgs", "fmin_cg", "fmin_ncg", "fmin_powell", "fmin_l_bfgs_b",
-                     "fmin_tnc", "fmin_slsqp", "fmin_cobyla"), _OLDER),
+    **dict.fromkeys(("fmin_ncg", "fmin_l_bfgs_b", "fmin_tnc", "fmin_slsqp", "fmin_cobyla"),
+                    _OLDER),
 }  # fmt: skip
 
 

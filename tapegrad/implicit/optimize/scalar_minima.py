@@ -18,14 +18,12 @@ from tapegrad.implicit.optimize.given_functions import (
 )
 from tapegrad.implicit.optimize.minimum_methods import (
     USE,
-    MinimumOfSciPys,
+    MinimumOfTuples,
     Tolerances,
     value_at,
 )
 from tapegrad.implicit.optimize.scipy_methods import (
-    Outcome,
     Settings,
-    scipys,
     setting,
     settled,
 )
@@ -47,16 +45,8 @@ _TOLERANCES = {
 
 
 @dataclass(frozen=True)
-class ScalarMinimum(MinimumOfSciPys):
-    """How SciPy minimises a function of one number.
-
-    Attributes
-    ----------
-    told : tuple of str
-        What its full output is, after the minimum's place, if it returns one.
-    """
-
-    told: tuple[str, ...] = ()
+class ScalarMinimum(MinimumOfTuples):
+    """How SciPy minimises a function of one number."""
 
     def prepare(self, given: dict[str, Any], parameters: Any, bounds: Bounds | None) -> None:
         """Add the bounds."""
@@ -64,15 +54,6 @@ class ScalarMinimum(MinimumOfSciPys):
             (lower,), (upper,) = bounds
             both = {"x1": float(lower), "x2": float(upper)}
             given.update(both if self.name == "fminbound" else {"bounds": (*both.values(),)})
-
-    def asked(self, keywords: Mapping[str, Any]) -> Outcome:
-        """Return what SciPy's function does."""
-        if not self.told:
-            return super().asked(keywords)
-        x, *more = scipys(self.name)(**keywords, full_output=True)
-        items = dict(zip(self.told, more, strict=True))
-        failed = items.get("status", 0)
-        return Outcome(x, not failed, "too many calls of the function" * bool(failed), items)
 
 
 def _minimum(name: str, role: str, fun: Any, args: Any, starts: Mapping[str, Any],
