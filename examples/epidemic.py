@@ -2,9 +2,9 @@
 
 The record is the number of boys in bed each day, of 763 (anonymous, British Medical Journal 1,
 1978, p. 587). The model has susceptible, exposed, infectious and recovered boys, solved by an
-unchanged `scipy.integrate.solve_ivp`; counts are negative binomial. Rates and dispersion of
-greatest likelihood are found with the exact gradient through the solver, their standard errors from
-the exact Hessian. Writes epidemic.png beside this script if matplotlib is installed.
+unchanged `scipy.integrate.solve_ivp`; counts are negative binomial. Rates of greatest
+likelihood are found with the exact gradient through the solver, standard errors from the
+exact Hessian. Writes epidemic.png beside this script if matplotlib is installed.
 """
 
 import time

@@ -156,3 +156,28 @@ def test_values_keep_scipys_bits_where_it_switches():
         return solve_ivp(rate, (0, 4), [1.0, 0.0], args=(p[0], p[1]), t_eval=[1.0, 2.0, 4.0]).y
 
     assert np.array_equal(tg.vjp(f, np.array([1.2, 1.7]))[0], plain.y)
+
+
+def test_a_way_may_lead_nowhere_beyond_its_end():
+    def state(p):
+        def rate(t, y):
+            return y**2 if t < p[0] else -p[1] * y
+
+        return solve_ivp(rate, (0, 5), [1.0], rtol=1e-9, atol=1e-11, max_step=0.05).y[0, -1]
+
+    compare(state, lambda p: np.exp(-p[1] * (5 - p[0])) / (1 - p[0]), np.array([0.5, 0.7]))
+
+
+def test_a_table_that_forces_is_differentiated_by_its_numbers():
+    at = np.linspace(0, 4, 5)
+
+    def state(v):
+        def rate(t, y):
+            return -y + np.interp(t, at, v)
+
+        return solve_ivp(rate, (0, 4), [0.0], **TIGHT).y[0, -1]
+
+    ends = np.exp(-(4 - at))
+    inner = np.exp(-(4 - at[1:-1])) * (np.e + np.exp(-1) - 2)
+    first, last = ends[0] * (np.e - 2), 1 / np.e
+    near(tg.grad(state)(np.sin(at)), [first, *inner, last])

@@ -17,7 +17,7 @@ from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import BlockOfInner, evaluated, recordable, shapes_of
 from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.ode.flows import Flow, Start
-from tapegrad.implicit.ode.states import States, primal, states
+from tapegrad.implicit.ode.states_of_flows import States, primal, states
 
 _FLAT = 0.3
 """The slope that is none, beside the square root of the tolerance and the event's typical one."""

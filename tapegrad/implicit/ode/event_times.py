@@ -10,7 +10,7 @@ import numpy as np
 from tapegrad.blocks import Array, Shapes
 from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import shapes_of
-from tapegrad.implicit.ode.chains import chain_of
+from tapegrad.implicit.ode.chained_ways import chain_of
 from tapegrad.implicit.ode.crossing_times import CrossingTimes
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.problems import Problem

@@ -20,7 +20,7 @@ from tapegrad.implicit.ode.functions_of_problems import (
 )
 from tapegrad.implicit.ode.problems import OdeintCall, Problem
 from tapegrad.implicit.ode.solutions import Terms
-from tapegrad.implicit.ode.states import primal
+from tapegrad.implicit.ode.states_of_flows import primal
 from tapegrad.implicit.solver_rules import refuse_solver, scipy_solver_rule
 from tapegrad.libraries import frames_to_users_code
 

@@ -24,7 +24,7 @@ from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import joined
 from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.ode.plain_callers import Caller
-from tapegrad.implicit.ode.states import FIRST_STATE, FIRST_TIME, PARAMETERS
+from tapegrad.implicit.ode.states_of_flows import FIRST_STATE, FIRST_TIME, PARAMETERS
 from tapegrad.implicit.solver_rules import scipys_own
 
 

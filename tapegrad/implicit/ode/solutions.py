@@ -15,11 +15,11 @@ from tapegrad.blocks import Block, Shapes
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import shapes_of
-from tapegrad.implicit.ode.chains import states_through
+from tapegrad.implicit.ode.chained_ways import states_through
 from tapegrad.implicit.ode.event_times import event_times
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.problems import Problem, Reading
-from tapegrad.implicit.ode.states import primal
+from tapegrad.implicit.ode.states_of_flows import primal
 from tapegrad.record.active import guard_all
 from tapegrad.record.array import ActiveArray
 from tapegrad.record.called import call

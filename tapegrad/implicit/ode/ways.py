@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import SwitchError
+from tapegrad.errors import BlockFailedError, SwitchError
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.flips import Switch, anatomy_of
 from tapegrad.implicit.ode.branches import Branch, held_at, recording_at
@@ -20,11 +20,14 @@ from tapegrad.implicit.ode.flows import Flow, Start
 from tapegrad.implicit.ode.passes_of_solutions import Path
 from tapegrad.implicit.switches import Crossing, first_crossing
 
-MOST_WAYS = 200
+MOST_WAYS = 500
 """Of one solution; beyond, they're taken for noise."""
 
 _POINTS, _POINTS_A_STEP = 256, 8
 """Where a path is looked at for other ways: at least so often in all, and in each step."""
+
+_HALVES = 12
+"""How often the span is halved in which a way is followed, where it can't be beyond its end."""
 
 _BESIDE = 8
 """Spacings of numbers that a switch is away from a begin, at most, if it's there."""
@@ -95,13 +98,13 @@ def next_way(flow: Flow, held: Flow, start: Start,
     start : Start
     end : float
     """
-    seen_from = start.time
+    seen_from, reached = start.time, end
     for _ in range(4):
-        path, _ = held.path(start, end)
+        path, reached = _as_far_as_it_goes(held, start, reached)
         if not path.n_steps:
             return path, None, held
         done = abs(seen_from - start.time)
-        times = [seen_from, *[t for t in grid(path, end, held) if abs(t - start.time) > done]]
+        times = [seen_from, *[t for t in grid(path, reached, held) if abs(t - start.time) > done]]
         known = dict(zip(times, path.at(np.array(times)), strict=True))
 
         def inputs(t: float, path: Path = path, known: dict[float, Vector] = known) -> Vector:
@@ -110,6 +113,8 @@ def next_way(flow: Flow, held: Flow, start: Start,
 
         crossing = first_crossing(flow.inner, inputs, times, range(1 + flow.n))
         beside = _BESIDE * np.spacing(max(abs(start.time), abs(end)))
+        if crossing is None and reached != end:
+            held.path(start, end)  # it fails on the way itself
         if crossing is None or abs(crossing.after - start.time) > beside:
             return path, crossing, held
         seen_from = crossing.after
@@ -119,6 +124,16 @@ def next_way(flow: Flow, held: Flow, start: Start,
         f"the right-hand side of {flow.inner.name} takes one way and another at {start.time:.6g}: "
         "there it has no derivative; let it begin elsewhere"
     )
+
+
+def _as_far_as_it_goes(held: Flow, start: Start, end: float) -> tuple[Path, float]:
+    """Return a way's path, and up to where: beyond its end there may be none."""
+    for _ in range(_HALVES):
+        try:
+            return held.path(start, end)[0], end
+        except BlockFailedError:
+            end = start.time + 0.5 * (end - start.time)
+    return held.path(start, end)[0], end
 
 
 def ways_of(flow: Flow, start: Start, end: float) -> list[Way]:

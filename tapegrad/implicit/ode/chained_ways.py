@@ -18,7 +18,7 @@ from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import joined, shapes_of
 from tapegrad.implicit.ode.crossing_times import CrossingTimes
 from tapegrad.implicit.ode.flows import Flow, Start
-from tapegrad.implicit.ode.states import (
+from tapegrad.implicit.ode.states_of_flows import (
     FIRST_TIME,
     PARAMETERS,
     TIMES,
