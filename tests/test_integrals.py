@@ -262,6 +262,12 @@ def test_a_singular_end_is_integrated(p):
     assert derivative == pytest.approx(-1.0 / (1.0 + p) ** 2, rel=1e-7)
 
 
+def test_a_limit_where_the_integrand_is_unknown_may_not_move():
+    integral = lambda b: quad(lambda t: np.sin(t - b) / (t - b), 0.0, b)[0]  # noqa: E731
+    with np.errstate(invalid="ignore"), pytest.raises(DivergentIntegralError, match="moves"):
+        tg.grad(integral)(1.0)
+
+
 def test_a_derivative_that_diverges_is_an_error():
     def integral(p):
         return quad(lambda t: (t * t + p) ** 0.25 / np.sqrt(t), 0.0, 1.0)[0]

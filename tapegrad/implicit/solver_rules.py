@@ -2,7 +2,8 @@
 
 `scipy_solver_rule` adds one, called as SciPy's function is, for calls in which anything depends on
 what is differentiated by: an argument, what a function among them closes over, or what one turns
-out to return. All others are SciPy's own, on the user's function itself. What a rule does:
+out to return or to decide by. All others are SciPy's own, on the user's function itself. What a
+rule does:
 
 - `with_inner(f, Use("the integrand", finish), (x,), args, {}, body)` of `functions` has
   `body(inner, operands)` called with the user's function as an inner one, of numbers only; what it
@@ -43,6 +44,15 @@ from tapegrad.record.scipy.recognised import (
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def solver_row(functions: str) -> Callable[[str, FunctionType, Callable[..., Any]], Row]:
+    """Return what makes the row of a function of SciPy's that takes functions, by their names."""
+
+    def row(name: str, function: FunctionType, rule: Callable[..., Any]) -> Row:
+        return SolverRow(name, function, rule, functions.split())
+
+    return row
+
+
 def scipy_solver_rule(*names: str, functions: str) -> Callable[[F], F]:
     """Register the decorated function as the rule of functions of SciPy's that take functions.
 
@@ -54,11 +64,7 @@ def scipy_solver_rule(*names: str, functions: str) -> Callable[[F], F]:
         The names of their parameters that are functions of the user's, which may return active
         numbers, or hold such functions in lists and dictionaries.
     """
-
-    def row(name: str, function: FunctionType, rule: Callable[..., Any]) -> Row:
-        return SolverRow(name, function, rule, functions.split())
-
-    return scipy_rule(*names, row=row)
+    return scipy_rule(*names, row=solver_row(functions))
 
 
 def refuse_solver(name: str, instead: str) -> None:
@@ -169,10 +175,15 @@ class _Watch:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.has_met:  # and SciPy went on all the same
                 raise _MetActiveError
+            tape = THREAD.tapes[-1]
+            before = len(tape)
             with users_own():
                 found = function(*args, **kwargs)
             if not is_held(found):
-                return found
+                if len(tape) == before:
+                    return found
+                self.has_met = True  # what it returns hangs on a comparison
+                raise _MetActiveError
             plain = without_actives(found) if is_passive(found) else plain_arguments(found)
             if plain is None:
                 self.has_met = True

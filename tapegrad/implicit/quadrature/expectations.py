@@ -7,15 +7,13 @@ import itertools
 from typing import Any
 
 from tapegrad.implicit.quadrature.quad_rule import integral_of
+from tapegrad.implicit.solver_rules import solver_row
 from tapegrad.record.distributions.methods import method
 from tapegrad.record.distributions.scipy_code import recorded
-from tapegrad.record.scipy.recognised import CALLING
 from tapegrad.record.stopping import stop_gradient
 
 _TAIL = 0.05
 """The probability of each of the parts beside the body."""
-
-CALLING.add("scipy.stats.rv_continuous.expect")
 
 
 def _weighted(func: Any, dist: Any, loc: Any, scale: Any, x: Any, *shapes: Any) -> Any:
@@ -23,7 +21,7 @@ def _weighted(func: Any, dist: Any, loc: Any, scale: Any, x: Any, *shapes: Any) 
     return (x if func is None else func(x)) * density
 
 
-@method("rv_continuous.expect")
+@method("rv_continuous.expect", row=solver_row("func"))
 def expect(self: Any, func: Any = None, args: Any = (), loc: Any = 0, scale: Any = 1,
            lb: Any = None, ub: Any = None, conditional: Any = False,
            **kwds: Any) -> Any:  # fmt: skip

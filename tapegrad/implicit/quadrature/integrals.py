@@ -111,9 +111,11 @@ class Integral(BlockOfInner):
                 is_well = is_well and is_found
         value: Vector = total[0]
         error, size = total[1:]
-        if is_well or np.all(error <= tol * size):
+        if is_well or np.all((error <= tol * size) & np.isfinite(size)):
             return value
-        worst = float(np.max(np.nan_to_num(error / np.where(size > 0.0, size, 1.0), nan=np.inf)))
+        with np.errstate(invalid="ignore"):
+            shares = np.where(np.isfinite(value), error / np.where(size > 0.0, size, 1.0), np.inf)
+        worst = float(np.max(np.nan_to_num(shares, nan=np.inf)))
         if worst > ROUGH:
             raise DivergentIntegralError(
                 f"the derivative of {self.name} isn't found: what is integrated for it has no "
@@ -180,7 +182,18 @@ class Integral(BlockOfInner):
         return [*ends, *parted(total, self.operand_shapes[N_LIMITS:])]
 
     def _end(self, t: float, given: Vector, seeds: Vector) -> Any:
-        return 0.0 if np.isinf(t) else float(self.inner.values(at(t, given)) @ seeds)
+        return 0.0 if np.isinf(t) else float(self._there(t, given) @ seeds)
+
+    def _there(self, t: float, given: Vector) -> Vector:
+        """Return the integrand at a limit that moves."""
+        found = self.inner.values(at(t, given))
+        if np.isnan(found[self._first :]).any():
+            raise DivergentIntegralError(
+                f"the derivative of {self.name} isn't found: the limit {t:.17g} moves, and the "
+                "integrand isn't known there, but NaN; let the limit stay within, or substitute "
+                "another variable"
+            )
+        return found
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                     tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -190,7 +203,7 @@ class Integral(BlockOfInner):
         total = np.zeros(self._n)
         for t, sign, tangent in zip(limits[:2], (-1.0, 1.0), tangents, strict=False):
             if tangent is not None and tangent.any() and not np.isinf(t):
-                total += sign * tangent * self.inner.values(at(t, given))[self._first :]
+                total += sign * tangent * self._there(t, given)[self._first :]
         if moved.any():
             found = self._parts(limits, given)
             sought = Sought(PUSHFORWARD, np.append(0.0, moved), self._own)

@@ -31,13 +31,18 @@ TOLERANCE = 1e-7
 _METHODS: dict[str, Callable[..., Any]] = {}
 
 
+_ROWS: dict[str, Callable[..., Row]] = {}
+"""What makes the rows of methods that aren't called active by their arguments alone."""
+
+
 def method(
-    *names: str, is_refused: bool = False
+    *names: str, is_refused: bool = False, row: Callable[..., Row] = Row
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as the rule of methods, named as ``"rv_continuous.pdf"``."""
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
         _METHODS.update(dict.fromkeys(names, rule))
+        _ROWS.update(dict.fromkeys(names, row))
         if not is_refused:
             NAMED.update(f"scipy.stats.{name}" for name in names if "__init__" not in name)
         return rule
@@ -53,7 +58,7 @@ def _prepare(module: Any) -> None:
         kind, _, name = full.partition(".")
         function = vars(getattr(module, kind)).get(name)
         if function is not None:
-            makers[function] = Row(f"scipy.stats.{full}", function, rule).neutral
+            makers[function] = _ROWS[full](f"scipy.stats.{full}", function, rule).neutral
     stand_for(makers)
     HOLDERS.update(scipy_private.frozen_kinds())
 
