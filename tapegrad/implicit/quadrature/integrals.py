@@ -182,18 +182,8 @@ class Integral(BlockOfInner):
         return [*ends, *parted(total, self.operand_shapes[N_LIMITS:])]
 
     def _end(self, t: float, given: Vector, seeds: Vector) -> Any:
-        return 0.0 if np.isinf(t) else float(self._there(t, given) @ seeds)
-
-    def _there(self, t: float, given: Vector) -> Vector:
-        """Return the integrand at a limit that moves."""
-        found = self.inner.values(at(t, given))
-        if np.isnan(found[self._first :]).any():
-            raise DivergentIntegralError(
-                f"the derivative of {self.name} isn't found: the limit {t:.17g} moves, and the "
-                "integrand isn't known there, but NaN; let the limit stay within, or substitute "
-                "another variable"
-            )
-        return found
+        # NaN, where the integrand is, counts only if the limit moves.
+        return 0.0 if np.isinf(t) else float(self.inner.values(at(t, given)) @ seeds)
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
                     tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
@@ -203,7 +193,7 @@ class Integral(BlockOfInner):
         total = np.zeros(self._n)
         for t, sign, tangent in zip(limits[:2], (-1.0, 1.0), tangents, strict=False):
             if tangent is not None and tangent.any() and not np.isinf(t):
-                total += sign * tangent * self._there(t, given)[self._first :]
+                total += sign * tangent * self.inner.values(at(t, given))[self._first :]
         if moved.any():
             found = self._parts(limits, given)
             sought = Sought(PUSHFORWARD, np.append(0.0, moved), self._own)

@@ -166,7 +166,7 @@ def _pullback(reads_at, writes_at, context):
     for j in range(2):
         end = a if j == 0 else b
         if is_wanted[j] != 0 and np.isfinite(end):
-            if numbers_of(end, words[PLACE_WORD], address) != 0 or np.isnan(one[0]):
+            if numbers_of(end, words[PLACE_WORD], address) != 0:
                 return call_at(word[_CALLBACK], (reads_at, writes_at, context))
             ends[j] = one[0] * seed[0] * (2 * j - 1)
     for j in range(2):
