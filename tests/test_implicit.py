@@ -658,3 +658,12 @@ def test_a_residual_with_many_ways_keeps_as_many_recordings_as_are_of_use():
     (block,) = slope.recorded.recordings[0].tape.blocks
     assert len(slope.recorded.recordings) == 1
     assert len(block.inner.recordings) == 32
+
+
+def test_a_residual_with_blocks_in_it_is_differentiated_by_its_parameters():
+    def residual(x, a):
+        return x - np.sum(np.linalg.solve(np.array([[2.0, 0.0], [0.0, 4.0]]) * a, np.ones(2)))
+
+    solve = tg.root(residual, 1.0)  # 0.75 / a
+    assert tg.grad(solve)(2.0) == pytest.approx(-0.1875)
+    assert tg.grad(tg.grad(solve))(2.0) == pytest.approx(0.1875)

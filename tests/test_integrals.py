@@ -262,6 +262,16 @@ def test_a_singular_end_is_integrated(p):
     assert derivative == pytest.approx(-1.0 / (1.0 + p) ** 2, rel=1e-7)
 
 
+def test_a_limit_where_the_integrand_is_nan_has_no_derivative_unless_it_stays():
+    def integral(b):
+        return quad(lambda t: t * np.log(t) * b, 0.0 * b, 1.0 + 0.0 * b)[0]
+
+    with np.errstate(all="ignore"):
+        assert tg.grad(integral)(1.5) == pytest.approx(-0.25)
+        moving = lambda b: quad(lambda t: (t - b) * np.log(t - b), b, 2.0)[0]  # noqa: E731
+        assert math.isnan(tg.grad(moving)(1.0))
+
+
 def test_a_derivative_that_diverges_is_an_error():
     def integral(p):
         return quad(lambda t: (t * t + p) ** 0.25 / np.sqrt(t), 0.0, 1.0)[0]

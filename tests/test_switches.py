@@ -96,6 +96,44 @@ def test_an_infinite_interval_switches():
     np.testing.assert_allclose(tg.hessian(integral)(p), tg.hessian(closed)(p), rtol=1e-8)
 
 
+class Steps:
+    """A method that returns plain numbers: what it reads shows in comparisons only."""
+
+    def __init__(self, tau):
+        self.tau = tau
+
+    def at(self, t):
+        return 2.0 if t < self.tau else 5.0
+
+
+TAU = {}
+
+
+def by_a_global(t):
+    return 2.0 if t < TAU["tau"] else 5.0
+
+
+def of_a_global(tau):
+    TAU["tau"] = tau
+    try:
+        return quad(by_a_global, 0.0, 1.0)[0]
+    finally:
+        TAU.clear()
+
+
+@pytest.mark.parametrize(
+    "integral",
+    [
+        lambda tau: quad(Steps(tau).at, 0.0, 1.0)[0],
+        lambda tau: quad(lambda t: 2.0 if t < tau else 5.0, 0.0, 1.0)[0],
+        of_a_global,
+    ],
+)
+@pytest.mark.parametrize("tau", [0.3, 0.8, 0.9995, 1e-5])
+def test_what_is_only_compared_counts(integral, tau):
+    assert tg.value_and_grad(integral)(tau)[1] == pytest.approx(-3.0, rel=1e-12)
+
+
 ROUNDED = {
     "floor": (lambda t, p: np.floor(p * t), lambda p: 3.0 - 6.0 / p),
     "int": (lambda t, p: float(int(p * t)) + 0.0 * t, lambda p: 3.0 - 6.0 / p),

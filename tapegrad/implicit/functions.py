@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tapegrad.errors import OutdatedBlockError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, shape_of, size_of, sort_arguments
@@ -234,6 +235,15 @@ def _plainly(recording: Recording) -> Recording:
 
 # --- calls ----------------------------------------------------------------------------------------
 
+
+class _PlanOfAll(Plan):
+    """The plan of an inner function: it's differentiated by whatever it's given."""
+
+    def data_inputs(self, n_inputs: int) -> npt.NDArray[np.int64]:
+        """Return none."""
+        return np.empty(0, np.int64)
+
+
 _shared: weakref.WeakValueDictionary[Any, Function] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
@@ -250,7 +260,7 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     """
     lifted = lift(function, keep=False)
     structure, specs, leaves = sort_arguments((x, args, kwargs, lifted.leaves), {}, (0,))
-    plan = Plan(structure, specs, (0,), True)
+    plan = _PlanOfAll(structure, specs, (0,), True)
     inputs = plan.inputs(leaves)
     kind = structure, specs, truths_in(leaves)
     with _lock:

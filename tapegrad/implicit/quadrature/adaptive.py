@@ -205,7 +205,7 @@ def adapt(address, context, parts, tol, most, out):
             if worst[k] > largest:
                 largest, at = worst[k], k
         for j in range(n):
-            if not out[1, j] <= max(tol * out[2, j], _TINY):
+            if not (out[1, j] <= max(tol * out[2, j], _TINY) and np.isfinite(out[2, j])):
                 is_well = False
         low, high = ends[at, 0], ends[at, 1]
         middle = low + (high - low) / 2

@@ -6,10 +6,13 @@ import functools
 import itertools
 from typing import Any
 
+import numpy as np
+
 from tapegrad.implicit.quadrature.quad_rule import integral_of
 from tapegrad.implicit.solver_rules import solver_row
 from tapegrad.record.distributions.methods import method
 from tapegrad.record.distributions.scipy_code import recorded
+from tapegrad.record.functions.operands import is_active
 from tapegrad.record.stopping import stop_gradient
 
 _TAIL = 0.05
@@ -21,6 +24,15 @@ def _weighted(func: Any, dist: Any, loc: Any, scale: Any, x: Any, *shapes: Any) 
     return (x if func is None else func(x)) * density
 
 
+def _end(of_standard: Any, loc: Any, scale: Any) -> Any:
+    """Return an end of the support: one that isn't at a scale's distance doesn't depend on it."""
+    if is_active(of_standard):
+        return loc + of_standard * scale
+    if np.isinf(of_standard):
+        return float(of_standard)
+    return loc + of_standard * scale if of_standard else loc
+
+
 @method("rv_continuous.expect", row=solver_row("func"))
 def expect(self: Any, func: Any = None, args: Any = (), loc: Any = 0, scale: Any = 1,
            lb: Any = None, ub: Any = None, conditional: Any = False,
@@ -28,8 +40,8 @@ def expect(self: Any, func: Any = None, args: Any = (), loc: Any = 0, scale: Any
     """Record an expectation."""
     twin = recorded(self)
     low, high = twin._get_support(*args)
-    lb = loc + low * scale if lb is None else lb
-    ub = loc + high * scale if ub is None else ub
+    lb = _end(low, loc, scale) if lb is None else lb
+    ub = _end(high, loc, scale) if ub is None else ub
     places = {"loc": loc, "scale": scale}
     below, above = (self.cdf(x, *args, **places) for x in (lb, ub))
     mass = above - below

@@ -111,9 +111,11 @@ class Integral(BlockOfInner):
                 is_well = is_well and is_found
         value: Vector = total[0]
         error, size = total[1:]
-        if is_well or np.all(error <= tol * size):
+        if is_well or np.all((error <= tol * size) & np.isfinite(size)):
             return value
-        worst = float(np.max(np.nan_to_num(error / np.where(size > 0.0, size, 1.0), nan=np.inf)))
+        with np.errstate(invalid="ignore"):
+            shares = np.where(np.isfinite(value), error / np.where(size > 0.0, size, 1.0), np.inf)
+        worst = float(np.max(np.nan_to_num(shares, nan=np.inf)))
         if worst > ROUGH:
             raise DivergentIntegralError(
                 f"the derivative of {self.name} isn't found: what is integrated for it has no "
@@ -180,6 +182,7 @@ class Integral(BlockOfInner):
         return [*ends, *parted(total, self.operand_shapes[N_LIMITS:])]
 
     def _end(self, t: float, given: Vector, seeds: Vector) -> Any:
+        # NaN, where the integrand is, counts only if the limit moves.
         return 0.0 if np.isinf(t) else float(self.inner.values(at(t, given)) @ seeds)
 
     def pushforward(self, operands: Sequence[Any], results: Sequence[Any],

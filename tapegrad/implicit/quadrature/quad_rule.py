@@ -22,7 +22,16 @@ from tapegrad.implicit.inner import Inner, Recorded
 from tapegrad.implicit.quadrature.courses import note, noted
 from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quick_integrals import MOST_MARKS, Layout, load, pullback, store
-from tapegrad.implicit.quadrature.ranges import N_LIMITS, Course, Limits, Root, at, inside, split
+from tapegrad.implicit.quadrature.ranges import (
+    N_LIMITS,
+    Course,
+    Limits,
+    Root,
+    at,
+    beside,
+    inside,
+    split,
+)
 from tapegrad.implicit.quadrature.swept_integrands import VALUES, chained, give_back, take
 from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
@@ -86,6 +95,9 @@ class Quad(NamedTuple):
         inputs = at(inside(*limits[:2]), given)
         switches = may_switch(inner, inputs, (0,))
         found, times = None, list[float]()
+        if switches:  # what it does at the ends is asked for where it can't be recorded any more
+            for t in [*beside(limits.a, limits.b), *beside(limits.b, limits.a)]:
+                inner.run(at(t, given), valid_recording)
         if limits.a != limits.b:
             found, times = self._swept(inner, limits, inputs, switches)
         if found is None:

@@ -170,6 +170,7 @@ class Row:
         self.name, self.rule = name, rule
         parameters = inspect.signature(function).parameters
         kinds = {parameter.kind for parameter in parameters.values()}
+        kinds |= {parameter.kind for parameter in inspect.signature(rule).parameters.values()}
         self._is_variadic = inspect.Parameter.VAR_POSITIONAL in kinds
         self._parameters = list(parameters)
         # A decorator's own parameters, too, which its function's signature hasn't.
