@@ -319,3 +319,11 @@ def test_parts_of_inputs_are_inputs():
     program = Program(regions, (), (store,), False)
     check_memory(program)
     assert not any(s for s in reverse(program).body[1:])
+
+
+def test_what_a_residual_captures_is_differentiated_though_its_unknowns_are_the_arguments():
+    def solved(a):
+        inner = tg.root(lambda y: tg.root(lambda x: a @ x - y, np.zeros(N))() - B, np.zeros(N))
+        return np.sum(inner())
+
+    np.testing.assert_allclose(tg.grad(solved)(A), np.tile(B, (N, 1)), rtol=1e-9)

@@ -190,7 +190,7 @@ class RecordedFunction:
 
     def _recorded_within(self, plan: Plan, leaves: Sequence[Any], use: Use[T]) -> T:
         """Use a recording made within another one, for this call only."""
-        recording = record(self.function, plan, leaves)
+        recording = record(self.function, plan, leaves, is_focused=True)
         outer = [*plan.inputs(leaves), *recording.captured]
         return used(Point(recording, recording.point(), outer, is_new=True), use)
 
@@ -277,7 +277,9 @@ class RecordedFunction:
         roots = [root for environment in environments for root in environment.roots]
         places, places_before = (Places(roots), Before(roots)) if roots else (None, None)
         before, begin = shared_states(), time.perf_counter()
-        recording = record(self.function, plan, leaves, methods, self.options, places)
+        recording = record(
+            self.function, plan, leaves, methods, self.options, places, is_focused=True
+        )
         if places_before is not None:
             places_before.left(recording, environments, why.earlier)
         tape = recording.tape

@@ -177,20 +177,21 @@ def name_of(function: Callable[..., Any]) -> str:
 
 def record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any],
            methods: Sequence[FunctionType] = (), options: Options = NEVER,
-           places: Places | None = None) -> Recording:  # fmt: skip
+           places: Places | None = None, is_focused: bool = False) -> Recording:  # fmt: skip
     """Call a function with active numbers for its inputs and return what it did.
 
     `methods` are functions of the user's that it may reach through objects; `options` say
     whether it may be compiled; `places` are those where it may leave numbers, or the outer
-    recording's.
+    recording's. A focused one has derivatives by the plan's arguments only.
     """
     with searching(places) as searched:
-        make = partial(_record, function, plan, leaves, options, searched)
+        make = partial(_record, function, plan, leaves, options, searched, is_focused)
         return while_recording(make, methods)
 
 
 def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], options: Options,
-            places: Places | None, tape: OpenTape, twins: Twins) -> Recording:  # fmt: skip
+            places: Places | None, is_focused: bool, tape: OpenTape,
+            twins: Twins) -> Recording:  # fmt: skip
     active = [
         leaf if isinstance(spec, Fixed) else _activate(tape, leaf)
         for leaf, spec in zip(leaves, plan.specs, strict=True)
@@ -201,7 +202,7 @@ def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], opt
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
         try:
-            return _ended(tape, result, options, places, function, plan)
+            return _ended(tape, result, options, places, function, plan if is_focused else None)
         except TapegradError as error:  # what it returned, or left, can't be
             raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException as error:
@@ -245,7 +246,7 @@ def _ours(error: Exception, tape: OpenTape) -> Exception | None:
 
 
 def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
-           function: Callable[..., Any], plan: Plan) -> Recording:  # fmt: skip
+           function: Callable[..., Any], focus: Plan | None) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
     made = append_result(tape, result, operands)
@@ -253,7 +254,7 @@ def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
     ended = tape.end(operands)
-    data_inputs = plan.data_inputs(len(ended.inputs))
+    data_inputs = NONE if focus is None else focus.data_inputs(len(ended.inputs))
     recording = Recording(ended, made, effects, captured, function, options, data_inputs)
     recording.routes, recording.is_unsettled = routes, tape.is_unsettled
     if left:  # at once, for whoever looks at places while an outer function runs
