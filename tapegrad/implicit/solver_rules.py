@@ -235,8 +235,9 @@ class SolverRow(Row):
                     raise
                 try:  # its derivative may not be wanted
                     return self._watched(watch := _Watch(), plain, *found)
-                except _MetActiveError:
-                    pass
+                except Exception:  # SciPy may raise another for what ended the call
+                    if not watch.has_met:
+                        raise
                 raise
 
         call.__name__, call.__qualname__ = plain.__name__, plain.__qualname__

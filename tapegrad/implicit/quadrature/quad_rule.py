@@ -19,7 +19,6 @@ from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.flips import anatomy_of
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.inner import Inner, Recorded
-from tapegrad.implicit.quadrature.courses import note, noted
 from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quick_integrals import MOST_MARKS, Layout, load, pullback, store
 from tapegrad.implicit.quadrature.ranges import (
@@ -33,6 +32,7 @@ from tapegrad.implicit.quadrature.ranges import (
     split,
 )
 from tapegrad.implicit.quadrature.swept_integrands import VALUES, chained, give_back, take
+from tapegrad.implicit.quadrature.value_courses import note, noted
 from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.libraries import frames_to_users_code

@@ -14,10 +14,10 @@ from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.inner import Inner
-from tapegrad.implicit.quadrature.courses import note, noted
 from tapegrad.implicit.quadrature.integrals import Integral
 from tapegrad.implicit.quadrature.quad_rule import MOST_TOL, primal
 from tapegrad.implicit.quadrature.ranges import Course, Limits, Root, at, inside, split
+from tapegrad.implicit.quadrature.value_courses import note, noted
 from tapegrad.implicit.solver_rules import scipy_solver_rule, scipys
 from tapegrad.implicit.switches import may_switch
 from tapegrad.record.active import Active
