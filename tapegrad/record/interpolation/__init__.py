@@ -8,10 +8,10 @@ from tapegrad.record.interpolation import (
     lines,
     piece_roots,
     pieces,
-    sites,
+    scattered_sites,
     spline_data,
     triangles,
 )
 
-__all__ = ["bsplines", "cubic_data", "fitpack", "grids", "lines", "piece_roots", "pieces", "sites",
-           "spline_data", "triangles"]  # fmt: skip
+__all__ = ["bsplines", "cubic_data", "fitpack", "grids", "lines", "piece_roots", "pieces",
+           "scattered_sites", "spline_data", "triangles"]  # fmt: skip

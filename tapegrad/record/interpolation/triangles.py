@@ -22,7 +22,7 @@ from tapegrad.record.interpolation.bases import Array, Basis, Index, Orders, Tab
 from tapegrad.record.interpolation.interpolants import adopt, function, plain_class, plainly, shaped
 from tapegrad.record.interpolation.interpolate_private import MODULE
 from tapegrad.record.interpolation.lookups import evaluated
-from tapegrad.record.interpolation.sites import points_of
+from tapegrad.record.interpolation.scattered_sites import points_of
 from tapegrad.record.interpolation.spline_data import check_places
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.scipy.families import operand
