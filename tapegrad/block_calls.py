@@ -12,23 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import extending, float64, int64, types
+from numba import float64, int64, types
 
 from tapegrad.blocks import ARRAYS_WORD, CONTEXT_WORD, KINDS, NUMBERS_WORD, SIZES_WORD, calls_of
 from tapegrad.jit import Symbol, jit_inline
 from tapegrad.layout import CALLS_WORD
-from tapegrad.memory import call_operands, pointer
-from tapegrad.numba_protocols import (
-    Builder,
-    Intrinsic,
-    Kind,
-    LoweringContext,
-    Signature,
-    TypingContext,
-    Value,
-    Values,
-)
+from tapegrad.memory import address, call_at, call_operands, pointer, shift
 
 if TYPE_CHECKING:
     from tapegrad.tape import Tape
@@ -39,48 +28,13 @@ _WORDS = 3
 _VALUE, _PULLBACK, _PUSHFORWARD = range(3)
 
 
-@extending.intrinsic  # type: ignore[untyped-decorator]
-def address_of(typing_context: TypingContext, base: Kind, index: Kind) -> Intrinsic:
-    """Return the address of an element."""
-
-    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        return builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
-
-    return int64(base, int64), codegen
-
-
-def _caller(doc: str, n_arguments: int) -> Any:
-    """Return what calls a function of whole numbers by its address."""
-
-    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        word = ir.IntType(64)
-        kind = ir.FunctionType(word, [argument.type for argument in args[1:]])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-
-    def of_three(typing_context: TypingContext, function: Kind, x: Kind, y: Kind,
-                 z: Kind) -> Intrinsic:  # fmt: skip
-        return int64(int64, x, y, z), codegen
-
-    def of_four(typing_context: TypingContext, function: Kind, x: Kind, y: Kind, z: Kind,
-                k: Kind) -> Intrinsic:  # fmt: skip
-        return int64(int64, x, y, z, k), codegen
-
-    call: Any = of_three if n_arguments == 3 else of_four
-    call.__doc__ = doc
-    return extending.intrinsic(call)
-
-
-_run = _caller("Run a function of a block.", 3)
-run_call = _caller("Run one of this module's functions.", 4)
-
-
 @jit_inline
 def _call(head: Any, k: int) -> Any:
     """Return a call's slot, a pointer to its operands, and its block's words."""
     table = pointer(head[CALLS_WORD + 1], int64)
     (operands,) = call_operands(head)
     slot, first, words = table[3 * k], table[3 * k + 1], table[3 * k + 2]
-    return slot, address_of(operands, first), pointer(words, int64)
+    return slot, address(shift(operands, first)), pointer(words, int64)
 
 
 @jit_inline
@@ -113,9 +67,9 @@ def _value(head: Any, values: Any, unused: Any, k: int) -> Any:
     numbers = _gathered(pointer(place, types.int32), values, words[NUMBERS_WORD])
     pointers = np.empty(n + m, np.int64)
     at = _point(pointers, 0, numbers.ctypes.data, words, 0, n)
-    _point(pointers, at, address_of(values, slot + 1), words, n, m)
+    _point(pointers, at, address(shift(values, slot + 1)), words, n, m)
     base = pointers.ctypes.data
-    status = _run(words[_VALUE], base, base + 8 * n, words[CONTEXT_WORD])
+    status = call_at(words[_VALUE], (base, base + 8 * n, words[CONTEXT_WORD]))
     return _kept(status, pointers, numbers)
 
 
@@ -123,20 +77,22 @@ def _pullback(head: Any, values: Any, adjoints: Any, k: int) -> Any:
     slot, place, words = _call(head, k)
     n, m = words[ARRAYS_WORD], words[ARRAYS_WORD + 1]
     n_numbers, n_results = words[NUMBERS_WORD], words[NUMBERS_WORD + 1]
-    is_zero = True
+    is_zero, is_passive = True, True
     for j in range(slot + 1, slot + 1 + n_results):
         is_zero = is_zero and adjoints[j] == 0.0
-    if is_zero:
+    for array in range(n):
+        is_passive = is_passive and words[SIZES_WORD + n + m + array] == 0
+    if is_zero or is_passive:
         return int64(0)
     operands = pointer(place, types.int32)
     numbers, added = _gathered(operands, values, n_numbers), np.zeros(n_numbers)
     pointers = np.empty(2 * n + 2 * m, np.int64)
     at = _point(pointers, 0, numbers.ctypes.data, words, 0, n)
-    at = _point(pointers, at, address_of(values, slot + 1), words, n, m)
-    at = _point(pointers, at, address_of(adjoints, slot + 1), words, n, m)
+    at = _point(pointers, at, address(shift(values, slot + 1)), words, n, m)
+    at = _point(pointers, at, address(shift(adjoints, slot + 1)), words, n, m)
     _point(pointers, at, added.ctypes.data, words, 0, n)
     base = pointers.ctypes.data
-    status = _run(words[_PULLBACK], base, base + 8 * at, words[CONTEXT_WORD])
+    status = call_at(words[_PULLBACK], (base, base + 8 * at, words[CONTEXT_WORD]))
     if _kept(status, pointers, numbers) != 0:
         return status
     # From the last to the first, as the operands would be swept if they were records.
@@ -170,11 +126,11 @@ def _pushforward(head: Any, values: Any, tangents: Any, k: int) -> Any:
     numbers = _gathered(operands, values, n_numbers)
     pointers = np.empty(2 * n + 2 * m, np.int64)
     at = _point(pointers, 0, numbers.ctypes.data, words, 0, n)
-    at = _point(pointers, at, address_of(values, slot + 1), words, n, m)
+    at = _point(pointers, at, address(shift(values, slot + 1)), words, n, m)
     at = _point(pointers, at, moved.ctypes.data, words, 0, n)
-    _point(pointers, at, address_of(tangents, slot + 1), words, n, m)
+    _point(pointers, at, address(shift(tangents, slot + 1)), words, n, m)
     base = pointers.ctypes.data
-    status = _run(words[_PUSHFORWARD], base, base + 8 * at, words[CONTEXT_WORD])
+    status = call_at(words[_PUSHFORWARD], (base, base + 8 * at, words[CONTEXT_WORD]))
     return _kept(_kept(status, pointers, numbers), pointers, moved)
 
 

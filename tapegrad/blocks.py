@@ -15,6 +15,7 @@ no compiled form is called back in Python.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 import itertools
@@ -63,6 +64,9 @@ class Block:
 
     Attributes
     ----------
+    has_slots : tuple of bool
+        Of each operand, whether a tape that calls it has slots for its numbers: of those that are
+        differentiated by, and of those that were before it was `narrowed`.
     signals : tuple of type
         What it raises for the library, which calls another block then: no failure of its own.
     """
@@ -73,6 +77,7 @@ class Block:
         self, name: str, operand_shapes: Shapes, result_shapes: Shapes, is_active: tuple[bool, ...]
     ) -> None:
         self.name, self.is_active = name, is_active
+        self.has_slots = is_active
         self.operand_shapes, self.result_shapes = operand_shapes, result_shapes
         self.operand_sizes = tuple(map(math.prod, operand_shapes))
         self.result_sizes = tuple(map(math.prod, result_shapes))
@@ -129,6 +134,24 @@ class Block:
 
     # --- how it's run -----------------------------------------------------------------------------
 
+    def narrowed(self, is_active: tuple[bool, ...], has_slots: tuple[bool, ...]) -> Block:
+        """Return the block that is differentiated by some of this one's operands only."""
+        if (is_active, has_slots) == (self.is_active, self.has_slots):
+            return self
+        found = self if is_active == self.is_active else self.differentiated_by(is_active)
+        found = copy.copy(found)
+        found.has_slots = has_slots
+        return found
+
+    def differentiated_by(self, is_active: tuple[bool, ...]) -> Block:
+        """Return a block like this one that is differentiated by other operands.
+
+        Whoever derives from this and keeps more that depends on them overrides it.
+        """
+        found = copy.copy(self)
+        found.is_active = is_active
+        return found
+
     @functools.cached_property
     def words(self) -> npt.NDArray[np.int64]:
         """What the sweeps read of it; its address is good as long as the block lives."""
@@ -136,7 +159,7 @@ class Block:
         _by_number[number] = self
         # Of those two that are called back only the number is read.
         self._context = np.array([number, *self.context], np.int64)
-        functions = [self.compiled(kind) or _CALLBACKS[kind] for kind in KINDS]
+        functions = [self.compiled(kind) or CALLBACKS[kind] for kind in KINDS]
         counts = len(self.operand_sizes), len(self.result_sizes), self.n_operands, self.n_results
         found = (*functions, self._context.ctypes.data, *counts, *self.operand_sizes,
                  *self.result_sizes, *self.is_active)  # fmt: skip
@@ -304,10 +327,15 @@ def _responding(kind: Kind) -> Any:
 
 
 _responders = {kind: _responding(kind) for kind in KINDS}
-_CALLBACKS = {
+CALLBACKS = {
     kind: ctypes.cast(function, ctypes.c_void_p).value or 0
     for kind, function in _responders.items()
 }
+
+
+def python_address(kind: Kind) -> int:
+    """Return the address of what calls a block's function in Python, given its context."""
+    return CALLBACKS[kind]
 
 
 @functools.cache

@@ -55,6 +55,8 @@ def check(tape: Tape) -> None:
             raise InvalidTapeError(f"{rule}: slot {slot}\n" + listing(tape, around))
     if not np.array_equal(tape.inputs, np.flatnonzero(is_input)):
         raise InvalidTapeError(f"`inputs` are not the slots of the input records: {tape.inputs}")
+    if np.any(tape.data_inputs >= len(tape.inputs)) or np.any(tape.data_inputs < 0):
+        raise InvalidTapeError(f"a number of `data_inputs` is no input's: {tape.data_inputs}")
     if np.any(tape.outputs >= len(tape)) or np.any(tape.outputs < lowest):
         raise InvalidTapeError(f"an output is beyond the tape: {tape.outputs}")
     guards = tape.guard_slot

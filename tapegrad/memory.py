@@ -86,6 +86,28 @@ def shift(typing_context: TypingContext, base: Kind, count: Kind) -> Intrinsic:
     return base(base, int64), codegen
 
 
+@extending.intrinsic
+def address(typing_context: TypingContext, place: Kind) -> Intrinsic:
+    """Return where a pointer points."""
+
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        return builder.ptrtoint(args[0], ir.IntType(64))
+
+    return int64(place), codegen
+
+
+@extending.intrinsic
+def call_at(typing_context: TypingContext, function: Kind, arguments: Kind) -> Intrinsic:
+    """Call a function by its address with whole numbers and pointers; return its status."""
+
+    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
+        given = [builder.extract_value(args[1], k) for k in range(len(sig.args[1]))]
+        kind = ir.FunctionType(ir.IntType(64), [argument.type for argument in given])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), given)
+
+    return int64(int64, arguments), codegen
+
+
 def _reading(doc: str, *fields: tuple[int, Kind | None]) -> Any:
     """Return a function, for compiled code, that reads words of a head as pointers or numbers.
 

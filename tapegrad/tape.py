@@ -40,6 +40,10 @@ _GROUPS = [(word, [(name, COLUMNS[name]) for name, _ in group])
            for word, group in zip(COUNT_WORD, PYTHON_COLUMNS, strict=False)]  # fmt: skip
 
 
+NONE = np.empty(0, np.int64)
+NONE.flags.writeable = False
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Tape:
     """A recording of elementary operations; see the module's docstring.
@@ -63,6 +67,9 @@ class Tape:
         File and line of the user's code, by index.
     blocks : tuple of Block
         What is called, by index.
+    data_inputs : ndarray of int
+        Which of the inputs, by their number, nothing is differentiated by: their adjoints are not
+        to be used, and their tangents must be zero.
     head : ndarray of int64
         What compiled code is given: counts and addresses, as `layout` has them.
     address : int
@@ -82,6 +89,7 @@ class Tape:
     outputs: npt.NDArray[np.int32]
     sites: tuple[Site, ...]
     blocks: tuple[Block, ...] = ()
+    data_inputs: npt.NDArray[np.int64] = field(default_factory=lambda: NONE)
     head: npt.NDArray[np.int64] = field(init=False)
     address: int = field(init=False)
 
@@ -120,7 +128,8 @@ class Tape:
     @classmethod
     def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]],
                      outputs: Sequence[int] | npt.NDArray[np.int32],
-                     sites: Sequence[Site], blocks: Sequence[Block] = ()) -> Tape:  # fmt: skip
+                     sites: Sequence[Site], blocks: Sequence[Block] = (),
+                     data_inputs: npt.NDArray[np.int64] = NONE) -> Tape:  # fmt: skip
         """Return a tape of columns, copied: all of the attributes' names, slot 0 included.
 
         The inputs are the input records, in order. Without blocks there are no operands of calls.
@@ -133,6 +142,7 @@ class Tape:
             outputs=np.array(outputs, np.int32),
             sites=tuple(sites),
             blocks=tuple(blocks),
+            data_inputs=np.array(data_inputs, np.int64),
         )
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
@@ -149,7 +159,8 @@ class Tape:
         return sum(column.nbytes for column in self.columns().values())
 
     def __reduce__(self) -> tuple[Callable[..., Tape], tuple[Any, ...]]:
-        return Tape.from_columns, (self.columns(), self.outputs, self.sites, self.blocks)
+        parts = self.columns(), self.outputs, self.sites, self.blocks, self.data_inputs
+        return Tape.from_columns, parts
 
     def __repr__(self) -> str:
         return (

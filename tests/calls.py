@@ -47,6 +47,24 @@ def _lines(function):
     return lambda x, y: function(np.ravel(x)[:12], np.ravel(y)[:12])
 
 
+def _spectral(name):
+    """Calls of one of NumPy's transforms: of real and of complex numbers, its two parts."""
+    function = getattr(np.fft, name)
+    several = name.endswith(("2", "n"))
+
+    def parts(z):
+        return z.real, z.imag
+
+    calls = [
+        lambda x, y: parts(function(x)),
+        (lambda x, y: parts(function(x, (3,) * min(2, np.ndim(x)), axes=(-1, 0)[: np.ndim(x)])))
+        if several else lambda x, y: parts(function(x, 4, axis=0, norm="ortho")),
+    ]  # fmt: skip
+    if not name.startswith(("rf", "ih")):
+        calls.append(lambda x, y: parts(function(x + 1j * y, norm="forward")))
+    return calls
+
+
 def _where_into(ufunc):
     return lambda x, y: ufunc(x, where=y > 0.5, out=np.zeros_like(x * y))
 
@@ -125,6 +143,11 @@ _FURTHER = {
     "isreal": [lambda x, y: np.isreal(x)],
     "ix_": [lambda x, y: x[np.ix_(np.ones(np.shape(x)[0]) > 0.5, y[0] > 0.5)],
             lambda x, y: x[np.ix_(*[np.ravel(y[..., :1]) > 0.3])]],
+    **{f"lib.scimath.{name}": [lambda x, y, name=name: getattr(np.emath, name)(x)]
+       for name in ("arccos", "arcsin", "arctanh", "log", "log10", "log2", "sqrt")},
+    "lib.scimath.logn": [lambda x, y: np.emath.logn(2.0, x)],
+    "lib.scimath.power": [lambda x, y: np.emath.power(x, y)],
+    "roots": [lambda x, y: np.roots(np.append([1.0, -4.0], np.ravel(x)[:1]))],
     "lib.stride_tricks.sliding_window_view": [
         lambda x, y: np.lib.stride_tricks.sliding_window_view(x, 2, axis=-1)],
     "linalg.cross": [lambda x, y: np.linalg.cross(np.ravel(x)[:3], np.ravel(y)[:3])],
@@ -226,6 +249,9 @@ _FURTHER = {
     "vsplit": [lambda x, y: np.vsplit(x, 1)],
     "where": [lambda x, y: np.where(x > y, x, y), lambda x, y: np.where(y > 0.5, 1.0, x)],
 }  # fmt: skip
+for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifft2", "rfft2", "irfft2",
+              "fftn", "ifftn", "rfftn", "irfftn"):  # fmt: skip
+    _FURTHER[f"fft.{_name}"] = _spectral(_name)
 for _name, _calls in _FURTHER.items():
     CALLS[f"numpy.{_name}"] = CALLS.get(f"numpy.{_name}", []) + _calls
 

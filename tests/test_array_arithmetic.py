@@ -302,9 +302,9 @@ def test_printing_shows_the_numbers(tape):
     assert repr(_activate(tape, LINE) > 0.0).startswith("ActiveArray([ True, False")
 
 
-def test_objects_and_complex_numbers_are_refused(tape):
+def test_objects_are_refused(tape):
     x = _activate(tape, LINE)
-    for other in (1j, np.array([1j]), "a", np.array(["a"]), {}, None):
+    for other in ("a", np.array(["a"]), {}, None):
         with pytest.raises(TypeError):
             x + other
         with pytest.raises(TypeError):

@@ -115,7 +115,9 @@ CALLS = {
     "compiled": lambda: HANDLE.compiled(COMPLEX),
     "handle": lambda: HANDLE.compiled(REAL)(COMPLEX),
     "handle of a list": lambda: HANDLE.compiled(REAL)([1j, 2.0]),
-    "operand": lambda: tg.grad(lambda x: np.sum(x * COMPLEX).real)(REAL),
+    "result": lambda: tg.grad(lambda x: np.sum(x * COMPLEX))(REAL),
+    "result of a jacobian": lambda: tg.jacobian(lambda x: x * COMPLEX)(REAL),
+    "result of a jvp": lambda: tg.jvp(lambda x: [x * COMPLEX, 1.0], (REAL,), (REAL,)),
 }
 
 

@@ -252,7 +252,7 @@ def test_an_empty_array_is_filled_by_rows_and_masks():
 def test_arrays_of_other_types_stay_plain():
     def function(x):
         kinds = [np.zeros(3, int), np.arange(3), np.ones(2, np.float32), np.array([True, False]),
-                 np.zeros(2, complex), np.array(["a"]), np.array([1, 2])]  # fmt: skip
+                 np.zeros(2, np.complex64), np.array(["a"]), np.array([1, 2])]  # fmt: skip
         assert all(type(kind) is np.ndarray for kind in kinds)
         return x[np.arange(3)].sum() * kinds[1].sum()
 

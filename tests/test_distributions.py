@@ -13,8 +13,7 @@ import tapegrad as tg
 # What is refused by its shape parameters, series and integrals in compiled code; by x, loc and
 # scale the cdfs of most have derivatives.
 SERIES = {"gausshyper", "ksone", "kstwo", "levy_stable", "ncf", "nct", "ncx2", "studentized_range"}
-INTEGRALS = {"genhyperbolic", "geninvgauss", "norminvgauss", "rel_breitwigner", "skewnorm",
-             "vonmises", "vonmises_line"}  # fmt: skip
+INTEGRALS = {"genhyperbolic", "geninvgauss", "norminvgauss", "vonmises", "vonmises_line"}
 REFUSED_MASSES = {"nchypergeom_wallenius", "poisson_binom"}
 
 # What's made of special functions, as long as these have no rules.

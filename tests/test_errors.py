@@ -137,8 +137,8 @@ CASES = {
               ["spacing", "supported()", "stop_gradient"]),
     "ufunc of an array": (lambda: tg.grad(lambda x: np.sum(np.gcd(x, 2)))(np.ones(2)),
                           errors.UnsupportedFunctionError, ["gcd", "supported()"]),
-    "function": (lambda: tg.grad(lambda x: np.sum(np.unwrap(np.fft.fft(x))))(np.ones(2)),
-                 errors.UnsupportedFunctionError, ["fft", "supported()", "stop_gradient"]),
+    "function": (lambda: tg.grad(lambda x: np.sum(np.histogram2d(x, x)[0]))(np.ones(2)),
+                 errors.UnsupportedFunctionError, ["histogram2d", "supported()", "stop_gradient"]),
     "no compiler": (without_numbas_compiler, errors.JitDisabledError,
                     ["NUMBA_DISABLE_JIT is set", "unset it", "f.py_func"]),
     "store": (lambda: tg.grad(lambda x: np.add(x, 1.0, out=PLAIN))(np.ones(2)),
@@ -147,8 +147,8 @@ CASES = {
     "no number": (lambda: tg.grad(lambda x: "a")(1.0), errors.NotScalarError, ["one float"]),
     "integer": (lambda: tg.grad(lambda x: x)(1), errors.InputTypeError, ["float"]),
     "complex": (lambda: tg.grad(lambda x: x)(1j), errors.InputTypeError, ["complex"]),
-    "complex inside": (lambda: tg.grad(lambda x: abs(x * 1j))(1.0), errors.InputTypeError,
-                       ["imaginary part"]),
+    "complex inside": (lambda: tg.grad(lambda x: x * 1j)(1.0), errors.InputTypeError,
+                       ["np.real(z)", "np.abs(z)"]),
     "strings": (lambda: tg.grad(lambda x: x + np.array(["a"]))(np.ones(1)), errors.InputTypeError,
                 ["real numbers"]),
     "tangents": (lambda: tg.jvp(lambda x: x, (np.ones(2),), (np.ones(3),)), errors.StructureError,
@@ -220,7 +220,7 @@ def test_every_error_derives_from_the_built_in_kind_a_caller_expects():
     found = {name: kind for name, kind in classes().items() if name in EXPECTED}
     elsewhere = {"GraphvizError", "NotCompilableError", "NotPicklableError", "NoCompiledFormError",
                  "CompilationWarning", "InaccurateSolutionWarning", "BlockFailedError",
-                 "WrongRuleWarning"}  # fmt: skip
+                 "WrongRuleWarning", "DivergentIntegralError", "SwitchError"}  # fmt: skip
     others = {"TapegradError", "RecordingLimitWarning", *elsewhere}
     assert set(classes()) - set(found) == others
     for name, kind in found.items():

@@ -11,10 +11,9 @@ import numba
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.interpolate
+import scipy.integrate
 import scipy.linalg
 import scipy.ndimage
-import scipy.optimize
 import scipy.signal
 import scipy.sparse
 import scipy.stats
@@ -31,19 +30,14 @@ def through_nditer(x):
     return sum(float(v) for v in np.nditer(x))
 
 
-STEPS = scipy.stats.ecdf([0.5, 1.0, 2.0]).cdf
-
 # A function that takes an array, what the error calls it, and what the original is.
 FOREIGN = {
-    "a function": (lambda x: np.sum(scipy.signal.lfilter([1.0], [1.0, 0.5], x)),
-                   "scipy.signal.lfilter ", NotImplementedError),
+    "a function": (lambda x: np.sum(scipy.signal.medfilt(x, 3)),
+                   "scipy.signal.medfilt ", ValueError),
     "a checked function": (lambda x: np.sum(scipy.linalg.hessenberg(np.outer(x, X))),
                            "scipy.linalg.hessenberg ", ValueError),
-    "an object's method": (lambda x: np.sum(STEPS.evaluate(x)),
-                           "scipy.stats._survival.EmpiricalDistributionFunction.evaluate ",
-                           ValueError),
-    "C code": (lambda x: np.sum(scipy.ndimage.gaussian_filter1d(x, 1.0)),
-               "scipy.ndimage.gaussian_filter1d ", RuntimeError),
+    "C code": (lambda x: np.sum(scipy.ndimage.median_filter(x, 3)),
+               "scipy.ndimage.median_filter ", RuntimeError),
     "a type that is missing": (lambda x: scipy.stats.moment(x, 2),
                                      "scipy.stats.moment ", TypeError),
     "a table": (lambda x: pd.Series(x).rolling(2).mean().sum(),
@@ -184,7 +178,7 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
         return np.spacing(x)
 
     def foreign(x):
-        return scipy.signal.lfilter([1.0], [1.0, 0.5], x * np.arange(9.0))
+        return scipy.signal.medfilt(x * np.arange(9.0))
 
     def drawn(x):
         return np.random.default_rng(0).normal(x)
@@ -195,7 +189,7 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
     for function, last in (
         (lost, 'return TABLE["sin"](x)'),
         (without_rule, "return np.spacing(x)"),
-        (foreign, "return scipy.signal.lfilter([1.0], [1.0, 0.5], x * np.arange(9.0))"),
+        (foreign, "return scipy.signal.medfilt(x * np.arange(9.0))"),
         (drawn, "return np.random.default_rng(0).normal(x)"),
         (nested, 'return TABLE["sin"](x)'),
     ):
@@ -212,26 +206,25 @@ def test_a_traceback_of_our_error_ends_at_the_users_line():
 
 # Code that asks for a plain number, and raises an error of its own over ours.
 SWALLOWED = {
-    "an argument": (lambda x: scipy.optimize.brentq(lambda y: y * y - 2.0, 0.0, x),
-                    "scipy.optimize.brentq can't", math.sqrt(2.0), RuntimeError),
-    "a parameter": (lambda x: scipy.optimize.fsolve(lambda y, a: y * y - a, 1.0, args=(x,))[0],
-                    "scipy.optimize.fsolve can't", math.sqrt(3.0), Exception),
-    "a result": (lambda x: scipy.optimize.ridder(lambda y: y * y - x, 0.0, 3.0),
-                 "scipy.optimize.ridder can't", math.sqrt(3.0), Exception),
+    "C code": (lambda x: scipy.ndimage.generic_filter(X, lambda w: w[0] * np.array([x])[0], 3)[1],
+               "scipy.ndimage.generic_filter can't", 3.0, SystemError),
+    "Fortran": (lambda x: scipy.integrate.ode(lambda t, y: x * y).set_integrator("dopri5")
+                .set_initial_value([1.0], 0.0).integrate(0.1)[0],
+                r"integrate can't", math.exp(0.3), Exception),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SWALLOWED)
 def test_a_refusal_that_c_code_puts_its_own_error_over_comes_out(name):
-    function, message, root, original = SWALLOWED[name]
+    function, message, found, original = SWALLOWED[name]
     with pytest.raises(LostDerivativeError, match=message) as caught:
         tg.grad(function)(3.0)
     assert f"at {__file__}:" in str(caught.value)
     assert isinstance(caught.value.__cause__, original)
     assert "write tapegrad.stop_gradient(x) for x" in str(caught.value)
     value, slope = tg.value_and_grad(lambda x: x * function(tg.stop_gradient(x)))(3.0)
-    assert value == pytest.approx(3.0 * root, rel=1e-10)
-    assert slope == pytest.approx(root, rel=1e-10)
+    assert value == pytest.approx(3.0 * found, rel=1e-6)
+    assert slope == pytest.approx(found, rel=1e-6)
 
 
 def test_an_error_of_the_users_own_stays_where_a_refusal_was_caught_before():

@@ -36,8 +36,6 @@ FAILING = {
         L.LinAlgError,
         "not positive definite",
     ),
-    "eig": (lambda a: np.sum(L.eig(a)[0]), ROTATION, UnsupportedFunctionError, "are complex"),
-    "eigvals": (lambda a: np.sum(L.eigvals(a)), ROTATION, UnsupportedFunctionError, "eigh"),
 }
 
 

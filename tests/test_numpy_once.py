@@ -52,7 +52,12 @@ def test_an_order_is_stated_by_as_many_records_in_compiled_code_as_in_python():
     y = np.sort(x) + 2.0
     for function in (searches, interpolates):
         assert comparisons(tape_of(COMPILED[function], y)) == 2
-        assert comparisons(tape_of(function, y)) == 2
+    assert comparisons(tape_of(searches, y)) == 2
+
+
+def test_in_python_no_replay_depends_on_which_knots_a_point_is_between():
+    y = np.sort(np.array([0.4, -1.0, 2.5, 0.9, 3.5, -0.2, 1.1])) + 2.0
+    assert len(tape_of(interpolates, y).guard_slot) == 0
 
 
 @pytest.mark.parametrize("function", COMPILED)

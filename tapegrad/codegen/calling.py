@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-from numba import extending, float64, int64, types
+from numba import float64, int64, types
 
 from tapegrad.jit import Kernel, jit_inline
-from tapegrad.memory import data, shift
-from tapegrad.numba_protocols import (
-    Builder,
-    Intrinsic,
-    Kind,
-    LoweringContext,
-    Signature,
-    TypingContext,
-    Value,
-    Values,
-)
-
-_POINTER = types.CPointer(float64)
-
-
-@extending.intrinsic
-def call(typing_context: TypingContext, address: Kind, inputs: Kind, seeds: Kind, memory: Kind,
-         outputs: Kind, products: Kind) -> Intrinsic:  # fmt: skip
-    """Call a program's function."""
-
-    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        kind = ir.FunctionType(ir.IntType(64), [argument.type for argument in args[1:]])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-
-    return int64(int64, *[_POINTER] * 5), codegen
+from tapegrad.memory import call_at, data, shift
 
 
 @jit_inline
 def run(address, inputs, seeds, memory, outputs, products):
     """Call a program's function on arrays; return its status."""
-    return call(address, data(inputs), data(seeds), data(memory), data(outputs), data(products))
+    given = data(inputs), data(seeds), data(memory), data(outputs), data(products)
+    return call_at(address, given)
 
 
 @jit_inline
@@ -47,10 +23,8 @@ def gradient(address, inputs, memory, products):
     """
     base = data(memory)
     last = memory.size - 1
-    status = call(
-        address, data(inputs), shift(base, last - 1), base, shift(base, last), data(products)
-    )
-    return status, memory[last]
+    given = data(inputs), shift(base, last - 1), base, shift(base, last), data(products)
+    return call_at(address, given), memory[last]
 
 
 run_gradient = Kernel(

@@ -20,6 +20,7 @@ from tapegrad.codegen.trial import DIFFERS, MOST_RECORDED, check
 from tapegrad.errors import NotCompilableError
 from tapegrad.passes import apply_identities, drop_dead, merge_common, simplified
 from tapegrad.program.alarm import alarmed
+from tapegrad.program.fusion import fused
 from tapegrad.program.gathering import gathered
 from tapegrad.program.ir import Counter, Element, Index, Loop, Program, Region, Store, statements
 from tapegrad.program.reverse import reverse
@@ -98,7 +99,7 @@ def _rolled(tape: Tape, is_strict: bool = False) -> tuple[Nest | None, Program |
     loops = loops_of(tape, written_out=True)
     if loops is None or loops.n_leaves > MOST_RECORDS:
         return loops, None
-    return loops, program_of(tape, loops, is_strict)
+    return loops, fused(program_of(tape, loops, is_strict))
 
 
 def _kept(program: Program) -> int:

@@ -55,7 +55,12 @@ class RuleBlock(Block):
         return self._hash
 
     def __reduce__(self) -> Any:
-        return type(self), self._identity
+        return type(self), self._identity, {"has_slots": self.has_slots}
+
+    def differentiated_by(self, is_active: tuple[bool, ...]) -> Block:
+        """Return a block like this one that is differentiated by other operands."""
+        rules, layout, result, residuals, _ = self._identity
+        return type(self)(rules, layout, result, residuals, is_active)
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the results.

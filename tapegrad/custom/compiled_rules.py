@@ -14,14 +14,12 @@ import numpy as np
 from numba import NumbaError, carray, cfunc, float64, int64
 
 from tapegrad import generated
-from tapegrad.block_calls import _run as run_function
-from tapegrad.blocks import _CALLBACKS as CALLBACKS
-from tapegrad.blocks import Kind
+from tapegrad.blocks import CALLBACKS, Kind
 from tapegrad.custom.callers import NotPlainError, Writer, Written, written
 from tapegrad.custom.tree_forms import is_number
 from tapegrad.function.arguments import FLOAT
 from tapegrad.jit import jit_inline
-from tapegrad.memory import pointer
+from tapegrad.memory import call_at, pointer
 from tapegrad.numba_internals import is_compiled
 from tapegrad.progress import progress
 
@@ -45,7 +43,7 @@ def make({names}):
         try:  # of nothing else: what is in here takes ten times as long to compile
             found = call(*arguments)
         except Exception:
-            return again(callback, reads, writes, context)
+            return call_at(callback, (reads, writes, context))
 {store}        return 0
 
     return run
@@ -137,7 +135,7 @@ def compiled(block: RuleBlock, kind: Kind) -> int:
 def _source(writer: _Writer, text: Written) -> tuple[dict[str, Any], str]:
     store = _storing(writer, text)
     things = {
-        "call": None, "callback": 0, "again": run_function, "words": _words, "reals": _reals,
+        "call": None, "callback": 0, "call_at": call_at, "words": _words, "reals": _reals,
         "carray": carray, "zeros": np.zeros, **writer.things,
     }  # fmt: skip
     source = _TEMPLATE.format(
@@ -189,7 +187,7 @@ def _storing_array(writer: _Writer, shape: tuple[int, ...], out: str, target: st
     tab = " " * 8
     lines = [
         f"{tab}if {found}.shape != {writer.shape(shape)}:\n",
-        f"{tab}    return again(callback, reads, writes, context)\n",
+        f"{tab}    return call_at(callback, (reads, writes, context))\n",
         f"{tab}{out} = {writer.array(shape, target)}\n",
     ]
     index = ", ".join(f"i{axis}" for axis in range(len(shape)))

@@ -134,9 +134,15 @@ class Case:
         return np.eye(self._n_columns if by_columns else self._n_rows)
 
     def _line(self, seed: Any, by_columns: bool) -> Any:
-        """Return a column of the Jacobian, or a row, or a sum of several."""
+        """Return a column of the Jacobian, or a row, or a sum of several.
+
+        Columns of what isn't differentiated by are zeros.
+        """
         inputs, outputs = self.block.layout.form.shapes, self.block.result.shapes
         if by_columns:
+            is_asked = np.repeat(self.block.is_active, self.block.operand_sizes)
+            if not seed[is_asked].any():
+                return np.zeros(self._n_rows)
             return join(filled(self.push(parted(seed, inputs)), outputs))
         return join(filled(self.pull(parted(seed, outputs)), inputs))
 

@@ -60,7 +60,7 @@ class MachineGradient:
     def __init__(self, derivative: Derivative, recording: Recording, argnum: int, plan: Plan,
                  leaves: Sequence[Any]) -> None:  # fmt: skip
         self._derivative, self._recording = derivative, recording
-        self._argnum, self._tape = argnum, recording.tape
+        self._argnum, self._tape = argnum, recording.focused
         self._has_effects, self._has_taps = bool(recording.effects), recording.has_taps
         self._leaves = [leaf.copy() if type(leaf) is np.ndarray else leaf for leaf in leaves]
         self._args, self._kwargs = plan.arguments(self._leaves)

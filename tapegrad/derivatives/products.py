@@ -13,6 +13,7 @@ from tapegrad.derivatives.gradients import P, X, grad
 from tapegrad.embed import forms
 from tapegrad.errors import StructureError
 from tapegrad.function.arguments import Fixed, shape_of
+from tapegrad.function.complex_leaves import taken_apart
 from tapegrad.function.plan import Plan
 from tapegrad.function.points import Point
 from tapegrad.function.recorded import RecordedFunction
@@ -29,7 +30,7 @@ _ALL = slice(None)
 def _seeds(result: Result, cotangent: Any) -> AnyVector:
     """Return a vector of the outputs' length from a tree in the result's structure."""
     leaves: list[Any] = []
-    if flatten(cotangent, leaves) != result.structure:
+    if flatten(taken_apart(cotangent, plain_too=True), leaves) != result.structure:
         raise StructureError("the cotangent must have the structure of the function's result")
     parts: list[Any] = []
     for number, spec in zip(leaves, result.specs, strict=True):

@@ -13,16 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from tapegrad.errors import InputTypeError
+from tapegrad.function.complex_leaves import taken_apart
 from tapegrad.function.content import freeze, is_active, is_data
 from tapegrad.function.naming import Key
 from tapegrad.record.active import Active
 from tapegrad.record.nesting import is_recording
+from tapegrad.record.pairs import Pair
 from tapegrad.record.refusals import check_kind
 from tapegrad.record.scipy.recognised import is_sparse
 from tapegrad.record.scipy.sparse_patterns import same_matrix
 from tapegrad.tree import LEAF, Structure, flatten
 
 FLOAT = "float"
+_COMPLEX = (
+    "complex numbers that depend on the input can't be passed there: pass the real and the "
+    "imaginary part, z.real and z.imag"
+)
 DOUBLE = np.dtype(np.float64)
 
 Spec = Any
@@ -94,6 +101,11 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
     def sort(key: Key, argument: Any) -> Structure:
         start = len(leaves)
         structure = flatten(argument, leaves)
+        if any(isinstance(leaf, Pair) for leaf in leaves[start:]):
+            if key in keys:
+                raise InputTypeError(_COMPLEX)
+            del leaves[start:]
+            structure = flatten(taken_apart(argument), leaves)
         for position in range(start, len(leaves)):
             leaf = leaves[position]
             if key in keys:
@@ -110,6 +122,8 @@ def sort_arguments(args: tuple[Any, ...], kwargs: dict[str, Any],
 
 def sorted_leaf(leaf: Any) -> tuple[Spec, Any]:
     """Return what a leaf is, and what stands for it among the inputs if it's one."""
+    if isinstance(leaf, Pair):
+        raise InputTypeError(_COMPLEX)
     if is_active(leaf):
         if not is_recording():
             leaf.tape.enter()  # its recording has ended, or is another thread's

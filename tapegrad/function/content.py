@@ -17,6 +17,7 @@ import numpy as np
 from tapegrad.libraries import is_library_object, module_of
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.pairs import Pair
 
 _SMALL = 4096
 _WORDS = (int, str, bytes, type(None), range)
@@ -173,7 +174,7 @@ _is_of_a_library: Callable[[Any], bool] = functools.lru_cache(maxsize=1024)(_der
 
 def is_active(value: Any) -> bool:
     """Whether a value is an active number or array, which says it is a float or an array."""
-    return isinstance(value, Active | ActiveArray)
+    return isinstance(value, Active | ActiveArray | Pair)
 
 
 def duplicate(value: Any) -> Any:

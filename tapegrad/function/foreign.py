@@ -49,7 +49,7 @@ def _of_kinds(error: Exception, tape: OpenTape, site: Site,
     """Return the error for one that says that objects of another kind were wanted."""
     if not isinstance(error, _ALWAYS) and not _OF_KINDS.search(str(error)):
         return None
-    theirs = [t for t in inside if not is_of_this_package(t.tb_frame.f_globals.get("__name__"))]
+    theirs = _theirs(inside)
     if theirs:
         met = [value for t in theirs for value in t.tb_frame.f_locals.values()]
     elif not inside and _is_numerical(site.called):
@@ -66,6 +66,17 @@ def _of_kinds(error: Exception, tape: OpenTape, site: Site,
         "recorded (tapegrad.supported() lists those of NumPy and SciPy), or give it "
         "tapegrad.stop_gradient(x) in place of x if its derivative is not wanted"
     )
+
+
+def _theirs(inside: list[TracebackType]) -> list[TracebackType]:
+    """Return the libraries' frames: of those that a rule called, which may be given plain numbers.
+
+    Where an operation of ours failed, all of them.
+    """
+    ours = [is_of_this_package(t.tb_frame.f_globals.get("__name__")) for t in inside]
+    if any(ours) and not ours[-1]:
+        return inside[len(ours) - ours[::-1].index(True) :]
+    return [t for t, is_ours in zip(inside, ours, strict=True) if not is_ours]
 
 
 def up_to_user(trace: TracebackType | None,

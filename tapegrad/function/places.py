@@ -2,7 +2,8 @@
 
 Attributes, entries, globals and closure variables that the function can reach are searched when
 its recording ends. A list or dictionary that it made itself is made anew at each call; what was
-there before is filled, and a list that grew grows again. Libraries' objects aren't searched.
+there before is filled, and a list that grew grows again. Of libraries' objects only those are
+searched that are made to hold active numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from tapegrad.function.watch.unchanging import own_attributes
 from tapegrad.libraries import is_library_module, is_library_object
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.complex_numbers.complex_types import parts, plain_complex
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.pairs import Pair
+from tapegrad.record.scipy.recognised import HOLDERS
 from tapegrad.record.trampolines import code_of
 from tapegrad.tree import flatten, map_leaves
 
@@ -65,7 +69,7 @@ def _is_searched(thing: Any) -> bool:
         return not is_library_module(thing)
     if isinstance(thing, np.ndarray):
         return bool(thing.dtype == np.object_)
-    return not is_active(thing) and not is_library_object(thing)
+    return not is_active(thing) and (type(thing) in HOLDERS or not is_library_object(thing))
 
 
 def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
@@ -103,7 +107,8 @@ def _places(thing: Any) -> Iterator[tuple[Put, Any]]:
 
 
 def _attributes(thing: Any) -> Iterator[tuple[Put, Any]]:
-    names = vars(thing) if isinstance(thing, SimpleNamespace) else own_attributes(thing)
+    is_open = isinstance(thing, SimpleNamespace) or type(thing) in HOLDERS
+    names = vars(thing) if is_open else own_attributes(thing)
     is_code = isinstance(thing, type | ModuleType)
     for name, value in list(names.items()):
         if isinstance(thing, type):
@@ -281,7 +286,7 @@ def primal_of(leaf: Any) -> Any:
         return leaf.primal
     if isinstance(leaf, ActiveArray):
         return leaf.data["value"] != 0.0 if leaf.is_bool else leaf.data["value"].copy()
-    return leaf
+    return plain_complex(*map(primal_of, parts(leaf)))[()] if isinstance(leaf, Pair) else leaf
 
 
 def _is_tree(value: Any) -> bool:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from tapegrad.errors import InputTypeError, StructureError
 from tapegrad.function.arguments import FLOAT, Fixed, Specs, shape_of, size_of
@@ -125,6 +126,12 @@ class Plan:
     def positions(self) -> list[int]:
         """Return where the elements that are differentiated lie in the vector, in order."""
         return [k for start, stop in self.spans for k in range(start, stop)]
+
+    def data_inputs(self, n_inputs: int) -> npt.NDArray[np.int64]:
+        """Return which of a tape's inputs aren't differentiated; none, if no argument is."""
+        is_data = np.full(n_inputs, bool(self.spans))
+        is_data[self.positions()] = False
+        return np.flatnonzero(is_data)
 
     def tree(self, leaves: Sequence[Any]) -> Any:
         """Return leaves, one for each that is differentiated, in the arguments' structure."""

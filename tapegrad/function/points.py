@@ -15,6 +15,7 @@ import numpy as np
 
 from tapegrad.blocks import check_interrupt, raise_failure
 from tapegrad.errors import TapegradError
+from tapegrad.function.postponed import postpone, raise_postponed
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.returns import returned_in
 from tapegrad.function.tiers import Kind
@@ -74,6 +75,7 @@ class Point:
         """Return the values of the tape's operands, replayed when they are first asked for."""
         if self._workspace is None:
             self._workspace = workspace = self.recording.take_workspace()
+            postpone(None)
             guard = floats.replay.run(self.recording.tape.head, self._inputs, workspace.value)
             if guard >= 0:
                 if self._is_new:  # a block that did what it does while it was recorded, only
@@ -112,6 +114,7 @@ class Point:
             tape, values = self.recording.tape, self.replayed().value
             self._outputs = np.empty(len(tape.outputs))
             floats.results.run(tape.head, values, self._outputs)
+            raise_postponed(self._outputs)
         return self._outputs
 
     def result(self) -> Any:
@@ -201,12 +204,13 @@ class Point:
         here, out = self.replayed(), np.empty(length)
         # Another thread may be sweeping a point that is kept.
         workspace = self.recording.take_workspace() if self._is_kept else here
-        tape = self.recording.tape
+        tape = self.recording.focused
         status = sweep(tape.head, vector, here.value, workspace.swept, out)
         if self._is_kept:
             self.recording.give_back(workspace)
         if status:
             raise_failure(tape)
+        raise_postponed(out)
         return out
 
     def _outer_tape(self, vector: AnyVector = None) -> OpenTape | None:
@@ -222,7 +226,8 @@ class Point:
         if sweep is None or sweep.outer is not outer:
             bound = self._outer or [self._inputs]
             parts = [as_active_data(outer, part).reshape(-1) for part in [*bound, []]]
-            sweep = ActiveSweep(self.recording.tape, outer, np.concatenate(parts))
+            recording, inputs = self.recording, np.concatenate(parts)
+            sweep = ActiveSweep(recording.tape, outer, inputs, recording.focused)
             self._active = sweep
         return sweep
 

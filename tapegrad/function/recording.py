@@ -23,6 +23,7 @@ from tapegrad.function.results import Result, append_result
 from tapegrad.function.returns import ending_at, returned_in
 from tapegrad.function.tiers import NEVER, Options, Tiers
 from tapegrad.ops import CODE
+from tapegrad.passes.focus import focused
 from tapegrad.progress import progress
 from tapegrad.record.active import Active, make
 from tapegrad.record.array import ActiveArray
@@ -34,9 +35,10 @@ from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.refusals import forget_refused, in_masked_arrays
 from tapegrad.record.twins import Twins, while_recording
 from tapegrad.replay.programs import float_workspace, workspace_length
-from tapegrad.tape import Tape
+from tapegrad.tape import NONE, Tape
 
 Vector = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 _SAME = CODE["same"]
 
@@ -54,6 +56,8 @@ class Recording:
     Attributes
     ----------
     tape : Tape
+    focused : Tape
+        The same, of which derivatives are taken: they aren't by its data.
     result : Result
         How to make the function's result of the tape's outputs.
     effects : list of Effect
@@ -78,15 +82,16 @@ class Recording:
 
     def __init__(self, tape: Tape, result: Result, effects: Sequence[Effect],
                  captured: list[Active], function: Callable[..., Any],
-                 options: Options = NEVER) -> None:  # fmt: skip
+                 options: Options = NEVER, data_inputs: Indices = NONE) -> None:  # fmt: skip
         self.tape, self.result, self.effects = tape, result, effects
+        self.focused = focused(tape, data_inputs)
         self.captured, self.function = captured, function
         self.is_bare = result.is_scalar and not effects
         self.routes: Sequence[Route] = ()
         self.left: Left | None = None
         self.is_unsettled = False
         self.branches: dict[tuple[int, float], Recording] = {}
-        self.tiers = Tiers(tape, options, name_of(function))
+        self.tiers = Tiers(self.focused, options, name_of(function))
         self.holds_values = bool(np.any(tape.op[tape.guard_slot] == _SAME))
         if self.holds_values:
             self.tiers.reason = "it holds plain values of active numbers, which change"
@@ -196,7 +201,7 @@ def _record(function: Callable[..., Any], plan: Plan, leaves: Sequence[Any], opt
     try:
         result = _call(twins.of(function), args, kwargs, name, tape)
         try:
-            return _ended(tape, result, options, places, function)
+            return _ended(tape, result, options, places, function, plan)
         except TapegradError as error:  # what it returned, or left, can't be
             raise error.with_traceback(returned_in(function))  # noqa: B904
     except BaseException as error:
@@ -240,14 +245,16 @@ def _ours(error: Exception, tape: OpenTape) -> Exception | None:
 
 
 def _ended(tape: OpenTape, result: Any, options: Options, places: Places | None,
-           function: Callable[..., Any]) -> Recording:  # fmt: skip
+           function: Callable[..., Any], plan: Plan) -> Recording:  # fmt: skip
     """End a tape, and return the recording of what a function did and returned."""
     operands: list[int] = []
     made = append_result(tape, result, operands)
     left, routes = ([], []) if places is None else places.left(tape)
     effects = [*left, *tape.taps]
     captured = [number for number, _ in tape.captured.values()]
-    recording = Recording(tape.end(operands), made, effects, captured, function, options)
+    ended = tape.end(operands)
+    data_inputs = plan.data_inputs(len(ended.inputs))
+    recording = Recording(ended, made, effects, captured, function, options, data_inputs)
     recording.routes, recording.is_unsettled = routes, tape.is_unsettled
     if left:  # at once, for whoever looks at places while an outer function runs
         values, first = recording.values(), len(recording.tape.constants)

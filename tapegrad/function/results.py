@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.errors import NotScalarError, UnsupportedFunctionError
+from tapegrad.errors import InputTypeError, NotScalarError, UnsupportedFunctionError
 from tapegrad.function.arguments import FLOAT, Fixed, Spec, shape_of, size_of
+from tapegrad.function.complex_leaves import holds_pairs, taken_apart
 from tapegrad.function.content import duplicate, is_active
 from tapegrad.function.inside import holds_actives
 from tapegrad.record.active import Active
@@ -117,7 +118,20 @@ def append_result(tape: OpenTape, tree: Any, operands: list[int], what: str = RE
     """Append the operands that mean a tree, and return how to make it again.
 
     Of what isn't the function's result, plain numbers and arrays are kept as they are.
+
+    Raises
+    ------
+    InputTypeError
+        For a result that is complex. The second part of a pair may be, which may be beside it.
     """
+    if holds_pairs(tree):
+        has_second = type(tree) is tuple and len(tree) == 2
+        if what is RESULT and holds_pairs(tree[0] if has_second else tree):
+            raise InputTypeError(
+                "the function returns complex numbers, and derivatives are of real ones: return "
+                "np.real(z) and np.imag(z), or np.abs(z)"
+            )
+        tree = taken_apart(tree)
     leaves: list[Any] = []
     structure = flatten(tree, leaves)
     specs: list[Spec] = []

@@ -103,8 +103,8 @@ class Tiers:
         self.reason = "it must never be compiled" if options.compile == "never" else ""
         self._failure: NotCompilableError | None = None
 
-    def code(self, kind: Kind) -> Code | None:
-        """Return machine code if there is; otherwise count a sweep, and compile when it's due."""
+    def code(self, kind: Kind, sweeps: int = 1) -> Code | None:
+        """Return machine code if there is; otherwise count sweeps, and compile when it's due."""
         found = self.codes.get(kind)
         if found is not None:
             return found
@@ -116,7 +116,7 @@ class Tiers:
             self._warn()
             return self.codes.get(kind)
         if self._pending(kind) is None:
-            self._work[kind] = self._work.get(kind, 0.0) + seconds_to_sweep(self._tape)
+            self._work[kind] = self._work.get(kind, 0.0) + sweeps * seconds_to_sweep(self._tape)
             if self._work[kind] > seconds_to_compile(self._tape):
                 logger.debug("%s has been swept for %.2g s, and is compiled in the background",
                              self._name, self._work[kind])  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from tapegrad.function.arguments import size_of
+from tapegrad.function.complex_leaves import taken_apart
 from tapegrad.function.results import Result
 from tapegrad.implicit.evaluation import evaluated, evaluated_guarded
 from tapegrad.implicit.functions import Function, Use, with_inner
@@ -24,8 +25,8 @@ R = TypeVar("R")
 
 
 def returned(unknowns: Any, result: Any) -> Any:
-    """Return what a function does as it is."""
-    return result
+    """Return what a function does, complex numbers as their parts."""
+    return taken_apart(result)
 
 
 NO_NUMBERS = object()

@@ -7,7 +7,7 @@ Newton Methods for Optimization Problems with Simple Constraints*, SIAM J. Contr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,9 @@ from tapegrad.implicit.newton import (
 )
 from tapegrad.implicit.solution import Bounds, Found
 
-_MOST_POLISHING = 20
+MOST_DESCENTS = 20
+"""The most steps that are taken from where another solver stopped."""
+
 _SHORTEST = 2.0**-40
 _DEGENERATE = 1e-10
 """How near to a bound, or to leaving it, an unknown must not be, relative to its size."""
@@ -59,48 +61,49 @@ class MinimumMethod(NamedTuple):
     solver: Callable[..., Any] | None
     is_differentiated: bool
 
-    def solve(self, start: Vector, parameters: Vector, bounds: Bounds | None) -> Found:
+    def solve(self, start: Sequence[Vector], parameters: Vector, bounds: Bounds | None) -> Found:
         """Return the solution."""
-        n, name = len(start), self.objective.name
-        free = Bounds(np.full(n, -np.inf), np.full(n, np.inf))
-        within = _Problem(self, parameters, bounds or free, name)
+        (first,) = start
+        name = self.objective.name
+        within = Problem(self.objective, self.equations, parameters, len(first), bounds)
         if self.solver is None:
-            x, history, most = start, list[float](), self.maxiter
+            x, history, most = first, list[float](), self.maxiter
         else:
             pairs = [] if bounds is None else [np.stack(bounds, axis=1)]
             function, slope = within.value, within.gradient
-            x, _ = asked(self.solver, name, function, start, slope, *pairs)
-            history, most = [float(np.max(np.abs(slope(x))))], _MOST_POLISHING
+            x, _ = asked(self.solver, name, function, first, slope, *pairs)
+            history, most = [float(np.max(np.abs(slope(x))))], MOST_DESCENTS
         last = within.descend(x, self.tol, most, history)
         if self.solver is not None:
-            warn_if_far(last.x, x, start, self.tol, name)
-        return within.found(last)
+            warn_if_far(last.x, x, first, self.tol, name)
+        return within.found(last, self.is_differentiated)
 
 
-class _Problem:
+class Problem:
     """An objective and its derivatives, at given parameters, between bounds."""
 
-    def __init__(self, method: MinimumMethod, parameters: Vector, bounds: Bounds,
-                 name: str) -> None:  # fmt: skip
-        self._method, self._parameters, self._name = method, parameters, name
-        self._lower, self._upper = bounds
+    def __init__(self, objective: Inner, equations: Inner, parameters: Vector, n: int,
+                 bounds: Bounds | None) -> None:  # fmt: skip
+        self._objective, self._equations, self._parameters = objective, equations, parameters
+        self._name = objective.name
+        self._lower, self._upper = bounds or Bounds(np.full(n, -np.inf), np.full(n, np.inf))
         if np.any(self._lower > self._upper):
-            raise ValueError(f"a lower bound of {name} is above the upper one")
+            raise ValueError(f"a lower bound of {self._name} is above the upper one")
 
     def _inputs(self, x: Vector) -> Vector:
         return np.concatenate([x, self._parameters])
 
     def value(self, x: Vector) -> float:
         """Return the objective."""
-        return float(self._method.objective.values(self._inputs(x))[0])
+        return float(self._objective.values(self._inputs(x))[0])
 
     def gradient(self, x: Vector) -> Vector:
         """Return the objective's gradient."""
-        return self._method.equations.values(self._inputs(x))
+        return self._equations.values(self._inputs(x))
 
     def hessian(self, x: Vector) -> Array:
         """Return the objective's Hessian."""
-        return self._method.equations.jacobian(self._inputs(x), len(x))
+        return self._equations.jacobian(self._inputs(x), len(x))
 
     def _pressed(self, x: Vector, slope: Vector) -> tuple[Any, Any]:
         """Return which unknowns the slope presses against their bounds."""
@@ -156,7 +159,7 @@ class _Problem:
 
     # --- what it must be --------------------------------------------------------------------------
 
-    def found(self, last: LastStep) -> Found:
+    def found(self, last: LastStep, is_differentiated: bool) -> Found:
         """Return the solution with what its derivatives need.
 
         Raises
@@ -182,11 +185,12 @@ class _Problem:
                 )
             step = np.where(free, last.step, 0.0)
             refuse_change(step - inverse @ (last.matrix @ step), last, self._name)
-        if self._method.is_differentiated:
-            self._refuse_degenerate(x, slope, hessian, free)
+        if is_differentiated:
+            self.refuse_degenerate(x, slope, hessian, free)
         return Found(x, inverse, lower.astype(np.float64), upper.astype(np.float64))
 
-    def _refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
+    def refuse_degenerate(self, x: Vector, slope: Vector, hessian: Array, free: Any) -> None:
+        """Raise DegenerateBoundError if an unknown is on a bound, and nothing presses it there."""
         scale = _DEGENERATE * scale_of(x)
         curvature = np.abs(np.diag(hessian))
         noise = 100 * EPS * (np.abs(hessian) @ np.abs(x))

@@ -51,14 +51,14 @@ class BlockOfInner(Block):
                  is_active: tuple[bool, ...], *kind: Any) -> None:  # fmt: skip
         super().__init__(name, operand_shapes, result_shapes, is_active)
         self.inner = inner
-        self._kind = (operand_shapes, is_active, *kind)
+        self._kind = (operand_shapes, *kind)
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, BlockOfInner)
             and type(other) is type(self)
             and other.inner is self.inner
-            and other._kind == self._kind
+            and (other.is_active, other._kind) == (self.is_active, self._kind)
         )
 
     def __hash__(self) -> int:

@@ -6,18 +6,20 @@ import dataclasses
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from numba import float64, int64
 
-from tapegrad.blocks import CALL, RESULT
+from tapegrad.blocks import CALL, RESULT, Array
 from tapegrad.function.points import Point, used
 from tapegrad.function.recording import Recording
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner, recording_of
+from tapegrad.jit import Kernel
 from tapegrad.ops import CODE
-from tapegrad.replay.programs import floats
+from tapegrad.replay.programs import replay
 from tapegrad.tape import Tape
 
 T = TypeVar("T")
@@ -29,6 +31,9 @@ _KINKS = ("absolute", "maximum", "minimum", "fmax", "fmin")
 _REMAINDERS = ("remainder", "fmod", "nearest_remainder")
 _ROUNDED = ("floor", "ceil", "trunc", "rint", "floor_divide")
 _KNOWN = {*_COMPARED, *_KINKS, *_REMAINDERS, *_ROUNDED, "sign", "copysign", "arctan2"}
+_INDIRECT = {*_KINKS, *_REMAINDERS, "copysign", "arctan2"}
+"""Those whose values don't say which way they go."""
+
 _OPAQUE = {"isnan", "isfinite", "isinf"}
 
 
@@ -51,6 +56,38 @@ class Switch(Inner):
     def run(self, inputs: Vector, use: Callable[[Point], T]) -> T:
         """Return what `use` makes of its one recording, which has no guards."""
         return used(Point(self._recording, np.ascontiguousarray(inputs)), use, is_quiet=True)
+
+
+def _look(head, inputs, value, places, operands):
+    """Write operands and values of records for rows of inputs; return for how many."""
+    for row in range(inputs.shape[0]):
+        if replay(head, inputs[row], value) >= 0:
+            return row
+        for k in range(places.shape[0]):
+            for j in range(3):
+                operands[row, k, j] = value[places[k, j]]
+    return inputs.shape[0]
+
+
+_look_kernel = Kernel(
+    _look,
+    int64(int64[::1], float64[:, ::1], float64[::1], int64[:, ::1], float64[:, :, ::1]),
+)
+
+
+class Seen(NamedTuple):
+    """What a recording's flips are for given inputs.
+
+    Attributes
+    ----------
+    operands : ndarray, shape (n, 3)
+        Of each record, and its value.
+    states : ndarray, shape (n,)
+        Which way each goes.
+    """
+
+    operands: Array
+    states: Vector
 
 
 class Anatomy:
@@ -77,39 +114,45 @@ class Anatomy:
             if (name := _NAMED[codes[slot]]) in _KNOWN or name in _OPAQUE or slot in guarded
         ]  # fmt: skip
         self.names = [_NAMED[codes[slot]] for slot in self.slots]
+        places = [self.first + column[self.slots] for column in (tape.a, tape.b)]
+        self._places = np.array([*places, self.first + np.array(self.slots)], np.int64).T.copy()
+        self._groups = [
+            (name, [k for k, other in enumerate(self.names) if other == name])
+            for name in dict.fromkeys(self.names)
+            if name in _INDIRECT
+        ]
         self._switches: dict[tuple[int, float], Switch] = {}
 
-    def look(self, inputs: Vector) -> tuple[Vector, Vector] | None:
-        """Return the values of the tape's operands and what each state is; None if it fails."""
+    def look(self, inputs: Vector) -> Seen | None:
+        """Return what is seen for given inputs; None if the recording fails there."""
+        operands, states = self.looks(np.ascontiguousarray(inputs)[None])
+        return Seen(operands[0], states[0]) if len(states) else None
+
+    def looks(self, inputs: Array) -> tuple[Array, Array]:
+        """Return what is seen for rows of inputs, of the first of them: until it fails."""
+        operands = np.empty((len(inputs), len(self.slots), 3))
         workspace = self.recording.take_workspace()
-        status = floats.replay.run(self.tape.head, np.ascontiguousarray(inputs), workspace.value)
-        values = workspace.value.copy()
+        count = _look_kernel.run(self.tape.head, inputs, workspace.value, self._places, operands)
         self.recording.give_back(workspace)
-        return None if status >= 0 else (values, self._state(values))
+        return operands[:count], self._states(operands[:count])
 
-    def _state(self, values: Vector) -> Vector:
-        return np.array([self._state_of(k, values) for k in range(len(self.slots))])
-
-    def operands(self, k: int, values: Vector) -> tuple[float, float, float]:
-        """Return a record's operands and its value."""
-        slot, first = self.slots[k], self.first
-        x, y = values[first + self.tape.a[slot]], values[first + self.tape.b[slot]]
-        return float(x), float(y), float(values[first + slot])
-
-    def _state_of(self, k: int, values: Vector) -> float:
-        name = self.names[k]
-        x, y, z = self.operands(k, values)
-        if name == "absolute":
-            return float(np.sign(x))
-        if name in _KINKS:
-            return float(x > y) - float(x < y)
-        if name in _REMAINDERS:
-            return float(np.rint((x - z) / y)) if y else np.nan
-        if name == "copysign":
-            return float(np.copysign(1.0, y))
-        if name == "arctan2":
-            return float(np.copysign(1.0, x)) if y < 0.0 else 0.0
-        return z
+    def _states(self, operands: Array) -> Array:
+        """Return what flips, of operands and values."""
+        x, y, z = operands[..., 0], operands[..., 1], operands[..., 2]
+        states = z.copy()
+        with np.errstate(all="ignore"):
+            for name, k in self._groups:
+                if name == "absolute":
+                    states[:, k] = np.sign(x[:, k])
+                elif name in _KINKS:
+                    states[:, k] = 1.0 * (x[:, k] > y[:, k]) - (x[:, k] < y[:, k])
+                elif name in _REMAINDERS:
+                    states[:, k] = np.rint((x[:, k] - z[:, k]) / y[:, k])
+                elif name == "copysign":
+                    states[:, k] = np.copysign(1.0, y[:, k])
+                else:
+                    states[:, k] = np.where(y[:, k] < 0.0, np.copysign(1.0, x[:, k]), 0.0)
+        return states
 
     def vanishing(self, k: int, before: float, after: float) -> tuple[bool, float] | None:
         """Return which g vanishes where a state flips: by which operand, and with what constant.
@@ -135,9 +178,9 @@ class Anatomy:
             return name != "rint", (before + after) / 2
         return None
 
-    def gap(self, k: int, how: tuple[bool, float], values: Vector) -> float:
+    def gap(self, k: int, how: tuple[bool, float], seen: Seen) -> float:
         """Return what vanishes at a switch."""
-        x, y, _ = self.operands(k, values)
+        x, y, _ = seen.operands[k].tolist()
         is_by_both, c = how
         return y if np.isnan(c) else x - (c * y if is_by_both else c)
 

@@ -253,8 +253,13 @@ def with_inner(function: Any, use: Use, x: tuple[Any, ...], args: tuple[Any, ...
     with _lock:
         shared = _shared.get((use, lifted.key, kind)) if lifted.is_repeatable else None
     if shared is not None and shared.holds():
-        with contextlib.suppress(OutdatedBlockError), shared.calling():  # or returns another thing
-            return body(shared, inputs)
+        try:
+            # It may turn out to return something else.
+            with contextlib.suppress(OutdatedBlockError), shared.calling():
+                return body(shared, inputs)
+        except MoreCapturedError as error:
+            if error.function is not shared:
+                raise
     lifted, captured = lift(function), list[Active]()
     while True:
         own = Function(lifted, use, plan, leaves, captured)

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from tapegrad.function.content import Unknown, freeze, is_active
 from tapegrad.function.watch.reads import CHANGING, names_in, stores
 from tapegrad.function.watch.walk import items
+from tapegrad.record.complex_numbers import paired
 from tapegrad.record.interception import original_of
 from tapegrad.record.namespaces import EMPTY, Namespace, contents_of
+from tapegrad.record.pairs import Pair
 from tapegrad.record.twins import is_users
 from tapegrad.tree import flatten, unflatten
 
@@ -68,6 +70,8 @@ class _Walk:
 
     def of(self, thing: Any) -> tuple[Any, Make]:
         """Return what a thing is without its active numbers, and how to make it again."""
+        if isinstance(thing, Pair):
+            return self._of_pair(thing)
         if is_active(thing):
             self.leaves.append(thing)
             return "leaf", _next
@@ -79,6 +83,12 @@ class _Walk:
         if any(map(is_active, items(thing))):
             return self._of_tree(thing)
         return freeze(thing, self._keep), lambda leaves, made: thing
+
+    def _of_pair(self, number: Pair) -> tuple[Any, Make]:
+        (key, real), (other, imag) = map(self.of, (number.re, number.im))
+        return (Pair, key, other), lambda leaves, made: paired(
+            real(leaves, made), imag(leaves, made)
+        )
 
     def _of_function(self, function: FunctionType) -> tuple[Any, Make]:
         code, names = function.__code__, function.__globals__
@@ -127,7 +137,9 @@ class _Walk:
         def make(leaves: Iterator[Any], made: Made) -> Any:
             function, *args = [part(leaves, made) for _, part in parts]
             keywords = {name: part(leaves, made) for name, (_, part) in named.items()}
-            return functools.partial(function, *args, **keywords)
+            found = functools.partial(function, *args, **keywords)
+            vars(found).update(vars(partial))
+            return found
 
         keys = tuple([key for key, _ in (*parts, *named.values())])
         return (functools.partial, tuple(named), keys), make

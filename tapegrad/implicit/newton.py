@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -33,7 +33,10 @@ EPS, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 SMALL = 1e-8
 """Unknowns that are smaller than this fraction of the largest one needn't have its precision."""
 
-_SHORTEST, _MOST_POLISHING = 2.0**-10, 8
+_SHORTEST = 2.0**-10
+MOST_POLISHING = 8
+"""The most steps that are taken from where another solver stopped."""
+
 _LARGEST_CONDITION = 1e14
 _LARGEST_CHANGE = 0.1
 """Of the last step, as the Jacobian changes: where solutions meet, by as much as it is."""
@@ -68,31 +71,50 @@ class NewtonMethod(NamedTuple):
     maxiter: int
     solver: Callable[..., Any] | None
 
-    def solve(self, start: Vector, parameters: Vector, bounds: Bounds | None) -> Found:
+    def solve(self, start: Sequence[Vector], parameters: Vector, bounds: Bounds | None) -> Found:
         """Return the solution."""
-        n = len(start)
-
-        def residual(x: Vector) -> Vector:
-            return self.equations.values(np.concatenate([x, parameters]))
-
-        def jacobian(x: Vector) -> Array:
-            return self.equations.jacobian(np.concatenate([x, parameters]), n)
-
-        name = self.equations.name
+        (first,) = start
+        equations = Equations(self.equations, parameters, len(first))
         if self.solver is None:
-            x, history = start, list[float]()
-            most = self.maxiter
-        else:
-            x, history = asked(self.solver, name, residual, start, jacobian)
-            most = _MOST_POLISHING
-        last = _newton(residual, jacobian, x, self.tol, most, history, name)
-        end = last.x
-        if self.solver is not None:
-            warn_if_far(end, x, start, self.tol, name)
-        inverse = inverse_of(jacobian(end), name)
+            return equations.root_from(first, self.tol, self.maxiter, [])
+        name = self.equations.name
+        x, history = asked(self.solver, name, equations.residual, first, equations.jacobian)
+        found = equations.root_from(x, self.tol, MOST_POLISHING, history)
+        warn_if_far(found.x, x, first, self.tol, name)
+        return found
+
+
+class Equations(NamedTuple):
+    """Equations at given parameters.
+
+    Attributes
+    ----------
+    inner : Inner
+    parameters : ndarray
+    n : int
+        How many unknowns there are.
+    """
+
+    inner: Inner
+    parameters: Vector
+    n: int
+
+    def residual(self, x: Vector) -> Vector:
+        """Return what is to vanish."""
+        return self.inner.values(np.concatenate([x, self.parameters]))
+
+    def jacobian(self, x: Vector) -> Array:
+        """Return its derivatives by the unknowns."""
+        return self.inner.jacobian(np.concatenate([x, self.parameters]), self.n)
+
+    def root_from(self, x: Vector, tol: float, most: int, history: list[float]) -> Found:
+        """Return the root that Newton's method leads to, in so many steps."""
+        name = self.inner.name
+        last = newton(self.residual, self.jacobian, x, tol, most, history, name)
+        inverse = inverse_of(self.jacobian(last.x), name)
         refuse_change(last.step - inverse @ (last.matrix @ last.step), last, name)
-        none = np.zeros(n)
-        return Found(end, inverse, none, none)
+        none = np.zeros(self.n)
+        return Found(last.x, inverse, none, none)
 
 
 def asked(solver: Callable[..., Any], name: str, function: Any, start: Vector,
@@ -144,8 +166,9 @@ def scale_of(x: Vector) -> Vector:
     return found
 
 
-def _newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
-            history: list[float], name: str) -> LastStep:  # fmt: skip
+def newton(residual: Values, jacobian: Matrix, x: Vector, tol: float, most: int,
+           history: list[float], name: str) -> LastStep:  # fmt: skip
+    """Return where Newton's method leads, in so many steps, and its last step."""
     lengths: list[float] = []
     r = residual(x)
     for _ in range(most):

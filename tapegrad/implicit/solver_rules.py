@@ -2,7 +2,8 @@
 
 `scipy_solver_rule` adds one, called as SciPy's function is, for calls in which anything depends on
 what is differentiated by: an argument, what a function among them closes over, or what one turns
-out to return. All others are SciPy's own, on the user's function itself. What a rule does:
+out to return or to decide by. All others are SciPy's own, on the user's function itself. What a
+rule does:
 
 - `with_inner(f, Use("the integrand", finish), (x,), args, {}, body)` of `functions` has
   `body(inner, operands)` called with the user's function as an inner one, of numbers only; what it
@@ -17,16 +18,19 @@ out to return. All others are SciPy's own, on the user's function itself. What a
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.implicit.lifting import lift
 from tapegrad.libraries import module_of
+from tapegrad.record.frames import Site
+from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import THREAD
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.scipy.recognised import (
@@ -40,6 +44,15 @@ from tapegrad.record.scipy.recognised import (
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def solver_row(functions: str) -> Callable[[str, FunctionType, Callable[..., Any]], Row]:
+    """Return what makes the row of a function of SciPy's that takes functions, by their names."""
+
+    def row(name: str, function: FunctionType, rule: Callable[..., Any]) -> Row:
+        return SolverRow(name, function, rule, functions.split())
+
+    return row
+
+
 def scipy_solver_rule(*names: str, functions: str) -> Callable[[F], F]:
     """Register the decorated function as the rule of functions of SciPy's that take functions.
 
@@ -51,11 +64,27 @@ def scipy_solver_rule(*names: str, functions: str) -> Callable[[F], F]:
         The names of their parameters that are functions of the user's, which may return active
         numbers, or hold such functions in lists and dictionaries.
     """
+    return scipy_rule(*names, row=solver_row(functions))
 
-    def row(name: str, function: FunctionType, rule: Callable[..., Any]) -> Row:
-        return SolverRow(name, function, rule, functions.split())
 
-    return scipy_rule(*names, row=row)
+def refuse_solver(name: str, instead: str) -> None:
+    """Have a function or a class refused, where anything active is in what it's given.
+
+    Parameters
+    ----------
+    name : str
+        SciPy's, in full.
+    instead : str
+        What to write in its place.
+    """
+
+    @scipy_solver_rule(name, functions="f func fun bc jac fun_jac bc_jac")
+    def refuse(*args: Any, **keywords: Any) -> NoReturn:
+        raise UnsupportedFunctionError(
+            f"{name} has no rule for active arguments, at {Site().place}{instead}"
+        )
+
+    NAMED.discard(name)
 
 
 def depends(thing: Any) -> bool:
@@ -107,6 +136,19 @@ def users_own() -> Any:
     return _running_at(-1)
 
 
+def scipys(name: str) -> Callable[..., Any]:
+    """Return SciPy's function of a full name, to be called as SciPy's own code calls it."""
+    owner, _, own = name.rpartition(".")
+    function = getattr(importlib.import_module(owner), own)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with scipys_own():
+            return function(*args, **kwargs)
+
+    return call
+
+
 # --- calls ------------------------------------------------------------------------------------
 
 
@@ -133,10 +175,15 @@ class _Watch:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.has_met:  # and SciPy went on all the same
                 raise _MetActiveError
+            tape = THREAD.tapes[-1]
+            before = len(tape)
             with users_own():
                 found = function(*args, **kwargs)
             if not is_held(found):
-                return found
+                if len(tape) == before:
+                    return found
+                self.has_met = True  # what it returns hangs on a comparison
+                raise _MetActiveError
             plain = without_actives(found) if is_passive(found) else plain_arguments(found)
             if plain is None:
                 self.has_met = True
@@ -164,7 +211,7 @@ class SolverRow(Row):
         self._functions = functions
         taken = inspect.signature(rule).parameters.values()
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in taken):
-            self._taken = frozenset(self._parameters)
+            self._taken = None
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule where anything is active."""

@@ -22,7 +22,7 @@ from tapegrad.implicit.descent import MinimumMethod
 from tapegrad.implicit.evaluation import shapes_of
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.newton import NewtonMethod
-from tapegrad.implicit.solution import Method, Solution
+from tapegrad.implicit.solution import Layout, Method, Solution
 from tapegrad.implicit.wrapping import Wrapping
 from tapegrad.record.array import tapes_in
 from tapegrad.record.called import call, parted
@@ -110,8 +110,8 @@ class Implicit(Wrapping):
 
 def solution(method: Method, operands: list[Any], is_bounded: bool = False) -> Any:
     """Return what a method finds, recorded as a call; operands are start, parameters, bounds."""
-    shapes = shapes_of(operands)
-    return call(lambda is_active: Solution(method, is_bounded, shapes, is_active), operands)[0]
+    shapes, layout = shapes_of(operands), Layout(len(operands[0]), is_bounded)
+    return call(lambda is_active: Solution(method, layout, shapes, is_active), operands)[0]
 
 
 def _as_start(number: Any) -> Any:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tapegrad.blocks import Array
 from tapegrad.errors import SwitchError
 from tapegrad.function.points import valid_recording
 from tapegrad.function.vectors import Vector
-from tapegrad.implicit.flips import Anatomy, Switch, anatomy_of
+from tapegrad.implicit.flips import Anatomy, Seen, Switch, anatomy_of
 from tapegrad.implicit.inner import Inner
 
 Path = Callable[[float], Vector]
@@ -56,6 +57,10 @@ def may_switch(inner: Inner, inputs: Vector, varying: Sequence[int]) -> bool:
     return bool(anatomy_of(inner.run(inputs, valid_recording), varying).slots)
 
 
+_FIRST = 64
+"""How many times are looked at together, to begin with."""
+
+
 def crossings(inner: Inner, path: Path, times: Sequence[float],
               varying: Sequence[int] = (0,)) -> list[Crossing]:  # fmt: skip
     """Return where an inner function switches along a path.
@@ -79,9 +84,21 @@ def crossings(inner: Inner, path: Path, times: Sequence[float],
     found: list[Crossing] = []
     if not len(times) or not may_switch(inner, path(times[0]), varying):
         return found
-    for begin, end in itertools.pairwise(times):
-        if begin != end:
-            found += _between(inner, path, float(begin), float(end), varying)
+    inputs = np.array([path(time) for time in times])
+    at, count = 0, _FIRST
+    while at < len(times) - 1:
+        anatomy = anatomy_of(inner.run(inputs[at], valid_recording), varying)
+        _, states = anatomy.looks(inputs[at : at + count])
+        if not len(states):
+            raise SwitchError(f"{inner.name} fails at {times[at]:.17g}, where it was computed")
+        same = _alike(states, states[0])
+        stays = int(np.argmin(same)) if not same.all() else len(states)
+        if stays == len(inputs[at : at + count]):
+            at, count = at + stays - 1, 2 * count
+            continue
+        begin, end = float(times[at + stays - 1]), float(times[at + stays])
+        found += _between(inner, path, begin, end, varying)
+        at, count = at + stays, _FIRST
     return found
 
 
@@ -92,9 +109,11 @@ def first_crossing(inner: Inner, path: Path, times: Sequence[float],
     if not anatomy.slots:
         return None
     here = anatomy.look(path(times[0]))
+    if here is None:
+        raise SwitchError(f"{inner.name} fails at {times[0]:.17g}, where it was computed before")
     for begin, end in itertools.pairwise(times):
         there = anatomy.look(path(end))
-        if here is None or there is None or not _same(here[1], there[1]):
+        if there is None or not _alike(here.states, there.states):
             return _located(inner, anatomy, path, (begin, here), (end, there))
         here = there
     return None
@@ -103,13 +122,14 @@ def first_crossing(inner: Inner, path: Path, times: Sequence[float],
 def _between(inner: Inner, path: Path, begin: float, end: float,
              varying: Sequence[int]) -> list[Crossing]:  # fmt: skip
     found: list[Crossing] = []
+    first = begin
     while len(found) <= MOST_CROSSINGS:
         anatomy = anatomy_of(inner.run(path(begin), valid_recording), varying)
         here = anatomy.look(path(begin))
         there = anatomy.look(path(end))
         if here is None:
             raise SwitchError(f"{inner.name} fails at {begin:.17g}, where it was computed before")
-        if there is not None and _same(here[1], there[1]):
+        if there is not None and _alike(here.states, there.states):
             return found
         crossing = _located(inner, anatomy, path, (begin, here), (end, there))
         found.append(crossing)
@@ -117,29 +137,26 @@ def _between(inner: Inner, path: Path, begin: float, end: float,
         if begin == end:
             return found
     raise SwitchError(
-        f"{inner.name} takes more than {MOST_CROSSINGS:,} other ways between {begin:.6g} and "
+        f"{inner.name} takes more than {MOST_CROSSINGS:,} other ways between {first:.6g} and "
         f"{end:.6g}: that many switches can't be located; write it without comparisons of what "
         "is noise, or integrate it in parts"
     )
 
 
-def _same(one: Vector, other: Vector) -> bool:
-    return bool(np.array_equal(one, other, equal_nan=True))
+def _alike(states: Array, others: Array) -> Any:
+    """Whether states are the same, by the last axis."""
+    return np.all((states == others) | (np.isnan(states) & np.isnan(others)), axis=-1)
 
 
-def _flipped(one: Vector, other: Vector) -> list[int]:
-    differ = (one != other) & ~(np.isnan(one) & np.isnan(other))
+def _flipped(one: Seen, other: Seen) -> list[int]:
+    differ = (one.states != other.states) & ~(np.isnan(one.states) & np.isnan(other.states))
     return np.flatnonzero(differ).tolist()
 
 
-Seen = tuple[Vector, Vector] | None
-
-
 def _located(inner: Inner, anatomy: Anatomy, path: Path, first: tuple[float, Seen],
-             last: tuple[float, Seen]) -> Crossing:  # fmt: skip
+             last: tuple[float, Seen | None]) -> Crossing:  # fmt: skip
     """Return the first switch that is found between two times, by bisection and secants."""
     (low, here), (high, there) = first, last
-    assert here is not None
     secant = np.nan
     for step in range(400):
         middle = low + (high - low) / 2
@@ -150,15 +167,14 @@ def _located(inner: Inner, anatomy: Anatomy, path: Path, first: tuple[float, See
             secant = slope if np.isnan(secant) else secant
             middle = near if min(low, high) < near < max(low, high) else middle
         seen = anatomy.look(path(middle))
-        if seen is not None and _same(seen[1], here[1]):
+        if seen is not None and _alike(seen.states, here.states):
             low, here = middle, seen
         else:
             high, there = middle, seen
     if there is None:
         raise _not_located(inner, low, "it fails beyond")
-    flipped = _flipped(here[1], there[1])
-    known = [(k, how) for k in flipped
-             if (how := anatomy.vanishing(k, here[1][k], there[1][k])) is not None]  # fmt: skip
+    ways = [(k, here.states[k], there.states[k]) for k in _flipped(here, there)]
+    known = [(k, how) for k, *states in ways if (how := anatomy.vanishing(k, *states)) is not None]
     if not known:
         raise _not_located(inner, low, "what changes is no comparison, sign or rounding")
     switch, *others = [anatomy.switch(k, how) for k, how in known]
@@ -172,16 +188,16 @@ def _not_located(inner: Inner, time: float, why: str) -> SwitchError:
     )
 
 
-def _secant(anatomy: Anatomy, low: float, here: tuple[Vector, Vector], high: float,
-            there: tuple[Vector, Vector]) -> tuple[float, float]:  # fmt: skip
+def _secant(anatomy: Anatomy, low: float, here: Seen, high: float,
+            there: Seen) -> tuple[float, float]:  # fmt: skip
     """Return a time next to where the secant of what vanishes does, and its slope."""
-    for k in _flipped(here[1], there[1]):
-        how = anatomy.vanishing(k, here[1][k], there[1][k])
+    for k in _flipped(here, there):
+        how = anatomy.vanishing(k, here.states[k], there.states[k])
         if how is not None:
             break
     else:
         return np.nan, np.nan
-    at_low, at_high = (anatomy.gap(k, how, seen[0]) for seen in (here, there))
+    at_low, at_high = (anatomy.gap(k, how, seen) for seen in (here, there))
     if not np.isfinite(at_low - at_high) or at_low == at_high:
         return np.nan, np.nan
     share = min(max(at_low / (at_low - at_high), 0.0), 1.0)

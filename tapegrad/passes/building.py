@@ -63,7 +63,8 @@ def rebuilt(tape: Tape, records: Records, count: int, constants: npt.NDArray[np.
         "guard_value": tape.guard_value[~is_constant],
         "guard_site": tape.guard_site[~is_constant],
     }
-    return Tape.from_columns(columns, target[start + tape.outputs], tape.sites, tape.blocks)
+    outputs = target[start + tape.outputs]
+    return Tape.from_columns(columns, outputs, tape.sites, tape.blocks, tape.data_inputs)
 
 
 def _of_calls(tape: Tape, records: Records, count: int, target: Operands) -> Operands:

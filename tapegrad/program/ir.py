@@ -238,7 +238,7 @@ class Region:
     is_zeroed : bool
         Whether it holds zeros at first.
     within : str
-        The region of which it's a part, if so, which then is memory.
+        The region of which it's a part, if so, which then is memory, or an input as it is.
     offset : int
         Where in it.
     """

@@ -43,7 +43,8 @@ def _rules_of(region: Region, program: Program) -> Iterator[tuple[str, bool]]:
     whole = program.region.get(region.within)
     yield "what it's a part of is no region", whole is None
     assert whole is not None
-    yield "a part is of memory, and memory", {whole.role, region.role} != {"memory"}
+    roles = whole.role, region.role
+    yield "a part is of memory or of an input", roles not in (("memory",) * 2, ("input",) * 2)
     yield "it's a part of a part", bool(whole.within)
     end = region.offset + region.size
     yield "it isn't inside of what it's a part of", region.offset < 0 or end > whole.size

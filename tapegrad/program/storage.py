@@ -138,14 +138,15 @@ class _Storage:
     def _now_made(self, name: str, around: tuple[int, ...]) -> Value:
         loop = next(k for k in (*around[::-1], -1) if (name, k) in self._made)
         made = self._made[name, loop]
-        again = Variable(f"{name}_again")
         if loop < 0:
             if self._times_set[name] == 1:
                 return made.statement.target
+            outside = Variable(f"{name}_outside")
             self._after.setdefault(id(made.statement), []).append(
-                Compute(again, made.statement.target)
+                Compute(outside, made.statement.target)
             )
-            return again
+            return outside
+        again = Variable(f"{name}_again")
         if again not in self._again.get(loop, {}):
             value = self._again_of(made)
             self._again.setdefault(loop, {})[again] = value

@@ -92,6 +92,8 @@ class _Tangent:
 
     def _may_lack(self, region: Region) -> bool:
         """Whether some elements of a region's tangent may be set by nothing."""
+        if region.role == "input":
+            return False
         has_parts = any(part.within == region.name for part in self._program.regions)
         return (
             has_parts

@@ -26,7 +26,8 @@ from tapegrad.record.frames import calling_frame
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.refusals import no_complex, not_repeatable, not_whole, unhashable
+from tapegrad.record.pairs import Pair, is_complex, of_complex
+from tapegrad.record.refusals import not_repeatable, not_whole, unhashable
 
 
 def _evaluate(code: int, x: float, y: float) -> float:
@@ -246,7 +247,7 @@ def unary(code: int, x: Active) -> Active:
 def binary(code: int, x: Any, y: Any) -> Any:
     """Record a binary operation of two numbers, one of them active at least.
 
-    Returns `NotImplemented` for an operand that is no real scalar.
+    Returns `NotImplemented` for an operand that is no number.
     """
     code, x, y = at_whole(code, x, y)
     tape = x.tape if isinstance(x, Active) else None
@@ -266,8 +267,10 @@ def binary(code: int, x: Any, y: Any) -> Any:
         elif _is_scalar(number):
             values.append(float(number))
             operands.append(tape.constant(values[-1]))
-        else:
+        elif isinstance(number, list | tuple) or not is_complex(number):
             return NotImplemented
+        else:
+            return of_complex(code, x, y)
     value = evaluate.run(code, values[0], values[1])
     slot = tape.append(code, operands[0], operands[1], value)
     return make(tape, slot, value, rules.IS_BOOLEAN[code])
@@ -305,7 +308,7 @@ def _is_scalar(number: Any) -> bool:
     if isinstance(number, Active | float | int | np.bool_ | np.floating | np.integer):
         return True
     if isinstance(number, complex | np.complexfloating):
-        raise no_complex()
+        return False
     return isinstance(number, SupportsFloat) and not hasattr(number, "__array_function__")
 
 
@@ -324,6 +327,6 @@ def _is_whole(number: Any) -> bool:
     kind = type(number)
     if kind is int or kind is float:
         return kind is int or number.is_integer()
-    if kind is Active or isinstance(number, Active) or np.ndim(number) or not _is_scalar(number):
+    if issubclass(kind, Active | Pair) or np.ndim(number) or not _is_scalar(number):
         return False
     return float(number).is_integer()

@@ -12,6 +12,7 @@ from tapegrad.blocks import Block, calls_of, operands_of
 from tapegrad.jit import Kernel
 from tapegrad.memory import data, slots
 from tapegrad.ops import CODE
+from tapegrad.passes.focus import focused
 from tapegrad.record import scans, templates
 from tapegrad.record.appending import room_for
 from tapegrad.record.array import as_active_data
@@ -75,10 +76,14 @@ class ActiveSweep:
         The tape to record on.
     inputs : ndarray of ACTIVE, shape (n,)
         The inner tape's inputs, as numbers of the outer one.
+    focused : Tape, optional
+        The inner tape with blocks that derivatives are taken of.
     """
 
-    def __init__(self, inner: Tape, outer: OpenTape, inputs: Data) -> None:
+    def __init__(self, inner: Tape, outer: OpenTape, inputs: Data,
+                 focused: Tape | None = None) -> None:  # fmt: skip
         self.inner, self.outer = inner, outer
+        self._focused = inner if focused is None else focused
         self._value = np.zeros(workspace_length(inner), ACTIVE)
         self._first = len(inner.constants)
         self._value["value"][: self._first] = inner.constants[::-1]
@@ -99,6 +104,9 @@ class ActiveSweep:
 
     def _block(self, slot: int) -> Block:
         return self.inner.blocks[self.inner.a[slot]]
+
+    def _differentiated(self, slot: int) -> Block:
+        return self._focused.blocks[self._focused.a[slot]]
 
     def _results(self, slot: int) -> slice:
         """Return where a call's results are in a workspace."""
@@ -124,8 +132,8 @@ class ActiveSweep:
 
     def _pull(self, slot: int, adjoint: Data) -> None:
         """Record what a call's results give its operands' adjoints."""
-        block, own = self._block(slot), adjoint[self._results(slot)]
-        if not np.any((own["slot"] != 0) | (own["value"] != 0.0)):
+        block, own = self._differentiated(slot), adjoint[self._results(slot)]
+        if not any(block.is_active) or not np.any((own["slot"] != 0) | (own["value"] != 0.0)):
             return
         found = block.recorded_pullback(
             self._operands(slot, self._value),
@@ -154,7 +162,7 @@ class ActiveSweep:
 
     def _push(self, slot: int, tangents: Data) -> int:
         """Record the tangents of a call's results and return the slot after them."""
-        block, place = self._block(slot), self._results(slot)
+        block, place = self._differentiated(slot), self._results(slot)
         own = tangents[self._first + operands_of(self.inner, slot)]
         if np.any((own["slot"] != 0) | (own["value"] != 0.0)):
             moved = self._operands(slot, tangents)
@@ -192,7 +200,7 @@ class ActiveSweep:
         return self._value[self._first + operands]
 
     def pullback(self, seeds: Data) -> Data:
-        """Return the inputs' adjoints for the outputs' adjoints `seeds`."""
+        """Return the inputs' adjoints for the outputs' adjoints `seeds`; zeros for data."""
         inner = self.inner
         adjoint = np.zeros_like(self._value)
         self._add(adjoint, inner.outputs, seeds)
@@ -203,7 +211,9 @@ class ActiveSweep:
                 self._pull(slot, adjoint)
                 last = slot
         self._run(_reverse_kernel, last, 0, adjoint, *templates.places())
-        return adjoint[self._first + inner.inputs]
+        found = adjoint[self._first + inner.inputs]
+        found[self._focused.data_inputs] = 0
+        return found
 
     def pushforward(self, directions: Data) -> Data:
         """Return the outputs' tangents for the inputs' tangents `directions`."""
@@ -240,4 +250,5 @@ def recorded_gradient(tape: Tape, with_value: bool = False) -> Tape:
     outputs = sweep.pullback(seeds)
     if with_value:
         outputs = np.concatenate([sweep.results(), outputs])
-    return outer.end(with_constants(outer, outputs)["slot"].astype(np.int32))
+    found = outer.end(with_constants(outer, outputs)["slot"].astype(np.int32))
+    return focused(found, tape.data_inputs)

@@ -10,9 +10,11 @@ import numpy as np
 
 from tapegrad.ops import CODE, OPERATORS
 from tapegrad.record import elementwise
-from tapegrad.record.active import Active, at_whole, binary
+from tapegrad.record.active import Active, at_whole, binary, product
 from tapegrad.record.array import ActiveArray, as_data, is_boolean, tapes_in, wrap
+from tapegrad.record.labelled import PRIORITY, by_position, is_labelled
 from tapegrad.record.nesting import innermost
+from tapegrad.record.pairs import Pair, is_complex, of_complex
 from tapegrad.rules import IS_BOOLEAN
 
 _POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
@@ -44,7 +46,11 @@ def apply(code: int, *operands: Any) -> Any:
         (array,) = operands
         code = _code_for(code, operands)
         return wrap(array.tape, elementwise.unary(array.tape, code, array.data), IS_BOOLEAN[code])
+    if any(map(is_complex, operands)):
+        return of_complex(code, *operands)
     tape = innermost(tapes_in(*operands))
+    if any(is_labelled(type(operand)) for operand in operands):
+        operands = tuple(by_position(tape, operands))
     code = _code_for(code, operands)
     if len(operands) == 1:
         result = elementwise.unary(tape, code, as_data(tape, *operands))
@@ -60,7 +66,24 @@ def any_operands(code: int, x: Any, y: Any) -> Any:
     result = binary(code, x, y)
     if result is NotImplemented and any(type(operand) in (list, tuple) for operand in (x, y)):
         return apply(code, x, y)
+    return _or_of_labelled(result, code, x, y)
+
+
+def _or_of_labelled(result: Any, code: int, x: Any, y: Any) -> Any:
+    """Return a result, or that of arrays where there's none for what has labels."""
+    if result is NotImplemented and (is_labelled(type(x)) or is_labelled(type(y))):
+        return apply(code, x, y)
     return result
+
+
+def any_product(x: Any, y: Any) -> Any:
+    """Record what a product with a number means, which repeats no list."""
+    return _or_of_labelled(product(x, y), _MULTIPLY, x, y)
+
+
+def any_comparison(code: int, x: Any, y: Any) -> Any:
+    """Record what a comparison with a number for equality means: a list is never equal."""
+    return _or_of_labelled(binary(code, x, y), code, x, y)
 
 
 @functools.cache
@@ -158,11 +181,20 @@ BITS = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
 
 def _in_place(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def in_place(self: ActiveArray, other: Any) -> Any:
-        self[...] = method(self, other)
+        result = method(self, other)
+        if isinstance(result, Pair):
+            raise TypeError(
+                "an array of floats can't hold complex numbers: write y = y * z in place of "
+                "y *= z, or make y with dtype=complex"
+            )
+        self[...] = result
         return self
 
     return in_place
 
+
+for _kind in (Active, ActiveArray):
+    setattr(_kind, "__pandas_priority__", PRIORITY)  # noqa: B010  # it's pandas' protocol
 
 _INVERSES = {"invert": np.invert}
 

@@ -22,8 +22,10 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active, ActiveBool, guard_all, make
 from tapegrad.record.kinds import ACTIVE
+from tapegrad.record.labelled import no_attribute
 from tapegrad.record.nesting import innermost, slot_on
 from tapegrad.record.open_tape import OpenTape
+from tapegrad.record.pairs import Pair, is_complex, without_imaginary_part
 from tapegrad.record.refusals import check_kind, no_numbers, unhashable
 
 Data = npt.NDArray[Any]
@@ -61,6 +63,9 @@ class ActiveArray:
     def __init__(self, tape: OpenTape, data: Data, is_bool: bool = False) -> None:
         self.tape, self.data, self.is_bool = tape, data, is_bool
         self._values: Data | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise no_attribute(self, name)
 
     # --- shape --------------------------------------------------------------------------------
 
@@ -138,6 +143,8 @@ class ActiveArray:
                 return (value.primal, value.slot, self.tape.address)
         elif isinstance(value, float | int) and not rounds:
             return (value, 0, 0)
+        if is_complex(value):
+            value = without_imaginary_part(value)
         tape = innermost([self.tape, *tapes_in(value)])
         if tape is not self.tape:
             raise MixedTapesError(
@@ -330,6 +337,8 @@ def tapes_in(*operands: Any) -> Iterator[OpenTape]:
     for operand in operands:
         if isinstance(operand, Active | ActiveArray):
             yield operand.tape
+        elif isinstance(operand, Pair):
+            yield from tapes_in(operand.re, operand.im)
         elif isinstance(operand, list | tuple):
             yield from tapes_in(*operand)
         elif isinstance(operand, np.ndarray) and operand.dtype == object:
@@ -348,6 +357,8 @@ def as_data(tape: OpenTape, operand: Any) -> Data:
         return operand.data if operand.tape is tape else _captured(tape, operand)
     if isinstance(operand, Active):
         return np.array((operand.primal, slot_on(tape, operand), tape.address), ACTIVE)
+    if is_complex(operand):
+        raise no_numbers(operand, np.dtype(np.complex128))
     check_kind(operand)
     if any(True for _ in tapes_in(operand)):
         if getattr(operand, "ndim", 1) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,7 +49,9 @@ def call(block: Block | Callable[[tuple[bool, ...]], Block], operands: Sequence[
         tape = innermost(tapes)
     data = [as_data(tape, operand) for operand in operands]
     is_active = tuple(is_active_data(d) and bool(np.any(d["slot"] > 0)) for d in data)
-    made = tape.own(block if isinstance(block, Block) else block(is_active))
+    made = block if isinstance(block, Block) else block(is_active)
+    by = tuple(map(operator.and_, made.is_active, is_active))
+    made = tape.own(made.narrowed(by, is_active))
     if results is None:
         try:
             results = made.evaluated([_values(d) for d in data])

@@ -1,7 +1,7 @@
 """NumPy's array-making functions as a recorded function sees them: their results hold actives.
 
 `REPLACEMENTS` maps a NumPy function or type to what stands for it while a function is recorded.
-An array of another type than float64 is made by NumPy itself.
+An array of another type than float64 and complex128 is made by NumPy itself.
 """
 
 from __future__ import annotations
@@ -18,16 +18,24 @@ from tapegrad.ops import CODE
 from tapegrad.record import elementwise
 from tapegrad.record.active import Active
 from tapegrad.record.array import ActiveArray, as_active_data, is_boolean, objects, tapes_in
+from tapegrad.record.complex_numbers.complex_types import (
+    complex_array,
+    complex_objects,
+    paired,
+)
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.kinds import ACTIVE, ACTIVE_SINGLE
 from tapegrad.record.nesting import current, innermost, is_recording
+from tapegrad.record.pairs import Pair, is_complex
 from tapegrad.record.refusals import MAKERS, no_type
 
 REPLACEMENTS: dict[Any, Any] = {}
 
 
 def holding(array: Any, of_single: bool = False) -> Any:
-    """Return a plain float64 array as one that can hold active numbers; others as they are.
+    """Return a plain array of floats or complex numbers as one that can hold active ones.
+
+    Others are returned as they are.
 
     One of float32 holds what is rounded to that, if asked for.
     """
@@ -36,6 +44,8 @@ def holding(array: Any, of_single: bool = False) -> Any:
     tape = current()
     if array.dtype == np.float64:
         return ActiveArray(tape, as_active_data(tape, array))
+    if array.dtype == np.complex128:
+        return complex_array(tape, array)
     if of_single and array.dtype == np.float32:
         return ActiveArray(tape, as_active_data(tape, array).astype(ACTIVE_SINGLE))
     return array
@@ -61,9 +71,13 @@ def _full(shape: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     if not any(True for _ in tapes_in(fill_value)):
         return holding(np.full(shape, fill_value, *args, **kwargs))
     tape = innermost([current(), *tapes_in(fill_value)])
+    kind = args[0] if args else kwargs.get("dtype")
+    if is_complex(fill_value):
+        filled: Any = complex_array(tape, np.zeros(shape, complex))
+        filled[...] = fill_value
+        return filled if kind is None else filled.astype(kind)
     filling = as_active_data(tape, fill_value)
     filled = ActiveArray(tape, np.broadcast_to(filling, shape).copy())
-    kind = args[0] if args else kwargs.get("dtype")
     return filled if kind is None else filled.astype(kind)
 
 
@@ -71,6 +85,7 @@ def _full_like(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Any:
     shape = kwargs.get("shape")
     if any(True for _ in tapes_in(fill_value)):
         dtype = args[0] if args else kwargs.get("dtype")
+        dtype = complex if dtype is None and is_complex(a) else dtype
         return _full(np.shape(a) if shape is None else shape, fill_value, dtype)
     return holding(np.full_like(a, fill_value, *args, **kwargs))
 
@@ -79,7 +94,7 @@ REPLACEMENTS[np.full] = _full
 REPLACEMENTS[np.full_like] = _full_like
 
 
-_ARRAYS = (np.ndarray, np.generic, Active, ActiveArray, list, tuple, float, int)
+_ARRAYS = (np.ndarray, np.generic, Active, ActiveArray, list, tuple, float, int, complex)
 
 
 def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int = 0,
@@ -97,6 +112,9 @@ def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int
             return plain if plain is thing else holding(plain)
         if dtype is not None and np.dtype(dtype) == object:
             return _objects(thing)
+        if is_complex(thing) or (dtype is not None and np.dtype(dtype) == np.complex128):
+            return _complex(thing, dtype, kwargs.get("copy", copies),
+                            max(least_dimensions, kwargs.get("ndmin", 0)))  # fmt: skip
         if dtype is not None and np.dtype(dtype) != np.float64:
             return as_array(thing).astype(dtype)
         array = as_array(thing)
@@ -112,10 +130,22 @@ def _converter(original: Callable[..., Any], copies: bool, least_dimensions: int
     return convert
 
 
-def as_array(thing: Any) -> ActiveArray:
+def _complex(thing: Any, dtype: Any, copy: Any, least_dimensions: int) -> Any:
+    """Return a complex array of what is active; one of another type if that's asked for."""
+    array = complex_array(innermost(tapes_in(thing)), thing)
+    if dtype is not None and np.dtype(dtype) != np.complex128:
+        return array.astype(dtype)
+    if array.ndim < least_dimensions:
+        array = array.reshape((1,) * (least_dimensions - array.ndim) + array.shape)
+    return array.copy() if copy and array is thing else array
+
+
+def as_array(thing: Any) -> Any:
     """Return an active array of an active number, or of nested lists that hold some."""
     if isinstance(thing, ActiveArray):
         return thing
+    if is_complex(thing):
+        return complex_array(innermost(tapes_in(thing)), thing)
     tape = innermost(tapes_in(thing))
     return ActiveArray(tape, as_active_data(tape, thing), _holds_booleans(thing))
 
@@ -143,6 +173,8 @@ def _array_astype(self: ActiveArray, dtype: Any, **kwargs: Any) -> Any:
         return whole["value"].astype(dtype)
     if np.dtype(dtype) == np.object_:
         return objects(self)
+    if np.dtype(dtype) == np.complex128:
+        return paired(self, 0.0)
     plain = np.asarray(self)  # of objects where there are derivatives
     if plain.dtype == np.object_:
         raise LostDerivativeError(no_type("an array", dtype))
@@ -161,6 +193,8 @@ ActiveArray.astype = _array_astype
 def _objects(thing: Any) -> Any:
     if isinstance(thing, Active | ActiveArray):
         return objects(thing)
+    if isinstance(thing, Pair):
+        return complex_objects(thing)
     items = list(thing)
     nested = [
         _objects(item) if isinstance(item, list | tuple | ActiveArray) else item for item in items

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record import creation, lists, mathematics, stored_results
+from tapegrad.record.complex_numbers import complex_mathematics
 from tapegrad.record.functions import scipy_special
 from tapegrad.record.nesting import THREAD, is_recording
 from tapegrad.record.scipy.recognised import find_functions
@@ -53,6 +54,7 @@ def _add_switches(replacements: Mapping[Any, Any]) -> None:
 
 _add_switches(creation.REPLACEMENTS)
 _add_switches(mathematics.REPLACEMENTS)
+_add_switches(complex_mathematics.REPLACEMENTS)
 _add_switches(lists.REPLACEMENTS)
 _add_switches(stored_results.REPLACEMENTS)
 
@@ -62,7 +64,7 @@ def _add_switches_of_scipy(module: ModuleType) -> None:
     _add_switches(scipy_special.replacements(module))
 
 
-_VIEWED = ("numpy", "numpy.linalg", "numpy.fft", "math", "scipy", "scipy.special")
+_VIEWED = ("numpy", "numpy.linalg", "numpy.fft", "math", "cmath", "scipy", "scipy.special")
 
 
 def is_interceptable(thing: Any) -> bool:

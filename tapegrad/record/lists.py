@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import tapegrad.record.interpolation  # noqa: F401  # its rules are among the others
 from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.record import creation
 from tapegrad.record.array import tapes_in

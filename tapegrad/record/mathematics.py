@@ -17,6 +17,7 @@ from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.ops import OPS
 from tapegrad.record.active import binary, unary
 from tapegrad.record.array import ActiveArray, tapes_in
+from tapegrad.record.pairs import is_complex
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.refusals import WITHOUT_RULE
 
@@ -29,6 +30,11 @@ def _replace(original: Callable[..., Any], recorded: Callable[..., Any]) -> None
         args = tuple(list(x) if isinstance(x, Iterator) else x for x in args)
         if not any(True for _ in tapes_in(*args)):
             return original(*args, **kwargs)
+        if any(map(is_complex, args)):
+            raise TypeError(
+                f"math.{original.__name__} takes real numbers, not complex ones: take z.real or "
+                f"abs(z), or call cmath.{original.__name__}"
+            )
         numbers = [number.item() if isinstance(number, ActiveArray) else number for number in args]
         return recorded(*numbers, **kwargs)
 

@@ -208,8 +208,8 @@ def _builtins_with_stand_ins(stand_in: StandIn) -> dict[str, Any]:
         return stand_in(module)
 
     names = vars(builtins)
-    return {**names, "__import__": import_, "__build_class__": _build_class, "eval": _eval,
-            "exec": _exec}  # fmt: skip
+    return {**names, "complex": stand_in(complex), "__import__": import_,
+            "__build_class__": _build_class, "eval": _eval, "exec": _exec}  # fmt: skip
 
 
 @functools.wraps(builtins.__build_class__)

@@ -59,6 +59,10 @@ class OpenTape(Columns):
         Whether an error came of its numbers of which no guard says where it does.
     thread : int
         The identity of the thread that may append, 0 when the recording has ended.
+    has_labels : bool
+        Whether a Series took part in arithmetic.
+    labels : Index or None
+        The labels of the first one that had any but its positions.
 
     Examples
     --------
@@ -75,6 +79,8 @@ class OpenTape(Columns):
         self.parent = parent
         self.level: int = 0 if parent is None else parent.level + 1
         self.is_open = True
+        self.has_labels = False
+        self.labels: Any = None
         self.failure: TapeMemoryError | None = None
         self.thread = get_ident()
         self._refused: OtherThreadError | None = None
@@ -82,7 +88,7 @@ class OpenTape(Columns):
         self.sites: list[Site] = []
         self.blocks: list[Block] = []
         self._n_operands = 0
-        self._block_index: dict[Block, int] = {}
+        self._block_index: dict[tuple[Block, tuple[bool, ...]], int] = {}
         self._site_index: dict[tuple[int, int], int] = {}
         self._site_code: list[CodeType] = []
         self._input_slots = array("i")
@@ -229,7 +235,7 @@ class OpenTape(Columns):
 
     def own(self, block: Block) -> Block:
         """Return the block that the tape has for an equal one, if it called one."""
-        index = self._block_index.get(block)
+        index = self._block_index.get((block, block.has_slots))
         return block if index is None else self.blocks[index]
 
     def call(self, block: Block, operands: Sequence[int] | npt.NDArray[np.int32],
@@ -249,7 +255,8 @@ class OpenTape(Columns):
                 f"the block `{block.name}` has {block.n_operands} operands and {block.n_results} "
                 f"results, not {len(operands)} and {len(values)}"
             )
-        index = self._block_index.setdefault(block, len(self.blocks))
+        key = block, block.has_slots
+        index = self._block_index.setdefault(key, len(self.blocks))
         if index == len(self.blocks):
             self.blocks.append(block)
         slot = self.append(CALL, index, self._n_operands, 0.0)

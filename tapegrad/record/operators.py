@@ -20,10 +20,15 @@ from tapegrad.record.active import (
     binary,
     evaluate,
     make,
-    product,
     unary,
 )
-from tapegrad.record.arithmetic import BITS, any_operands, bits_operator
+from tapegrad.record.arithmetic import (
+    BITS,
+    any_comparison,
+    any_operands,
+    any_product,
+    bits_operator,
+)
 from tapegrad.rows import VALUE_SIGN
 
 _POWER, _MULTIPLY = CODE["power"], CODE["multiply"]
@@ -93,8 +98,8 @@ def _operator(dunder: str, op: Op, reflected: bool) -> str:
 
 
 # A list is no factor, and equals no number.
-_OTHERWISE = {"*": "product({x}, {y})", "==": "binary({code}, {x}, {y})",
-              "!=": "binary({code}, {x}, {y})"}  # fmt: skip
+_OTHERWISE = {"*": "any_product({x}, {y})", "==": "any_comparison({code}, {x}, {y})",
+              "!=": "any_comparison({code}, {x}, {y})"}  # fmt: skip
 _BINARY = {short: op for short, op in OPERATORS.items() if op.arity == 2 and op.code != _POWER}
 _COMPARISONS = {short: op for short, op in _BINARY.items() if op.boolean}
 _STRAIGHT = {s: op for s, op in _BINARY.items() if VALUE_SIGN.get(op.name) in INSTRUCTIONS}
@@ -146,8 +151,8 @@ def install() -> None:
         ActiveBool=ActiveBool,
         any_operands=any_operands,
         LARGE=2**53,
-        binary=binary,
-        product=product,
+        any_comparison=any_comparison,
+        any_product=any_product,
         evaluate=_evaluate,
         get_ident=get_ident,
     )

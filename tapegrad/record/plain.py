@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,8 @@ from tapegrad.record.frames import writes_text
 from tapegrad.record.guards import guard_exactly
 from tapegrad.record.intervals import interval_of
 from tapegrad.record.open_tape import OpenTape
-from tapegrad.record.refusals import lost_number, no_complex
+from tapegrad.record.pairs import Pair
+from tapegrad.record.refusals import lost_number
 from tapegrad.tree import flatten, unflatten_all
 
 _SAME = CODE["same"]
@@ -37,6 +38,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def has_derivative(thing: Any) -> bool:
     """Whether an active number, or an element of an active array, may have a derivative."""
+    if isinstance(thing, Pair):
+        return any(
+            has_derivative(part)
+            for part in (thing.re, thing.im)
+            if isinstance(part, Active | ActiveArray)
+        )
     if isinstance(thing, Active):
         return bool(marks_of(thing.tape)[thing.slot] == DIFFERENTIABLE)
     return bool(np.any(marks_of(thing.tape)[thing.data["slot"]] == DIFFERENTIABLE))
@@ -81,7 +88,7 @@ def _float(self: Active) -> float:
 def _complex(self: Active) -> complex:
     """Return the number where it has no derivative."""
     if has_derivative(self):
-        raise no_complex()
+        raise lost_number("complex")
     return complex(_float(self))
 
 
@@ -89,6 +96,8 @@ def _plain(thing: Any) -> Any:
     """Return what has no derivative as a plain truth value, number or array."""
     if isinstance(thing, ActiveArray):
         return _values(thing)
+    if isinstance(thing, Pair):
+        return _complex_value(thing)
     return bool(thing) if isinstance(thing, ActiveBool) else _float(thing)
 
 
@@ -176,6 +185,52 @@ def _text_of_array(self: ActiveArray) -> str:
     return str(_values(self))
 
 
+# --- complex numbers ----------------------------------------------------------------------------
+
+
+def _complex_value(self: Pair) -> Any:
+    """The complex numbers at the point, as plain ones, under guards."""
+    parts = [part.value if isinstance(part, Active | ActiveArray) else part
+             for part in (self.re, self.im)]  # fmt: skip
+    array = np.empty(np.shape(parts[0]), np.complex128)
+    array.real, array.imag = parts
+    array.flags.writeable = False
+    return array[()]
+
+
+def _plain_complex(self: Pair) -> complex:
+    if has_derivative(self):
+        raise lost_number("complex")
+    return complex(_complex_value(self))
+
+
+def _no_float(self: Pair) -> NoReturn:
+    raise TypeError("a complex number has no float: write z.real, or abs(z)")
+
+
+def _array_of_complex(self: Any, dtype: Any = None, copy: Any = None) -> Any:
+    """Return a plain array where nothing has a derivative, or one of complex active numbers."""
+    if not has_derivative(self):
+        plain = np.array(_complex_value(self), dtype)
+        plain.flags.writeable = bool(copy)
+        return plain
+    if dtype is not None and dtype != np.object_:
+        raise lost_number()
+    array = np.empty(np.shape(self), np.object_)
+    for position in np.ndindex(array.shape):
+        array[position] = self[position] if array.shape else self
+    return array
+
+
+def _reduced_complex(self: Pair, protocol: Any) -> Any:
+    """Pickle plain numbers, where none has a derivative."""
+    if has_derivative(self):
+        raise LostDerivativeError(
+            "complex active numbers belong to their recording and can't be pickled"
+        )
+    return np.array(_complex_value(self))[()].__reduce_ex__(protocol)
+
+
 # --- arguments of functions that have no rule -------------------------------------------------
 
 
@@ -186,7 +241,7 @@ def plain_arguments(tree: Any) -> Any:
     """
     leaves: list[Any] = []
     structure = flatten(tree, leaves)
-    active = [isinstance(leaf, Active | ActiveArray) for leaf in leaves]
+    active = [isinstance(leaf, Active | ActiveArray | Pair) for leaf in leaves]
     if any(is_one and has_derivative(leaf) for is_one, leaf in zip(active, leaves, strict=True)):
         return None
     plain = [_plain(leaf) if is_one else leaf for is_one, leaf in zip(active, leaves, strict=True)]
@@ -209,6 +264,14 @@ def _install() -> None:
             "value": property(_values), "__array__": _array, "__float__": _float_of_array,
             "__str__": _text_of_array, "tobytes": _bytes_of_array,
             "__reduce_ex__": _reduced_array,
+        },
+        Pair: {
+            "value": property(_complex_value), "__complex__": _plain_complex,
+            "__float__": _no_float, "__int__": _no_float, "__array__": _array_of_complex,
+            "__reduce_ex__": _reduced_complex, "__str__": lambda self: str(_complex_value(self)),
+            "__format__": lambda self, spec: format(_complex_value(self), spec),
+            "tobytes": lambda self, order="C": np.asarray(_array_of_complex(self, complex)).tobytes(
+                order),
         },
     }  # fmt: skip
     for kind, named in methods.items():

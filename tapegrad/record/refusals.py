@@ -57,13 +57,13 @@ class _Latest(threading.local):
 _latest = _Latest()
 
 
-def lost_number() -> LostDerivativeError:
-    """Return the error for a float or a fraction asked of an active number."""
+def lost_number(kind: str = "float") -> LostDerivativeError:
+    """Return the error for a float, a fraction or a complex number asked of an active one."""
     site = Site()
     _latest.place = site.place
     _latest.message = (
         f"a plain number was asked of an active one, which would drop its derivative, at "
-        f"{site.place}{_advice(site)}; {_DROP}"
+        f"{site.place}{_advice(site, kind)}; {_DROP}"
     )
     return LostDerivativeError(_latest.message)
 
@@ -76,14 +76,6 @@ def forget_refused() -> None:
 def refused_at(place: str) -> LostDerivativeError | None:
     """Return the latest such error if it was of this place: C code may have put its own over it."""
     return LostDerivativeError(_latest.message) if _latest.place == place else None
-
-
-def no_complex() -> InputTypeError:
-    """Return the error for complex numbers."""
-    return InputTypeError(
-        f"complex numbers are not supported, at {Site().place}differentiate the real and the "
-        "imaginary part as two real functions"
-    )
 
 
 def not_whole(value: float) -> TypeError:
@@ -162,7 +154,10 @@ def no_numbers(operand: Any, dtype: np.dtype[Any]) -> InputTypeError:
     kind = f"type {dtype}" if isinstance(operand, np.ndarray | np.generic) else (
         f"type {type(operand).__name__}"
     )  # fmt: skip
-    remedy = as_plain([operand]) or "convert it to an array of floats before"
+    if dtype.kind == "c":
+        remedy = "pass z.real and z.imag, or write it with functions that take complex numbers"
+    else:
+        remedy = as_plain([operand]) or "convert it to an array of floats before"
     return InputTypeError(
         f"an operand of {kind} can't be combined with an active array: only real numbers can, at "
         f"{Site().place}{remedy}"
@@ -199,18 +194,25 @@ def _no_kind(kind: type[Any], site: Site) -> InputTypeError:
     )
 
 
-def _advice(site: Site) -> str:
+def _advice(site: Site, kind: str) -> str:
     for function in site.callables:
         if any(function is one for one in WITHOUT_RULE):
             return f"math.{function.__name__} has no rule for active numbers"
         if getattr(function, "__module__", None) == "math":
             return _of_math(function.__name__, site)
+        if getattr(function, "__module__", None) == "cmath":
+            return (
+                f"cmath.{function.__name__} was bound where recording can't replace it (a default "
+                "argument, a container, a functools.partial); call it by its name in the function"
+            )
     maker = next((f for f in site.callables if any(f is one for one in MAKERS)), None)
     if maker is not None:
         return (
             f"numpy.{maker.__name__} was bound where recording can't replace it (a default "
             "argument, a container, a functools.partial); call it by its name in the function"
         )
+    if any(function is builtins.complex for function in site.callables):
+        return "write x + 0j for a complex number"
     if any(function is builtins.float for function in site.callables):
         return "leave float() out: an active number is used as a float is"
     remedy = as_plain(site.things)
@@ -223,8 +225,8 @@ def _advice(site: Site) -> str:
     if site.is_element:
         array = site.expression.rpartition("[")[0]
         return (
-            f"{site.expression} is an element of a plain array: write y = np.array({array}, float) "
-            "in the recorded function, and store into y"
+            f"{site.expression} is an element of a plain array: write y = np.array({array}, {kind})"
+            " in the recorded function, and store into y"
         )
     if isinstance(site.node, ast.BinOp) and isinstance(site.node.op, ast.Mod):
         text = 'f"{x:g}" for a text, or x.value for x'

@@ -8,6 +8,7 @@ from tapegrad.ops import CODE
 from tapegrad.record.active import Active, unary
 from tapegrad.record.arithmetic import apply
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.pairs import Pair
 from tapegrad.tree import map_leaves
 
 
@@ -36,6 +37,8 @@ def stop_gradient(x: Any) -> Any:
 
 
 def _stop(leaf: Any) -> Any:
+    if isinstance(leaf, Pair):
+        return leaf.mapped(_stop)
     if isinstance(leaf, Active):
         return unary(CODE["stop"], leaf)
     return apply(CODE["stop"], leaf) if isinstance(leaf, ActiveArray) else leaf

@@ -33,7 +33,7 @@ def storable(result: Any, args: Any, kwargs: Any, caller: CodeType) -> Any:
     kind = type(result)
     if kind is np.ndarray:
         if (
-            result.dtype != np.float64
+            result.dtype not in (np.float64, np.complex128)
             or not result.flags.writeable
             or not may_store(caller)
             or _shares(result, (args, list(kwargs.values())))

@@ -202,6 +202,11 @@ def stand_for(makers: Mapping[FunctionType, Callable[[FunctionType], FunctionTyp
         _standing.add(makers)
 
 
+def is_standing(function: FunctionType) -> bool:
+    """Whether a library's function is one that `stand_for` has replaced."""
+    return function in _standing.places
+
+
 def standing_twin(plain: FunctionType) -> FunctionType | None:
     """Return what runs in place of a library's function, if it's one that has a twin."""
     return _standing.twins.get(plain)

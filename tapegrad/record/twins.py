@@ -14,7 +14,7 @@ from threading import get_ident
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
-import tapegrad.record.distributions  # noqa: F401  # its rules are found with SciPy's others
+import tapegrad.record.scipy_families  # noqa: F401  # its rules are found with SciPy's others
 from tapegrad.libraries import in_library, is_library_module, is_of_this_package
 from tapegrad.record.interception import (
     ModuleView,

@@ -9,11 +9,10 @@ from typing import Any
 
 from numba import float64, int64, types
 
-from tapegrad.block_calls import run_call
 from tapegrad.blocks import NUMBERS_WORD
 from tapegrad.jit import Symbol, jit_inline
 from tapegrad.layout import CALLS_WORD
-from tapegrad.memory import guards, pointer, records
+from tapegrad.memory import call_at, guards, pointer, records
 from tapegrad.ops import CODE
 from tapegrad.rules import evaluate, pull, push
 
@@ -53,7 +52,7 @@ def _forward(head: Any, value: Any) -> int:
             value[i] = evaluate(op[i], value[a[i]], value[b[i]])
         if slot < stop:
             value[slot] = 0.0
-            if run_call(head[CALLS_WORD + 2], head, value, value, call) != 0:
+            if call_at(head[CALLS_WORD + 2], (head, value, value, call)) != 0:
                 return n_guards + call
             start = slot + 1 + _n_results(head, call)
             call += 1
@@ -86,7 +85,7 @@ def _reverse(head: Any, value: Any, adjoint: Any, last: int) -> int:
             # Of a call that is reached in its results, those beyond have no adjoint.
             for j in range(i + 1, first + 1):
                 adjoint[j] = 0.0
-            status = run_call(head[CALLS_WORD + 3], head, value, adjoint, call)
+            status = call_at(head[CALLS_WORD + 3], (head, value, adjoint, call))
             if status != 0:
                 return status
         i = min(i, slot - 1)
@@ -111,7 +110,7 @@ def _tangent(head: Any, value: Any, tangents: Any) -> int:
         if slot == n:
             return 0
         tangents[slot] = 0.0
-        status = run_call(head[CALLS_WORD + 4], head, value, tangents, call)
+        status = call_at(head[CALLS_WORD + 4], (head, value, tangents, call))
         if status != 0:
             return status
         start = slot + 1 + _n_results(head, call)

@@ -47,7 +47,7 @@ class Ranks:
             self.maker[made], self.rank[made] = k, np.arange(len(made))
             if leaf.op == CALL:  # its results, in order
                 block = tape.blocks[tape.a[made[0]]]
-                n_read = sum(compress(block.operand_sizes, block.is_active))
+                n_read = sum(compress(block.operand_sizes, block.has_slots))
                 made = (made[:, np.newaxis] + np.arange(1, block.n_results + 1)).reshape(-1)
                 self.maker[made], self.rank[made] = k, np.arange(len(made))
             self.n_made.append(len(made))

@@ -1,7 +1,7 @@
 """Tapes whose calls read records of their own, so that loops of what blocks read are found.
 
-Before a call stands an `argument` for each number of its operands that are differentiated by, after
-its results a record for each that is guarded. Results are then what calls leave in memory, and no
+Before a call stands an `argument` for each number of its operands that have slots, after its
+results a record for each that is guarded. Results are then what calls leave in memory, and no
 records of a loop.
 """
 
@@ -61,13 +61,14 @@ def spread(tape: Tape) -> Tape:
         guard_value=tape.guard_value.copy(), guard_site=tape.guard_site.copy(),
         call_operands=call_operands, inputs=new[tape.inputs].astype(np.int32),
         outputs=moved.operands(tape.outputs), sites=tape.sites, blocks=tape.blocks,
+        data_inputs=tape.data_inputs,
     )  # fmt: skip
 
 
 def _is_moved(block: Block) -> npt.NDArray[np.bool_]:
-    """Return, of each number that a block reads, whether it's differentiated by."""
+    """Return, of each number that a block reads, whether it may be in a slot."""
     sizes = np.array(block.operand_sizes, np.int64)
-    return np.repeat(np.array(block.is_active, np.bool_), sizes)
+    return np.repeat(np.array(block.has_slots, np.bool_), sizes)
 
 
 class _Moved:

@@ -1,5 +1,6 @@
 """A classified nest as a program: what was found of the tape, said without it.
 
+Inputs that nothing is differentiated by are parts `dk` of `x`, which derivatives don't go through.
 Leaf k has a variable `vk` and, if it's read by address, a region of that name. Operands of which a
 table says the maker, too, are in one region, `any`, of which the others are parts; so are then the
 inputs, copied, and the constants among those operands.
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, compress
 
 import numpy as np
+import numpy.typing as npt
 
 from tapegrad.blocks import CALL
 from tapegrad.ops import OPS
@@ -74,6 +76,12 @@ def block_names(tape: Tape) -> list[str]:
     ]
 
 
+def _runs(numbers: Indices) -> list[range]:
+    """Return ascending numbers as ranges of numbers that follow one another."""
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1) if len(numbers) else []
+    return [range(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
 class _Writer:
     def __init__(self, tape: Tape, classified: Classified, ranks: Ranks, is_strict: bool) -> None:
         self._tape, self._of, self._ranks = tape, classified, ranks
@@ -85,6 +93,7 @@ class _Writer:
             if start.operand is not None:
                 self._starts.setdefault(start.top, []).append((start.leaf, start.operand))
         self._names = block_names(tape)
+        self._data = _runs(tape.data_inputs)
         self._find_memory()
 
     def program(self) -> Program:
@@ -93,6 +102,10 @@ class _Writer:
         body = (*self._first(), *main, *self._results())
         regions = [
             Region(X, len(self._tape.inputs), "input"),
+            *(
+                Region(f"d{k}", len(run), "input", within=X, offset=run.start)
+                for k, run in enumerate(self._data)
+            ),
             Region(Y, len(self._tape.outputs), "output"),
             *self._memory.values(),
         ]
@@ -209,6 +222,15 @@ class _Writer:
         address = Address(operand.address.base, self._places(table), operand.address.level, {})
         return Element("any", self._index(address, block))
 
+    def _without_data(self, value: Value, operands: npt.NDArray[np.int32]) -> Value:
+        """Return what a record reads, by operands all of which may be in one run of data."""
+        if isinstance(value, Element) and value.region in (X, "inputs"):
+            first, last = self._ranks.rank[operands.min()], self._ranks.rank[operands.max()]
+            for k, run in enumerate(self._data):
+                if first in run and last in run:
+                    return Element(f"d{k}", value.index.plus(-run.start))
+        return value
+
     def _places(self, sources: Indices) -> Indices:
         """Return where in `any` operands are."""
         start = np.zeros(len(self._ranks.leaves) + 1, np.int64)  # the last is that of INPUTS, -1
@@ -265,7 +287,11 @@ class _Writer:
         if record.leaf.op == CALL:
             yield self._call(number, block)
             return
-        operands = tuple(self._value(operand, block) for operand in record.operands)
+        columns = self._tape.a, self._tape.b
+        operands = tuple(
+            self._without_data(self._value(operand, block), column[record.leaf.slots])
+            for operand, column in zip(record.operands, columns, strict=False)
+        )
         if record.place is not None:
             maker = record.place.maker
             region = "arguments" if maker is None else f"a{maker}"
@@ -302,11 +328,11 @@ class _Writer:
             yield from (Span(region, Index(start, terms), size)
                         for start, size in zip(starts, sizes, strict=False))  # fmt: skip
 
-        active = tuple(compress(block.operand_sizes, block.is_active))
+        active = tuple(compress(block.operand_sizes, block.has_slots))
         arguments = spans(f"a{number}", active, self._ranks.n_read[number])
         reads = tuple(
-            next(arguments) if is_active else self._constant(leaf, loop, k)
-            for k, is_active in enumerate(block.is_active)
+            next(arguments) if has_slots else self._constant(leaf, loop, k)
+            for k, has_slots in enumerate(block.has_slots)
         )
         writes = tuple(spans(f"v{number}", block.result_sizes, block.n_results))
         return Call(self._names[self._tape.a[leaf.slots[0]]], reads, writes)

@@ -16,9 +16,17 @@ from fuzz.programs import Line, Program
 from fuzz.vocabulary import Form
 
 DEPTH = 3
+SCIPY_SHARE = 2
+"""How often a form that calls SciPy is among the others, in programs that do."""
 PREFACE = [
     "XS, YS = np.array([-2.0, -0.5, 0.5, 2.0]), np.array([0.3, -1.0, 0.8, 0.1])",
     "EYE = np.eye(2)",
+]
+SCIPY_PREFACE = [
+    "from scipy import linalg, special, stats",
+    "from scipy.spatial import distance",
+    "from scipy.spatial.transform import Rotation",
+    "TURN = Rotation.from_rotvec([0.3, -0.2, 0.5])",
 ]
 PLAIN = {"s": ["x[{k}]"], "a": ["x"], "m": ["x[:4].reshape(2, 2)"], "l": ["[{s}, {c}, {s}]"]}
 """What an expression comes down to in the end."""
@@ -32,16 +40,22 @@ class Generator:
     seed : int
     is_compilable, is_analytic : bool
         What the program must keep to.
+    calls_scipy : bool
+        Whether it calls SciPy, too.
     """
 
-    def __init__(self, seed: int, is_compilable: bool, is_analytic: bool) -> None:
+    def __init__(self, seed: int, is_compilable: bool, is_analytic: bool,
+                 calls_scipy: bool = False) -> None:  # fmt: skip
         self.random = random.Random(seed)
         self.is_compilable, self.is_analytic = is_compilable, is_analytic
+        self.calls_scipy = calls_scipy
         self.size = self.random.randint(4, 6)
         self.known: dict[str, list[str]] = {kind: [] for kind in "samlj"}
         self._count = 0
         self._forms = {
-            kind: [form for form in forms if self._is_allowed(form)]
+            kind: [form for form in forms if self._is_allowed(form)] + SCIPY_SHARE * (
+                vocabulary.SCIPY.get(kind, []) if calls_scipy else []
+            )
             for kind, forms in (
                 ("s", vocabulary.SCALARS), ("a", vocabulary.ARRAYS), ("m", vocabulary.MATRICES),
                 ("l", vocabulary.LISTS), ("b", vocabulary.CONDITIONS),
@@ -58,7 +72,8 @@ class Generator:
         helpers = self._helpers()
         body = self._block(self.random.randint(4, 9), depth=0)
         f = ("def f(x):", [*body, self._result()])
-        lines = [*PREFACE, f"N = {self.size}", *helpers, "@compiled", f]
+        preface = [*PREFACE, *(SCIPY_PREFACE if self.calls_scipy else [])]
+        lines = [*preface, f"N = {self.size}", *helpers, "@compiled", f]
         return Program(lines, self.size, self.is_analytic, self.is_compilable)
 
     # --- expressions --------------------------------------------------------------------------
@@ -295,5 +310,10 @@ class Generator:
 
 
 def program(seed: int) -> Program:
-    """Return the program of a seed; one in 16 is for Numba too, one in five is analytic."""
-    return Generator(seed, seed % 16 == 0, seed % 5 == 1).program()
+    """Return the program of a seed; one in 16 is for Numba too, one in five is analytic.
+
+    Of the others every third calls SciPy.
+    """
+    is_compilable, is_analytic = seed % 16 == 0, seed % 5 == 1
+    calls_scipy = seed % 3 == 2 and not is_compilable and not is_analytic
+    return Generator(seed, is_compilable, is_analytic, calls_scipy).program()

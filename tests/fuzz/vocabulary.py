@@ -118,6 +118,53 @@ LISTS = _forms("""
     [t for t, u in zip({a}, {a}) if t <= u or t > {c}] + [{s}, {s}, {s}]
     """, compilable=False)  # fmt: skip
 
+SCIPY = {
+    "s": _forms("""
+    stats.norm.logpdf({s}, {s}, 0.5 + {s} ** 2); stats.norm.cdf({s}, {c}, 1.0 + {s} ** 2);
+    stats.t.logpdf({s}, 3.0 + abs({s})); stats.gamma.logpdf(0.1 + abs({s}), 1.5 + abs({s}));
+    stats.expon.sf(abs({s}), scale=1.2 + abs({s})); stats.poisson.logpmf(3, 0.5 + abs({s}));
+    stats.beta.logpdf(0.5 + 0.4 * np.tanh({s}), 2.0, 1.5 + abs({s})); stats.cauchy.logsf({s});
+    stats.norm.ppf(0.5 + 0.4 * np.tanh({s}), {s}, 2.0); np.sum(stats.norm.logpdf({a}, {s}, 1.5));
+    stats.norm({s}, 1.3).logpdf({s}); stats.weibull_min(1.5, scale=1.0 + abs({s})).logsf(abs({s}));
+    stats.multivariate_normal.logpdf({a}[:2], {m}[0], {m} @ {m}.T + EYE);
+    sum(d.logpdf({s}) for d in (stats.norm, stats.logistic, stats.laplace));
+    special.gammaln(1.1 + abs({s})); special.erf({s}); special.expit({s}) * {s};
+    special.logsumexp({a}); special.xlogy(abs({s}), 1.1 + abs({s})); special.j0({s});
+    special.gammainc(1.2 + abs({s}), 0.1 + abs({s})); special.ndtr({s});
+    special.digamma(1.5 + abs({s})); special.betaln(1.1 + abs({s}), {s} ** 2 + 0.5);
+    special.softmax({a})[{k}]; special.log_ndtr({s}); special.i0e({s});
+    linalg.det({m} + 3.0 * EYE); linalg.norm({a}); np.sum(linalg.solve({m} + 4.0 * EYE, {m}[0]));
+    linalg.cho_solve(linalg.cho_factor({m} @ {m}.T + EYE), {m}[0])[{j}];
+    linalg.lu_solve(linalg.lu_factor({m} + 4.0 * EYE), {m}[1])[{j}];
+    linalg.solve_triangular(np.tril({m}, -1) + (2.0 + {s} ** 2) * EYE, {m}[0], lower=True)[{j}];
+    linalg.eigvalsh({m} @ {m}.T + np.diag([1.0, 2.0]))[{j}]; linalg.pinv({m} + 4.0 * EYE)[0, {j}];
+    distance.euclidean({a}, {a}); distance.cosine({a} + 2.0, {a} - 3.0); distance.pdist({m})[0];
+    distance.cdist({m}, {m}, "sqeuclidean")[{j}, {bit}]; distance.minkowski({a}, {a}, 3);
+    distance.cdist({m}, {m} + {c}, "cityblock")[{j}, {bit}]; distance.chebyshev({a}, {a});
+    distance.cdist({m}, {m}, "seuclidean", V=1.0 + {a}[:2] ** 2)[0, {bit}];
+    distance.canberra({a}, {a}); distance.braycurtis({a}, {a} + {c});
+    distance.sqeuclidean({a}, {a});
+    distance.jensenshannon(0.1 + np.abs({a}), 0.2 + np.abs({a})); np.sum(distance.cdist({m}, EYE));
+    Rotation.from_rotvec({a}[:3]).apply({a}[1:4])[{k}]; Rotation.from_rotvec({a}[:3]).magnitude();
+    Rotation.from_euler("xyz", {a}[:3]).as_quat()[{k}]; TURN.apply({a}[1:4], inverse=True)[{k}];
+    (TURN * Rotation.from_quat([{s}, {s}, {s}, 1.5])).as_matrix()[{j}, {bit}];
+    Rotation.from_rotvec({a}[:3]).inv().as_rotvec()[{k}]; (TURN ** {s}).as_mrp()[{k}]
+    """, compilable=False),
+    "a": _forms("""
+    stats.norm.pdf({a}, {s}); stats.norm.cdf({a}, {s}, 1.5); special.gammaln(1.1 + np.abs({a}));
+    special.erf({a}); special.expit({a}); special.log_softmax({a}); special.softmax({a});
+    special.xlog1py({a}, {a} ** 2); stats.t.logpdf({a}, 4.0); stats.zscore({a} * np.arange({n}));
+    np.append(Rotation.from_rotvec({a}[:3]).apply({a}[:3]), {a}[3:])
+    """, compilable=False),
+    "m": _forms("""
+    linalg.inv({m} @ {m}.T + EYE); linalg.expm(0.3 * np.tanh({m})); distance.cdist({m}, {m});
+    linalg.cholesky({m} @ {m}.T + EYE, lower=True); linalg.block_diag({s}, {s});
+    distance.squareform(distance.pdist({m})); TURN.as_matrix()[:2, :2] @ {m};
+    Rotation.from_rotvec({a}[:3]).as_matrix()[1:, :2]; linalg.solve({m} + 4.0 * EYE, {m})
+    """, compilable=False),
+}  # fmt: skip
+"""What calls SciPy, by what it gives."""
+
 CONDITIONS = _forms("""
     {s} > {s}; {s} < {c}; {s} >= {s}; {s} <= {c}; {s} > {c} or {s} < {c}; {s} > 0.0 and {s} < {s};
     not {s} > {c}; {s} == {s}; {s} != {c}; {c} < {s} < 1.0; np.sum({a}) > {c}; {a}[{k}] > {a}[{k}]

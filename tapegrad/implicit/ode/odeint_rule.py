@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import UnsupportedFunctionError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.ode.flows import Flow
 from tapegrad.implicit.ode.functions_of_problems import (
@@ -22,9 +21,8 @@ from tapegrad.implicit.ode.functions_of_problems import (
 from tapegrad.implicit.ode.problems import OdeintCall, Problem
 from tapegrad.implicit.ode.solutions import Terms
 from tapegrad.implicit.ode.states_of_flows import primal
-from tapegrad.implicit.solver_rules import scipy_solver_rule
+from tapegrad.implicit.solver_rules import refuse_solver, scipy_solver_rule
 from tapegrad.libraries import frames_to_users_code
-from tapegrad.record.functions.registry import NAMED
 
 _DEFAULT = 1.49012e-8
 """LSODA's tolerances where none are given."""
@@ -83,23 +81,8 @@ def _swapped(function: Any, t: Any, y: Any, *args: Any) -> Any:
     return function(y, t, *args)
 
 
-def refuse(*names: str) -> None:
-    """Refuse functions and classes of SciPy's by name, where anything active is in them."""
-    for name in names:
-        _refuse(name)
-
-
-def _refuse(name: str) -> None:
-    own = name.rpartition(".")[2]
-
-    @scipy_solver_rule(name, functions="fun bc f jac fun_jac bc_jac")
-    def rule(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedFunctionError(
-            f"scipy.integrate.{own} has no rule for active numbers: solve_ivp and odeint have, and "
-            "tg.root solves equations such as those of a boundary value problem"
-        )
-
-    NAMED.discard(name)
-
-
-refuse("scipy.integrate.solve_bvp")
+refuse_solver(
+    "scipy.integrate.solve_bvp",
+    "solve_ivp and odeint have one, and tapegrad.root solves equations such as those of a boundary "
+    "value problem",
+)

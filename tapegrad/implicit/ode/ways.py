@@ -146,9 +146,9 @@ def ways_of(flow: Flow, start: Start, end: float) -> list[Way]:
     """
     found: list[Way] = []
     while len(found) < MOST_WAYS:
-        begun = held_flow(flow, start)
-        path, crossing, held = next_way(flow, begun, start, end)
-        if held is not begun and found and held.inner is found[-1].flow.inner:
+        path, crossing, held = next_way(flow, held_flow(flow, start), start, end)
+        # What begins at a switch may seem to be on its other side still, by rounding.
+        if found and held.inner is found[-1].flow.inner:
             raise SwitchError(
                 f"the right-hand side of {flow.inner.name} leads back where it switches, at "
                 f"{start.time:.6g}, so that the solution slides along the switch, and no way has a "

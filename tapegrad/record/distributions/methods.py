@@ -21,7 +21,7 @@ from tapegrad.record.distributions.scipy_code import NO_FORMULA, recorded
 from tapegrad.record.functions.operands import is_active, tape_of
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.plain import has_derivative
-from tapegrad.record.scipy.recognised import Row, no_rule, on_import
+from tapegrad.record.scipy.recognised import HOLDERS, Row, no_rule, on_import
 from tapegrad.record.stopping import stop_gradient
 from tapegrad.record.trampolines import stand_for
 
@@ -31,13 +31,18 @@ TOLERANCE = 1e-7
 _METHODS: dict[str, Callable[..., Any]] = {}
 
 
+_ROWS: dict[str, Callable[..., Row]] = {}
+"""What makes the rows of methods that aren't called active by their arguments alone."""
+
+
 def method(
-    *names: str, is_refused: bool = False
+    *names: str, is_refused: bool = False, row: Callable[..., Row] = Row
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as the rule of methods, named as ``"rv_continuous.pdf"``."""
 
     def register(rule: Callable[..., Any]) -> Callable[..., Any]:
         _METHODS.update(dict.fromkeys(names, rule))
+        _ROWS.update(dict.fromkeys(names, row))
         if not is_refused:
             NAMED.update(f"scipy.stats.{name}" for name in names if "__init__" not in name)
         return rule
@@ -53,8 +58,9 @@ def _prepare(module: Any) -> None:
         kind, _, name = full.partition(".")
         function = vars(getattr(module, kind)).get(name)
         if function is not None:
-            makers[function] = Row(f"scipy.stats.{full}", function, rule).neutral
+            makers[function] = _ROWS[full](f"scipy.stats.{full}", function, rule).neutral
     stand_for(makers)
+    HOLDERS.update(scipy_private.frozen_kinds())
 
 
 # --- operands ---------------------------------------------------------------------------------
@@ -137,8 +143,12 @@ def _plain(operand: Any) -> Any:
 # --- recording and checking -------------------------------------------------------------------
 
 
-def recording(rule: Callable[[Call], Any], name: str) -> Callable[..., Any]:
-    """Return the rule of a method: what it records is checked against SciPy's value."""
+def recording(rule: Callable[[Call], Any], name: str,
+              first: tuple[Any, ...] = ()) -> Callable[..., Any]:  # fmt: skip
+    """Return the rule of a method: what it records is checked against SciPy's value.
+
+    `first` are plain arguments before all others.
+    """
 
     def call(self: Any, *args: Any, **kwds: Any) -> Any:
         n_points = name not in _WITHOUT_POINTS
@@ -159,25 +169,25 @@ def recording(rule: Callable[[Call], Any], name: str) -> Callable[..., Any]:
                 raise no_rule(
                     f"{made.title} has a case of its own at {at:g}, without a derivative, and",
                 )
-            _check(made, found)
+            _check(made, found, first)
         return made.result(found)
 
     return call
 
 
-_WITHOUT_POINTS = frozenset(["mean", "var", "std", "median", "entropy", "stats"])
+_WITHOUT_POINTS = frozenset(["mean", "var", "std", "median", "entropy", "stats", "moment"])
 
 
 def _reason(error: Exception) -> str:
     return str(error).partition(", at ")[0].partition(" has no rule for")[0]
 
 
-def _check(made: Call, found: Any) -> None:
+def _check(made: Call, found: Any, first: tuple[Any, ...]) -> None:
     """Raise unless what is recorded has SciPy's value."""
     plain = [_plain(x) for x in (*made.points, *made.shapes)]
     method = getattr(made.dist, made.name)
     scale = {} if scipy_private.is_discrete(made.dist) else {"scale": _plain(made.scale)}
-    expected = method(*plain, loc=_plain(made.loc), **scale)
+    expected = method(*first, *plain, loc=_plain(made.loc), **scale)
     value = np.broadcast_to(_plain(found), np.shape(expected))
     if not np.allclose(value, expected, TOLERANCE, 1e-300 if _is_small(made.name) else TOLERANCE,
                        equal_nan=True):  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from tapegrad.record.distributions import scipy_private
 from tapegrad.record.distributions.methods import Call, method, recording
+from tapegrad.record.distributions.scipy_code import each
 from tapegrad.record.functions.operands import is_active
 from tapegrad.record.scipy.recognised import Row, no_rule, on_import
 from tapegrad.record.trampolines import stand_for
@@ -42,12 +44,31 @@ def _deviation(made: Call) -> Any:
 
 
 def _entropy(made: Call) -> Any:
+    if type(made.dist)._entropy is scipy_private.infrastructure().rv_continuous._entropy:
+        found = each(made.twin._entropy, *made.shapes)  # an integral for each
+        return found + np.log(made.scale) + 0.0 * made.loc
     return made.twin._entropy(*made.shapes) + np.log(made.scale) + 0.0 * made.loc
 
 
 for _name, _rule in (("mean", _mean), ("var", _variance), ("std", _deviation),
                      ("entropy", _entropy)):  # fmt: skip
     method(f"rv_generic.{_name}")(recording(_rule, _name))
+
+
+@method("rv_generic.moment")
+def _of_order(self: Any, order: Any, *args: Any, **kwds: Any) -> Any:
+    n = int(order)
+
+    def rule(made: Call) -> Any:
+        ratio, found = made.loc / made.scale, 0.0 * made.loc
+        for k in range(n + 1):
+            moment = 1.0 if k == 0 else made.twin._munp(k, *made.shapes)
+            found = found + math.comb(n, k) * ratio ** (n - k) * moment
+        return found * made.scale**n
+
+    if n != order or n < 1 or scipy_private.is_discrete(self):
+        raise no_rule(f"scipy.stats.{self.name}.moment of order {order}")
+    return recording(rule, "moment", (n,))(self, *args, **kwds)
 
 
 @method("rv_generic.median")
@@ -101,8 +122,7 @@ _DRAWN = ("draw standard numbers outside, rvs(size=n) without active parameters,
 for _name, _kinds, _way_out in (
     ("rvs", ("rv_generic", "rv_discrete"), _DRAWN),
     ("fit", ("rv_continuous",), "minimize the sum of -logpdf, or "),
-    ("expect", ("rv_continuous", "rv_discrete"), "sum over points and weights of your own, or "),
-    ("moment", ("rv_generic",), "use mean() and var(), or "),
+    ("expect", ("rv_discrete",), "sum over points and weights of your own, or "),
     ("support", ("rv_generic",), ""),
 ):
     for _kind in _kinds:

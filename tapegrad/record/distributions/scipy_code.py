@@ -22,7 +22,7 @@ from tapegrad.record.functions.operands import is_active, truth
 from tapegrad.record.interception import ModuleView, is_interceptable, switch_of
 from tapegrad.record.namespaces import EMPTY, contents_of, names_in
 from tapegrad.record.nesting import THREAD
-from tapegrad.record.trampolines import code_of
+from tapegrad.record.trampolines import code_of, is_standing
 
 NO_FORMULA = (TypeError, AttributeError, ArithmeticError)
 """What is raised where code can't be recorded: functions without rules, and compiled code."""
@@ -110,6 +110,8 @@ class _Code:
                 return _CHOICES[kind]
             if is_interceptable(thing):
                 return switch_of(thing)
+            if is_standing(thing):  # it has a rule, as scipy.integrate.quad has
+                return thing
             return self.function(thing) if _is_scipys(thing) else thing
         if isinstance(thing, ModuleType):
             is_viewed = is_interceptable(thing) or thing.__name__.startswith("scipy.")
@@ -240,14 +242,45 @@ def scipys(twin: Any, method: str) -> Any:
     return getattr(twin, f"scipys{method}")
 
 
-_NUMERICAL = {"_cdfvec": "its cdf", "_ppfvec": "its ppf", "generic_moment": "its moment"}
+def each(function: Callable[..., Any], *operands: Any) -> Any:
+    """Return a function of numbers for the elements of arrays that broadcast."""
+    shape = np.broadcast_shapes(*map(np.shape, operands))
+    rows = [np.reshape(np.broadcast_to(operand, shape), -1) for operand in operands]
+    found = [function(*[row[k] for row in rows]) for k in range(int(np.prod(shape)))]
+    return np.reshape(np.stack(found), shape) if any(map(is_active, found)) else (
+        np.reshape(np.array(found), shape)
+    )  # fmt: skip
+
+
+def _density_moment(twin: Any) -> Callable[..., Any]:
+    return lambda x, m, *shapes: x**m * twin._pdf(x, *shapes)
+
+
+def _moments(twin: Any) -> Callable[..., Any]:
+    return lambda m, *shapes: each(lambda *s: twin._mom0_sc(int(np.ravel(m)[0]), *s), *shapes)
+
+
+def _cumulative(twin: Any) -> Callable[..., Any]:
+    def cumulative(x: Any, *shapes: Any) -> Any:
+        if not any(map(is_active, shapes)):
+            raise UnsupportedFunctionError("its cdf by the point alone is known otherwise")
+        return each(twin._cdf_single, x, *shapes)
+
+    return cumulative
+
+
+_NUMERICAL = {
+    "_cdfvec": _cumulative, "generic_moment": _moments, "_mom_integ0": _density_moment,
+}  # fmt: skip
+"""What stands for what SciPy has made for arrays of functions of numbers: mostly integrals."""
 
 
 def recorded(dist: Any) -> Any:
     """Return a distribution whose private methods record their formulas."""
     twin: Any = object.__new__(_class(type(dist)))
     own = vars(dist).copy()
-    own.update({name: _integral(what) for name, what in _NUMERICAL.items()})
+    own.update({name: make(twin) for name, make in _NUMERICAL.items()})
+    own["_ppfvec"] = _integral("its ppf")
     own["scipys"] = dist
     own["vecentropy"] = lambda *shapes: twin._entropy(*shapes)
     vars(twin).update(own)

@@ -70,6 +70,12 @@ def is_discrete(dist: Any) -> bool:
     return isinstance(dist, infrastructure().rv_discrete)
 
 
+def frozen_kinds() -> list[type]:
+    """Return the classes of frozen distributions, of which older SciPys have but one."""
+    names = ("rv_frozen", "rv_continuous_frozen", "rv_discrete_frozen")
+    return [vars(infrastructure())[name] for name in names if name in vars(infrastructure())]
+
+
 def is_sample(dist: Any) -> bool:
     """Whether a distribution is of given values, which needn't be whole."""
     return isinstance(dist, infrastructure().rv_sample)

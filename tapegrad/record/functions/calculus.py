@@ -205,20 +205,10 @@ _interpolating = Kernel(
 )
 
 
-@rule(np.interp)
-def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None,
-            period: Any = None) -> Any:  # fmt: skip
-    tape = tape_of(x, xp, fp, left, right, period)
+def interp_stated(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+    """Return `np.interp`, which knots a place is between being stated."""
+    tape = tape_of(x, xp, fp, left, right)
     at, knots, values = (array_on(tape, part) for part in (x, xp, fp))
-    if knots.ndim != 1 or knots.shape != values.shape or not len(knots):
-        raise ValueError("fp and xp are not of the same length, or empty")
-    if period is not None:
-        left = right = None
-        at, knots = np.remainder(at, period), np.remainder(knots, period)
-        order = np.argsort(knots)
-        knots, values = knots[order], values[order]
-        knots = np.concatenate([knots[-1:] - period, knots, knots[:1] + period])
-        values = np.concatenate([values[-1:], values, values[:1]])
     out = np.empty(at.size, ACTIVE)
     beyond = [values[k] if number is None else number for k, number in ((0, left), (-1, right))]
     ends = [np.reshape(as_active_data(tape, number), 1) for number in beyond]

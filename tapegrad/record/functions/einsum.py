@@ -20,7 +20,7 @@ def _letters(sublist: Any) -> str:
     return "".join("..." if k is Ellipsis else _LETTERS[k] for k in sublist)
 
 
-def _parse(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
+def parsed(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
     """Return subscripts as a string, and the operands."""
     if isinstance(args[0], str):
         return args[0].replace(" ", ""), list(args[1:])
@@ -118,7 +118,7 @@ def _sizes(operands: list[Any], terms: list[str]) -> dict[str, int]:
 
 @rule(np.einsum)
 def _einsum(*args: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
-    subscripts, operands = _parse(args)
+    subscripts, operands = parsed(args)
     tape = tape_of(*operands)
     operands = [array_on(tape, x) for x in operands]
     terms, output = _expanded(subscripts, operands)

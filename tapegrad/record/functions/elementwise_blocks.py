@@ -97,15 +97,16 @@ def _steps(name: str, is_active: tuple[bool, ...]) -> tuple[list[_Step | float],
     return steps, found
 
 
-def _plain_chain(x: Any, y: Any) -> Any:
+def plain_chain(x: Any, y: Any) -> Any:
+    """Return the product of an adjoint or a tangent and a partial derivative, all plain."""
     product = np.asarray(x * y)
     is_lost = np.isnan(product)
     return np.where(is_lost & ((x == 0.0) | (y == 0.0)), 0.0, product) if is_lost.any() else product
 
 
-def _chain(x: Any, y: Any) -> Any:
+def chained(x: Any, y: Any) -> Any:
     """Return the product of an adjoint or a tangent and a partial derivative."""
-    return record(CODE["chain"], x, y) if is_active(x) or is_active(y) else _plain_chain(x, y)
+    return record(CODE["chain"], x, y) if is_active(x) or is_active(y) else plain_chain(x, y)
 
 
 def _summed(array: Any, shape: Shape) -> Any:
@@ -168,7 +169,7 @@ class Elementwise(Block):
 
     def _pulled(self, operands: Sequence[Any], z: Any, adjoint: Any,
                 is_plain: bool) -> Sequence[Any]:  # fmt: skip
-        chain = _plain_chain if is_plain else _chain
+        chain = plain_chain if is_plain else chained
         return [
             None if partial is None else _summed(chain(adjoint, partial), shape)
             for partial, shape in zip(
@@ -178,7 +179,7 @@ class Elementwise(Block):
 
     def _pushed(self, operands: Sequence[Any], z: Any, tangents: Sequence[Any],
                 is_plain: bool) -> Sequence[Any]:  # fmt: skip
-        chain, total = _plain_chain if is_plain else _chain, None
+        chain, total = plain_chain if is_plain else chained, None
         for partial, tangent in zip(self._partials(operands, z, is_plain), tangents, strict=True):
             if partial is not None and tangent is not None:
                 term = chain(tangent, partial)

@@ -45,7 +45,7 @@ def _view(self: ActiveArray, dtype: Any = None, type: Any = None) -> ActiveArray
     return ActiveArray(self.tape, self.data, self.is_bool)
 
 
-_OF_ONE_ARRAY: tuple[Function, ...] = (
+OF_ONE_ARRAY: tuple[Function, ...] = (
     np.reshape, np.ravel, np.transpose, np.squeeze, np.expand_dims, np.broadcast_to, np.copy,
     np.swapaxes, np.moveaxis, np.rollaxis, np.flip, np.fliplr, np.flipud, np.rot90, np.roll,
     np.tile, np.diagonal, np.diag, np.diagflat, np.tril, np.triu, np.delete, np.resize,
@@ -53,10 +53,10 @@ _OF_ONE_ARRAY: tuple[Function, ...] = (
     np.fft.fftshift, np.fft.ifftshift, np.lib.stride_tricks.sliding_window_view,
     np.matrix_transpose, np.linalg.matrix_transpose, np.linalg.diagonal,
 )  # fmt: skip
-_OF_A_SEQUENCE: tuple[Function, ...] = (
+OF_A_SEQUENCE: tuple[Function, ...] = (
     np.concatenate, np.stack, np.hstack, np.vstack, np.dstack, np.column_stack, np.block,
 )  # fmt: skip
-_OF_ALL: tuple[Function, ...] = (
+OF_ALL: tuple[Function, ...] = (
     np.broadcast_arrays, np.meshgrid, np.atleast_1d, np.atleast_2d, np.atleast_3d,
 )  # fmt: skip
 
@@ -94,11 +94,11 @@ def _mover(function: Function, of_sequence: bool = False, of_all: bool = False) 
     return move
 
 
-for _function in _OF_ONE_ARRAY:
+for _function in OF_ONE_ARRAY:
     RULES[_function] = _mover(_function)
-for _function in _OF_A_SEQUENCE:
+for _function in OF_A_SEQUENCE:
     RULES[_function] = _mover(_function, of_sequence=True)
-for _function in _OF_ALL:
+for _function in OF_ALL:
     RULES[_function] = _mover(_function, of_all=True)
 if hasattr(np, "unstack"):  # since NumPy 2.1
     RULES[np.unstack] = _mover(np.unstack)

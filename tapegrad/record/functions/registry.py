@@ -18,10 +18,13 @@ from tapegrad.ops import OPS
 from tapegrad.record import operators, stand_ins
 from tapegrad.record.active import Active, binary, unary
 from tapegrad.record.arithmetic import apply, check_bits, is_bitwise, of_bits
-from tapegrad.record.array import ActiveArray
+from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.operands import is_active, is_boolean
 from tapegrad.record.kinds import active
+from tapegrad.record.labelled import by_position, is_labelled
+from tapegrad.record.nesting import innermost
+from tapegrad.record.pairs import Pair, is_complex
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.refusals import no_store, no_type
 
@@ -46,6 +49,20 @@ def rule(*functions: Callable[..., Any], method: str = "",
             setattr(ActiveArray, method, recorder)
             if hasattr(np.float64, method) and not method.startswith("__"):
                 setattr(Active, method, recorder)
+        return recorder
+
+    return register
+
+
+COMPLEX_RULES: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""The same where an argument is complex."""
+
+
+def complex_rule(*functions: Callable[..., Any]) -> Callable[[F], F]:
+    """Register the decorated function as the rule of NumPy's functions for complex arguments."""
+
+    def register(recorder: F) -> F:
+        COMPLEX_RULES.update(dict.fromkeys(functions, recorder))
         return recorder
 
     return register
@@ -101,7 +118,7 @@ def code_of(ufunc: np.ufunc) -> int:
     """Return the operation that a ufunc is."""
     code = known_code(ufunc)
     if code is None:
-        raise _no_rule(ufunc.__name__)
+        raise no_rule(ufunc.__name__)
     return code
 
 
@@ -121,7 +138,11 @@ def ufunc_method(name: str) -> Callable[[F], F]:
 
 def array_ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Record a ufunc or a method of one; NumPy's `__array_ufunc__` protocol."""
+    if any(is_labelled(type(x)) for x in inputs):
+        inputs = tuple(by_position(innermost(tapes_in(*inputs)), inputs))
     try:
+        if any(map(is_complex, inputs)) or ("out" in kwargs and is_complex(kwargs["out"])):
+            return UFUNC_METHODS[f"complex {method}"](ufunc, *inputs, **kwargs)
         if method != "__call__" and is_bitwise(ufunc):
             check_bits(ufunc, *inputs[::2])  # without the indices
         if method == "__call__" and not kwargs:
@@ -186,10 +207,10 @@ def store(out: Any, result: Any, name: str, where: Any = True) -> Any:
 def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any) -> Any:
     """Record a NumPy function; NumPy's `__array_function__` protocol."""
     try:
-        recorder = RULES.get(function)
+        has_complex = any(map(is_complex, args)) or any(map(is_complex, kwargs.values()))
+        recorder = (COMPLEX_RULES if has_complex else RULES).get(function)
         if recorder is None:
-            module = getattr(function, "__module__", "numpy")
-            raise _no_rule(f"{module}.{function.__name__}")
+            raise no_rule(_name(function), has_complex)
         return recorder(*args, **kwargs)
     except UnsupportedFunctionError:
         plain = plain_arguments((args, kwargs))
@@ -198,7 +219,13 @@ def array_function(self: Any, function: Any, kinds: Any, args: Any, kwargs: Any)
     return function(*plain[0], **plain[1])
 
 
-def _no_rule(name: str) -> UnsupportedFunctionError:
+def no_rule(name: str, of_complex: bool = False) -> UnsupportedFunctionError:
+    """Return the error for a function that has no rule."""
+    if of_complex:
+        return UnsupportedFunctionError(
+            f"{name} has no rule for complex numbers that depend on the input, at {Site().place}"
+            "write it with functions that have one, or with z.real and z.imag"
+        )
     return UnsupportedFunctionError(
         f"{name} has no rule for active arguments, at {Site().place}write it with functions that "
         "have one (tapegrad.supported() lists them), or apply it to tapegrad.stop_gradient(x) if "
@@ -207,7 +234,7 @@ def _no_rule(name: str) -> UnsupportedFunctionError:
 
 
 operators.install()
-for _kind in (Active, ActiveArray):
+for _kind in (Active, ActiveArray, Pair):
     _kind.__array_ufunc__ = array_ufunc  # type: ignore[union-attr]
     _kind.__array_function__ = array_function  # type: ignore[union-attr]
 

@@ -13,7 +13,7 @@ import numpy as np
 from tapegrad.record.active import Active, ActiveBool
 from tapegrad.record.array import ActiveArray, as_data, wrap
 
-_METHODS = ("astype", "flatten", "ravel", "reshape", "squeeze", "swapaxes", "transpose")
+_METHODS = ("flatten", "ravel", "reshape", "squeeze", "swapaxes", "transpose")
 _PROPERTIES = ("flat", "itemsize", "nbytes")
 
 

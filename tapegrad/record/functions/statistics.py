@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from tapegrad.record.functions.reductions import any_of, sum_, total
 from tapegrad.record.functions.registry import rule, store
 from tapegrad.record.functions.sorting import stated_order
 from tapegrad.record.kinds import Array
+from tapegrad.record.labelled import check_deviation
 from tapegrad.record.open_tape import OpenTape
 from tapegrad.record.stand_ins import FUNCTIONS, cleared, is_omitted, stand_in
 
@@ -89,6 +91,19 @@ def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any
     variance = _var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean,
                     correction=correction)  # fmt: skip
     return store(out, np.sqrt(variance), "std")
+
+
+def _deviation(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check_deviation(self.tape, name, args, kwargs)
+        return function(self, *args, **kwargs)
+
+    return method
+
+
+for _name, _function in (("var", _var), ("std", _std)):
+    for _owner in (Active, ActiveArray):
+        setattr(_owner, _name, _deviation(_name, _function))
 
 
 def _not_nan(a: Any, where: Any) -> Any:

@@ -202,20 +202,21 @@ def determinant(a: Any) -> Any:
     n = a.shape[-1]
     if n > _WRITTEN_OUT or not a.size:
         return applied(Determinant, [a])[0][()]
-    return _written_out(a, list(range(n)))
+    return written_out(a, list(range(n)))
 
 
 _WRITTEN_OUT = 3
 """Determinants of matrices up to that order are written out: that is exact in every order."""
 
 
-def _written_out(a: Any, columns: list[int]) -> Any:
+def written_out(a: Any, columns: list[int]) -> Any:
+    """Return determinants of the last rows and of some columns, by minors."""
     row = a.shape[-1] - len(columns)
     if len(columns) == 1:
         return a[..., row, columns[0]]
     found = None
     for k, column in enumerate(columns):
-        term = a[..., row, column] * _written_out(a, columns[:k] + columns[k + 1 :])
+        term = a[..., row, column] * written_out(a, columns[:k] + columns[k + 1 :])
         signed = -term if k % 2 else term
         found = signed if found is None else found + signed
     return found

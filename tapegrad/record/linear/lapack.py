@@ -54,16 +54,6 @@ def address_of(name: str) -> int:
     return get_pointer(capsule, signature) if re.search(rb"\bint \*", signature) else 0
 
 
-@extending.intrinsic
-def address(typing_context: TypingContext, pointer: Kind) -> Intrinsic:
-    """Return where a pointer points."""
-
-    def codegen(context: LoweringContext, builder: Builder, sig: Signature, args: Values) -> Value:
-        return builder.ptrtoint(args[0], ir.IntType(64))
-
-    return types.int64(pointer), codegen
-
-
 def _caller(doc: str, has_status: bool) -> Any:
     """Return what calls a function by its address; numbers are put where they have one."""
 

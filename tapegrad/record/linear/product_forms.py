@@ -7,11 +7,10 @@ from typing import Any
 from numba import int64
 
 from tapegrad.jit import jit_inline
-from tapegrad.memory import pointer, shift
+from tapegrad.memory import address, pointer, shift
 from tapegrad.record.linear import kernels
 from tapegrad.record.linear.compiled_forms import Pointers, forms
 from tapegrad.record.linear.kernels import Numbers, fill
-from tapegrad.record.linear.lapack import address
 
 _NOT_FINITE = 0x7FF0000000000000
 

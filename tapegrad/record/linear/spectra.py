@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tapegrad.blocks import Shapes
-from tapegrad.errors import UnsupportedFunctionError
+from tapegrad.errors import BlockFailedError
 from tapegrad.record.functions.registry import rule
 from tapegrad.record.linear.gaps import DIFFERENCES, ROUNDING, quotients
 from tapegrad.record.linear.shaped import (
@@ -18,13 +18,11 @@ from tapegrad.record.linear.shaped import (
     is_absent,
     mirrored,
     on_diagonal,
-    square,
     total_of,
     transposed,
 )
 
 _EIGH = type(np.linalg.eigh(np.eye(1)))
-_EIG = type(np.linalg.eig(np.eye(1)))
 
 
 def _inner(w: Any, vectors: Any, of_w: Any, of_vectors: Any) -> Any:
@@ -100,11 +98,7 @@ class RealEigen(ShapedBlock):
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         w, vectors = np.linalg.eig(operands[0])
         if np.any(np.imag(w) != 0.0):
-            raise UnsupportedFunctionError(
-                "eigenvalues that are complex have no derivative here, as active numbers are real: "
-                "for a symmetric matrix call numpy.linalg.eigh, else apply eig to "
-                "tapegrad.stop_gradient(a) if its derivative is not wanted"
-            )
+            raise BlockFailedError("the eigenvalues are complex here, and were real")
         return [np.real(w), np.real(vectors)]
 
     def pullback(self, operands: Sequence[Any], results: Sequence[Any],
@@ -151,11 +145,6 @@ def _eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # NumPy's name
     return _symmetric(a, UPLO)[0]
 
 
-@rule(np.linalg.eig)
-def _eig(a: Any) -> Any:
-    return _EIG(*applied(RealEigen, [square(a)]))
-
-
-@rule(np.linalg.eigvals)
-def _eigvals(a: Any) -> Any:
-    return applied(RealEigen, [square(a)])[0]
+def real_eigen(a: Any) -> list[Any]:
+    """Record the eigenvalues and eigenvectors of matrices whose spectrum is real."""
+    return applied(RealEigen, [a])

@@ -5,14 +5,17 @@ from tapegrad.record.scipy import (
     banded_systems,
     decompositions,
     factors,
+    iterative_solvers,
     linear_systems,
     matrix_equations,
     matrix_functions,
+    sampled_integrals,
     sparse_rules,
     sparse_solvers,
     superlu,
 )
 
-__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "linear_systems",
-           "matrix_equations", "matrix_functions", "sparse_rules", "sparse_solvers",
-           "superlu"]  # fmt: skip
+__all__ = ["arrangements", "banded_systems", "decompositions", "factors", "iterative_solvers",
+           "linear_systems", "matrix_equations", "matrix_functions", "sampled_integrals",
+           "sparse_rules",
+           "sparse_solvers", "superlu"]  # fmt: skip

@@ -24,6 +24,7 @@ from tapegrad.record.array import ActiveArray, tapes_in
 from tapegrad.record.frames import Site
 from tapegrad.record.functions.registry import NAMED
 from tapegrad.record.nesting import THREAD
+from tapegrad.record.pairs import Pair
 from tapegrad.record.plain import plain_arguments
 from tapegrad.record.trampolines import stand_for
 
@@ -42,8 +43,12 @@ SPARSE_METHODS: dict[str, Rule] = {}
 SPARSE = "scipy.sparse"
 
 
+FOUND_IN: dict[str, str] = {}
+"""The modules that have what SciPy's functions call, where they are no functions of Python's."""
+
+
 def scipy_rule(
-    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None
+    *names: str, row: Callable[[str, FunctionType, Rule], Row] | None = None, found_in: str = ""
 ) -> Callable[[F], F]:
     """Register the decorated function as the rule of SciPy's functions of these full names.
 
@@ -52,6 +57,7 @@ def scipy_rule(
 
     def register(recorder: F) -> F:
         FUNCTIONS.update(dict.fromkeys(names, recorder))
+        FOUND_IN.update(dict.fromkeys(names, found_in) if found_in else {})
         NAMED.update(names)
         if row is not None:
             _ROWS.update(dict.fromkeys(names, row))
@@ -100,27 +106,39 @@ _sparse_kinds: set[type] = set()
 def is_held(thing: Any) -> bool:
     """Whether an argument is active, or holds what is."""
     kind = type(thing)
-    if kind in _ACTIVES or kind in STAND_INS:
+    if kind in _ACTIVES or kind in STAND_INS or issubclass(kind, Pair):
         return True
     if kind is list or issubclass(kind, tuple):
         return any(map(is_held, thing))
     if kind in _sparse_kinds:  # somebody may have given it other numbers
         return type(vars(thing).get("data")) is ActiveArray
     if kind in HOLDERS:
-        return any(map(is_held, vars(thing).values()))
+        return any(map(is_held, _held_by(thing)))
     return kind is np.ndarray and thing.dtype == object and any(True for _ in tapes_in(thing))
 
 
+def _held_by(thing: Any) -> Iterator[Any]:
+    """Yield what an object has in its attributes and slots."""
+    yield from vars(thing).values()
+    for base in type(thing).__mro__:
+        for name in vars(base).get("__slots__", ()):
+            yield getattr(thing, name, None)
+
+
 def _stands_in(thing: Any) -> bool:
-    """Whether an argument holds objects that stand for SciPy's."""
+    """Whether an argument holds objects that stand for SciPy's, or SciPy's of active numbers."""
     kind = type(thing)
-    return kind in STAND_INS or (kind in (list, tuple) and any(map(_stands_in, thing)))
+    if kind in (list, tuple):
+        return any(map(_stands_in, thing))
+    return kind in STAND_INS or (kind in HOLDERS and is_held(thing))
 
 
 def is_passive(thing: Any) -> bool:
     """Whether nothing in an argument depends on an input."""
     if type(thing) is ActiveArray:
         return thing.is_passive
+    if isinstance(thing, Pair):
+        return is_passive(thing.re) and is_passive(thing.im)
     if isinstance(thing, list | tuple):
         return all(map(is_passive, thing))
     return not is_held(thing)
@@ -128,7 +146,7 @@ def is_passive(thing: Any) -> bool:
 
 def without_actives(thing: Any) -> Any:
     """Return an argument in which nothing is active, with plain arrays."""
-    if type(thing) is ActiveArray:
+    if type(thing) is ActiveArray or isinstance(thing, Pair):
         return thing.primal.copy()
     return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
@@ -158,7 +176,7 @@ class Row:
             **(getattr(function, "__kwdefaults__", None) or {}),
             **{key: parameter.default for key, parameter in parameters.items()},
         }
-        self._taken = frozenset(inspect.signature(rule).parameters)
+        self._taken: frozenset[str] | None = frozenset(inspect.signature(rule).parameters)
 
     def neutral(self, plain: FunctionType) -> Any:
         """Return what is the function as it was, or its rule if it's called with active numbers."""
@@ -197,7 +215,7 @@ class Row:
             if key not in defaults or not _is_default(value, defaults[key])
         }
         for key in wanted:
-            if key not in self._taken:
+            if self._taken is not None and key not in self._taken:
                 raise no_rule(f"{self.name} with {key}=", "leave it out, or ")
         return self.rule(**wanted)
 
@@ -237,14 +255,18 @@ def find_functions() -> None:
 
 @functools.cache
 def _modules() -> frozenset[str]:
-    owners = {name.rpartition(".")[0] for name in FUNCTIONS}
+    owners = set(map(_owner_of, FUNCTIONS))
     return frozenset(owners | {SPARSE} | set(_PREPARING))
+
+
+def _owner_of(full: str) -> str:
+    return FOUND_IN.get(full) or full.rpartition(".")[0]
 
 
 def _rows_of(name: str, module: ModuleType) -> Iterator[tuple[FunctionType, Row]]:
     for full, rule in FUNCTIONS.items():
-        owner, _, own = full.rpartition(".")
-        thing = getattr(module, own, None) if owner == name else None
+        own = full.rpartition(".")[2]
+        thing = getattr(module, own, None) if _owner_of(full) == name else None
         if isinstance(thing, type):
             thing = thing.__dict__.get("__init__")
         if isinstance(thing, FunctionType):

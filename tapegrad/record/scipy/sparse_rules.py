@@ -173,6 +173,15 @@ def _triu(A: Any, k: Any = 0, format: Any = None) -> Any:  # noqa: N803  # SciPy
     return _moving("triu")(A, k, format)
 
 
+@scipy_rule("scipy.sparse.linalg.norm")
+def _norm(x: Any, ord: Any = None, axis: Any = None) -> Any:
+    if axis is None and ord in (None, "f", "fro"):
+        matrix = of(x)
+        matrix._sum()
+        return np.linalg.norm(matrix._in_order())
+    return np.linalg.norm(of(x).toarray(), "fro" if ord == "f" else ord, axis)
+
+
 # --- methods of matrices whose numbers are passive --------------------------------------------
 
 

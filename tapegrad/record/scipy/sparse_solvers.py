@@ -113,6 +113,20 @@ class StoredSolve(Family):
         return [self._solved(numbers, right, self.transposed)]
 
 
+class StoredTriangle(StoredSolve):
+    """The solution where A is triangular."""
+
+    def _solved(self, numbers: Any, b: Any, transposed: bool) -> Any:
+        """Return the solution, recorded if something is active."""
+        if type(numbers) is not np.ndarray or type(b) is not np.ndarray:
+            return applied(StoredTriangle, (numbers, b), self.pattern, transposed,
+                          self.splu_options)[0]  # fmt: skip
+        (_, is_lower), (_, layout) = self.splu_options
+        pattern = self.pattern.transposed if transposed else self.pattern
+        solver = importlib.import_module("scipy.sparse.linalg").spsolve_triangular
+        return solver(pattern.matrix(numbers).asformat(layout), b, lower=is_lower != transposed)
+
+
 # --- by factors -------------------------------------------------------------------------------
 
 
@@ -249,6 +263,28 @@ def _spsolve(A: Any, b: Any, permc_spec: Any = None,  # noqa: N803  # SciPy's na
         return _by_numbers(matrix._places()[0], matrix._in_order(), b, "N", options)
     _check(A.shape, b)
     return applied(FactoredSolve, (b,), FrozenFactors(Frozen(A), options), False)[0]
+
+
+@scipy_rule("scipy.sparse.linalg.spsolve_triangular")
+def _spsolve_triangular(A: Any, b: Any, lower: Any = True, overwrite_A: Any = False,  # noqa: N803
+                        overwrite_b: Any = False, unit_diagonal: Any = False) -> Any:  # fmt: skip
+    matrix = of(A if is_sparse(A) else sparse().csc_array(A))
+    pattern, numbers = matrix._places()[0], matrix._in_order()
+    rows, columns = pattern.rows, pattern.columns
+    if np.any(rows < columns if lower else rows > columns):
+        way_out = f"write scipy.sparse.{'tril' if lower else 'triu'}(A) for A, or "
+        raise no_rule("spsolve_triangular of a matrix that isn't triangular", way_out)
+    if unit_diagonal:
+        beside, n = np.flatnonzero(rows != columns), matrix.shape[0]
+        pattern = Pattern(pattern.shape, *(
+            np.concatenate([places[beside], np.arange(n)]) for places in (rows, columns)
+        ))  # fmt: skip
+        numbers = np.concatenate([numbers[beside], np.ones(n)])
+    layout = matrix.format if matrix.format == "csr" else "csc"
+    options = (("lower", bool(lower)), ("layout", layout))
+    b = operand(b)
+    _check(pattern.shape, b)
+    return applied(StoredTriangle, (numbers, b), pattern, False, options)[0]
 
 
 @scipy_rule("scipy.sparse.linalg.splu")
