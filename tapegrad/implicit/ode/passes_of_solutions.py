@@ -17,7 +17,6 @@ from tapegrad.errors import BlockFailedError
 from tapegrad.function.recording import Recording, Workspace
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.ode import explicit_steps, implicit_steps
-from tapegrad.implicit.ode.courses import adjoint_kernels, at_times_kernel, path_kernels
 from tapegrad.implicit.ode.explicit_steps import (
     DONE,
     FULL,
@@ -29,6 +28,7 @@ from tapegrad.implicit.ode.explicit_steps import (
     TOO_MANY,
     TOO_SMALL,
 )
+from tapegrad.implicit.ode.integrating_kernels import adjoint_kernels, at_times_kernel, path_kernels
 from tapegrad.implicit.ode.rates import ADJOINT, N_WORDS, STATE, TANGENT
 
 MOST_STEPS = 200_000

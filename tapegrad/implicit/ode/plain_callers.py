@@ -11,7 +11,7 @@ from tapegrad.function.recording import Recording
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.inner import Inner
 from tapegrad.implicit.ode.branches import recording_at
-from tapegrad.implicit.ode.courses import respond
+from tapegrad.implicit.ode.integrating_kernels import respond
 
 
 class Caller:
