@@ -319,8 +319,7 @@ def plain_index(key: Any) -> Any:
     if isinstance(key, tuple):
         return tuple(map(plain_index, key))
     if isinstance(key, ActiveArray):
-        return key.truth() if key.is_bool else np.array([int(k) for k in key.flat]).reshape(
-            key.shape)  # fmt: skip
+        return key.truth() if key.is_bool else np.reshape([int(k) for k in key.flat], key.shape)
     if isinstance(key, list):
         return [operator.index(k) if isinstance(k, Active) and not isinstance(k, ActiveBool)
                 else plain_index(k) for k in key]  # fmt: skip

@@ -26,7 +26,7 @@ from tapegrad.implicit.ode.states_of_flows import (
     primal,
     states,
 )
-from tapegrad.implicit.ode.ways import (
+from tapegrad.implicit.ode.ways_taken import (
     Way,
     may_branch,
     next_way,
