@@ -242,7 +242,21 @@ def addresses_of(blocks: Sequence[Block], names: Sequence[str]) -> dict[str, tup
     }
 
 
-class Failing(Block):
+class Constant(Block):
+    """A block whose results don't move with its operands: what is told by them is guarded."""
+
+    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
+                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return that no operand matters."""
+        return [None] * len(self.operand_shapes)
+
+    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
+                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
+        """Return that nothing moves."""
+        return [None] * len(self.result_shapes)
+
+
+class Failing(Constant):
     """Whether a block has no value: what a program does then holds only where it has none."""
 
     def __init__(self, block: Block) -> None:
@@ -256,16 +270,6 @@ class Failing(Block):
         except Exception:  # whatever it is, the program saw one
             return [1.0]
         return [0.0]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: that is constant."""
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: that is constant."""
-        return [None]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Failing) and self._block == other._block

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import Array, Block, Shapes
+from tapegrad.blocks import Array, Block, Constant, Shapes
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import joined, shapes_of
@@ -67,7 +67,7 @@ class Chain(NamedTuple):
     placed: npt.NDArray[np.int64]
 
 
-class Ways(Block):
+class Ways(Constant):
     """Which ways a right-hand side takes: a number, to be guarded."""
 
     def __init__(self, flow: Flow, shapes: Shapes, is_active: tuple[bool, ...]) -> None:
@@ -79,16 +79,6 @@ class Ways(Block):
         start, times = started(operands), np.array(operands[TIMES])
         ways = ways_of(self._flow, start, self._flow.end(start, times))
         return [np.array([pattern(ways, start.time, times)])]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: it's constant."""
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: it's constant."""
-        return [None]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ways) and (

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapegrad.blocks import Block, Shapes
+from tapegrad.blocks import Block, Constant, Shapes
 from tapegrad.errors import BlockFailedError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.evaluation import shapes_of
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
         return states_through(self.flow, [times, *self.first, *self.rest], reading, count)
 
 
-class Facts(Block):
+class Facts(Constant):
     """What is whole of a solution: its status, and how many states and events it has."""
 
     def __init__(self, problem: Problem, shapes: Shapes, is_active: tuple[bool, ...]) -> None:
@@ -72,16 +72,6 @@ class Facts(Block):
         found = self._problem.solved([None, *operands])
         counts = [len(times) for times in found.t_events or ()]
         return [np.array([found.status, np.shape(found.y)[-1], *counts], np.float64)]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: they're constant."""
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return nothing: they're constant."""
-        return [None]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Facts) and other._kind() == self._kind()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tapegrad.blocks import Array, Shapes
+from tapegrad.blocks import Array, Constant, Shapes
 from tapegrad.errors import DivergentIntegralError, InaccurateSolutionWarning, SwitchError
 from tapegrad.function.vectors import Vector
 from tapegrad.implicit.evaluation import (
@@ -287,7 +287,7 @@ class Integral(BlockOfInner):
         return jumping
 
 
-class Census(BlockOfInner):
+class Census(Constant, BlockOfInner):
     """Which switches there are, as a number to be guarded, and where: none has a derivative."""
 
     def __init__(self, of: Integral, count: int, shapes: Shapes,
@@ -304,16 +304,6 @@ class Census(BlockOfInner):
         for k, crossing in enumerate(found[: self._count]):
             times[k] = crossing.before, crossing.after
         return [np.array([code]), times]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return that no operand matters."""
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return that no operand matters."""
-        return [None, None]
 
 
 class Located(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.blocks import Block, Shapes
+from tapegrad.blocks import Constant, Shapes
 from tapegrad.record.called import call
 from tapegrad.record.distributions.scipy_code import NO_FORMULA, recorded
 from tapegrad.record.functions.operands import is_active
@@ -20,7 +20,7 @@ from tapegrad.record.plain import has_derivative
 from tapegrad.record.stopping import stop_gradient
 
 
-class Value(Block):
+class Value(Constant):
     """What a method of a distribution returns, which has no derivative, or is given one elsewhere.
 
     Parameters
@@ -51,16 +51,6 @@ class Value(Block):
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return SciPy's value."""
         return [np.asarray(getattr(self.dist, self.method)(*operands), np.float64)]
-
-    def pullback(self, operands: Sequence[Any], results: Sequence[Any],
-                 adjoints: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return that no operand matters."""
-        return [None] * len(operands)
-
-    def pushforward(self, operands: Sequence[Any], results: Sequence[Any],
-                    tangents: Sequence[Any]) -> Sequence[Any]:  # fmt: skip
-        """Return that no operand matters."""
-        return [None]
 
 
 _SIGNS = {"cdf": 1.0, "logcdf": 1.0, "sf": -1.0, "logsf": -1.0}

@@ -97,8 +97,8 @@ def _init_radial(self: Any, y: Any, d: Any, neighbors: Any = None, smoothing: An
 # --- nearest sites ----------------------------------------------------------------------------
 
 
-class SitesBasis(Basis):
-    """Steps: 1 for the site that SciPy's tree finds nearest.
+class ScatteredBasis(Basis):
+    """Functions that belong to sites.
 
     Parameters
     ----------
@@ -108,6 +108,10 @@ class SitesBasis(Basis):
     def __init__(self, sites: Table) -> None:
         self.sites = sites
         super().__init__(sites.array.shape[1], len(sites.array), sites)
+
+
+class SitesBasis(ScatteredBasis):
+    """Steps: 1 for the site that SciPy's tree finds nearest."""
 
     @functools.cached_property
     def _tree(self) -> Any:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from tapegrad.record.functions.registry import NAMED
-from tapegrad.record.interpolation.bases import Array, Basis, Index, Orders, Table
+from tapegrad.record.interpolation.bases import Array, Index, Orders, Table
 from tapegrad.record.interpolation.interpolants import adopt, function, plain_class, plainly, shaped
 from tapegrad.record.interpolation.interpolate_private import MODULE
 from tapegrad.record.interpolation.lookups import evaluated
-from tapegrad.record.interpolation.scattered_sites import points_of
+from tapegrad.record.interpolation.scattered_sites import ScatteredBasis, points_of
 from tapegrad.record.interpolation.spline_data import check_places
 from tapegrad.record.nesting import is_recording
 from tapegrad.record.scipy.families import operand
@@ -31,17 +31,8 @@ from tapegrad.record.scipy.recognised import Row, no_rule, on_import
 _COMPILED = f"{MODULE}._interpnd"
 
 
-class SimplexBasis(Basis):
-    """Barycentric coordinates in the simplex that a place is in; NaN outside of all.
-
-    Parameters
-    ----------
-    sites : Table, shape (n, d)
-    """
-
-    def __init__(self, sites: Table) -> None:
-        self.sites = sites
-        super().__init__(sites.array.shape[1], len(sites.array), sites)
+class SimplexBasis(ScatteredBasis):
+    """Barycentric coordinates in the simplex that a place is in; NaN outside of all."""
 
     @functools.cached_property
     def _triangles(self) -> Any:
