@@ -261,6 +261,10 @@ _SPECIAL = {
     "lambertw": [lambda x: scipy.special.lambertw(x)],
     "multigammaln": [lambda x: scipy.special.multigammaln(x + 3.0, 2)],
     "zeta": [lambda x: scipy.special.zeta(x + 1.5)],
+    "wofz": [
+        lambda x, y: np.abs(scipy.special.wofz(x + 1j * y)),
+        lambda x: scipy.special.wofz(x).imag,
+    ],
     "log_softmax": [
         lambda x: scipy.special.log_softmax(x),
         lambda x: scipy.special.log_softmax(x, axis=0),

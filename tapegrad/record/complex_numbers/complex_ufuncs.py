@@ -158,6 +158,7 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True,
             "leave dtype out"
         )
     if any(map(is_complex, inputs)):
+        known_code(ufunc)
         recorder = COMPLEX_RULES.get(ufunc)
         if recorder is None:
             module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"

@@ -1,4 +1,4 @@
-"""Blocks of the complex functions that are computed by whole arrays: NumPy's own values.
+"""Blocks of complex functions that are computed by whole arrays: NumPy's and SciPy's own values.
 
 Each has a derivative, written with NumPy's names, so that the same formula computes and is
 recorded, to any order. It keeps to the side of a branch cut that a zero's sign says.
@@ -6,6 +6,8 @@ recorded, to any order. It keeps to the side of a branch cut that a zero's sign 
 
 from __future__ import annotations
 
+import importlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +24,12 @@ from tapegrad.record.complex_numbers.complex_types import (
 )
 from tapegrad.record.functions.elementwise_blocks import plain_chain
 from tapegrad.record.functions.operands import is_active
-from tapegrad.record.functions.registry import COMPLEX_RULES, record
+from tapegrad.record.functions.registry import (
+    COMPLEX_RULES,
+    COMPLEX_SPECIAL_RULES,
+    SPECIAL_RULES,
+    record,
+)
 from tapegrad.record.linear.shaped import ShapedBlock, applied
 
 
@@ -54,6 +61,34 @@ def _of_tanh(z: Any) -> Any:
     return np.where(is_near, 1.0 / np.square(np.cosh(near)), 4.0 * far)
 
 
+def _special(name: str) -> Any:
+    return getattr(importlib.import_module("scipy.special"), name)
+
+
+_FAR_OF_WOFZ, _N_TERMS = 10.0, 13
+"""From there on the derivative is its asymptotic series, since its two terms cancel."""
+
+
+def _of_wofz(z: Any) -> Any:
+    """Return Faddeeva's function's derivative, `2 i / sqrt(pi) - 2 z w(z)`."""
+    is_far = np.absolute(z) > _FAR_OF_WOFZ
+    near, far = np.where(is_far, 1.0, z), np.where(is_far, z, _FAR_OF_WOFZ)
+    inverse = 1.0 / np.square(far)
+    series: Any = 1.0
+    for k in range(_N_TERMS, 0, -1):
+        series = 1.0 + (k + 0.5) * inverse * series
+    series = -1j / math.sqrt(math.pi) * inverse * series
+    # Below the real line it is that of 2 exp(-z**2), too.
+    below = np.where(far.imag < 0.0, -4.0 * far * np.exp(-np.square(far)), 0.0)
+    plainly = 2j / math.sqrt(math.pi) - 2.0 * near * _special("wofz")(near)
+    return np.where(is_far, series + below, plainly)
+
+
+_OF_SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "erf": lambda z: 2.0 / math.sqrt(math.pi) * np.exp(-np.square(z)),
+    "erfc": lambda z: -2.0 / math.sqrt(math.pi) * np.exp(-np.square(z)),
+    "wofz": _of_wofz,
+}
 _DERIVATIVES: dict[str, Callable[[Any], Any]] = {
     "tan": lambda z: _of_tanh(paired(-z.imag, z.real)),
     "tanh": _of_tanh,
@@ -64,6 +99,7 @@ _DERIVATIVES: dict[str, Callable[[Any], Any]] = {
     "arccosh": lambda z: 1.0 / (np.sqrt(_moved(z, -1.0)) * np.sqrt(_moved(z, 1.0))),
     "arctanh": lambda z: 1.0 / _less_square(z),
     "log1p": lambda z: 1.0 / _moved(z, 1.0),
+    **_OF_SPECIAL,
 }
 
 
@@ -81,7 +117,7 @@ def _product(x: Any, y: Any) -> list[Any]:
 
 
 class Holomorphic(ShapedBlock):
-    """A function of complex numbers, given by their parts; the option is its name in NumPy."""
+    """A function of complex numbers, given by their parts; the option is its name."""
 
     title = "holomorphic"
 
@@ -91,7 +127,9 @@ class Holomorphic(ShapedBlock):
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the parts of the value."""
-        found = getattr(np, self.options[0])(plain_complex(*operands))
+        name = self.options[0]
+        function = _special(name) if name in _OF_SPECIAL else getattr(np, name)
+        found = function(plain_complex(*operands))
         return [found.real, found.imag]
 
     def _derivative(self, operands: Sequence[Any]) -> Any:
@@ -124,7 +162,11 @@ def _recorder(name: str) -> Callable[..., Any]:
 
 
 for _name in _DERIVATIVES:
-    COMPLEX_RULES[getattr(np, _name)] = _recorder(_name)
+    if _name in _OF_SPECIAL:
+        COMPLEX_SPECIAL_RULES[_name] = _recorder(_name)
+    else:
+        COMPLEX_RULES[getattr(np, _name)] = _recorder(_name)
+SPECIAL_RULES["wofz"] = COMPLEX_SPECIAL_RULES["wofz"]  # which is complex of real numbers, too
 for _function in [*COMPLEX_RULES]:  # NumPy's loops over object arrays call methods of these names
     if isinstance(_function, np.ufunc) and _function.nin == 1:
         setattr(ComplexNumber, _function.__name__, COMPLEX_RULES[_function])

@@ -75,6 +75,10 @@ SPECIAL_RULES: dict[str, Callable[..., Any]] = {}
 """The rules of scipy.special's functions, by name: SciPy may be imported later, or never."""
 
 
+COMPLEX_SPECIAL_RULES: dict[str, Callable[..., Any]] = {}
+"""Those of complex numbers."""
+
+
 def special_rule(*names: str) -> Callable[[F], F]:
     """Register the decorated function as the rule of functions of scipy.special."""
 
@@ -100,11 +104,12 @@ def _learn(ufunc: np.ufunc) -> None:
         _codes[ufunc] = next((op.code for op in OPS if name in op.ufuncs), None)
     elif getattr(sys.modules.get("scipy.special"), name, None) is ufunc:
         _codes[ufunc] = next((op.code for op in OPS if name in op.special), None)
-    if name in SPECIAL_RULES and any(
-        getattr(sys.modules.get(module), name, None) is ufunc
-        for module in ("scipy.special", "scipy.special._ufuncs")
-    ):
-        RULES[ufunc] = SPECIAL_RULES[name]
+    for rules, special in ((RULES, SPECIAL_RULES), (COMPLEX_RULES, COMPLEX_SPECIAL_RULES)):
+        if name in special and any(
+            getattr(sys.modules.get(module), name, None) is ufunc
+            for module in ("scipy.special", "scipy.special._ufuncs")
+        ):
+            rules[ufunc] = special[name]
 
 
 def known_code(ufunc: np.ufunc) -> int | None:
