@@ -177,3 +177,89 @@ def test_an_event_that_is_touched_has_no_derivative():
 
     with pytest.raises(SwitchError, match="is touched, rather than crossed, at 1"):
         tg.grad(touched)(1.0)
+
+
+def half(t, y):
+    return y[0] - 0.5
+
+
+def nearly_half(t, y):
+    return y[0] - 0.6
+
+
+def one(t, y):
+    return y[1] - 1.0
+
+
+half.terminal = nearly_half.terminal = one.terminal = True
+COARSE = {"rtol": 1e-2, "atol": 1e-2}  # of as many steps, whichever way it ends
+
+
+def decay(p, **more):
+    return solve_ivp(lambda t, y: -p * y, (0, 1.0), [1.0], events=half, **more)
+
+
+ENDS = {
+    "a last state": (lambda p: decay(p, **TIGHT).y[0, -1],
+                     lambda p: np.exp(-p) if p < np.log(2.0) else 0.5),
+    "a last time": (lambda p: decay(p, **TIGHT).t[-1], lambda p: min(1.0, np.log(2.0) / p)),
+    "a last time of a few steps": (lambda p: decay(p, **COARSE).t[-1],
+                                   lambda p: decay(p, **COARSE).t[-1]),
+    "an end of the dense output": (lambda p: decay(p, dense_output=True, **TIGHT).sol.t_max,
+                                   lambda p: min(1.0, np.log(2.0) / p)),
+    "a mean": (
+        lambda p: np.mean((s := decay(p, dense_output=True, **TIGHT)).sol(
+            np.linspace(0, s.sol.t_max, 5))[0]),
+        lambda p: np.mean(np.exp(-p * np.linspace(0, min(1.0, np.log(2.0) / p), 5))),
+    ),
+}  # fmt: skip
+SLOPES = {
+    "a last state": lambda p: -np.exp(-p) if p < np.log(2.0) else 0.0,
+    "a last time": lambda p: 0.0 if p < np.log(2.0) else -np.log(2.0) / p**2,
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_whether_an_event_ends_it_is_found_at_each_call(name):
+    function, exact = ENDS[name]
+    derivative = tg.value_and_grad(function)
+    for p in (0.1, 1.0, 0.3, 1.4, 0.3, 1.4):
+        value, slope = derivative(p)
+        near(value, exact(p))
+        if name in SLOPES:
+            near(slope, SLOPES[name](p))
+
+
+def test_which_event_ends_it_is_found_at_each_call():
+    def end(p):
+        rates = lambda t, y: [-p[0] * y[0], p[1] * y[1]]  # noqa: E731
+        s = solve_ivp(rates, (0, 5.0), [1.0, 0.3], events=[nearly_half, one], **TIGHT)
+        return s.y[0, -1] + 2.0 * s.y[1, -1]
+
+    def exact(p):
+        t = np.min(np.stack([np.log(1.0 / 0.6) / p[0], np.log(1.0 / 0.3) / p[1], 5.0]))
+        return np.exp(-p[0] * t) + 0.6 * np.exp(p[1] * t)
+
+    derivative, wanted = tg.value_and_grad(end), tg.value_and_grad(exact)
+    for p in ([0.2, 0.1], [1.0, 0.1], [0.1, 0.5], [0.05, 0.05], [1.0, 0.1]):
+        value, slopes = derivative(np.array(p))
+        near(value, wanted(np.array(p))[0])
+        near(slopes, wanted(np.array(p))[1])
+
+
+def test_a_second_occurrence_that_ends_it_is_found_at_each_call():
+    def crossing(t, y):
+        return y[0]
+
+    crossing.terminal = 2
+
+    def end(w):
+        return solve_ivp(lambda t, y: [y[1], -w * w * y[0]], (0, 2.0), [1.0, 0.0],
+                         events=crossing, **TIGHT).t[-1]  # fmt: skip
+
+    derivative = tg.value_and_grad(end)
+    for w in (1.0, 3.0, 1.5, 4.0):
+        value, slope = derivative(w)
+        end_of_two = 1.5 * np.pi / w
+        near(value, min(2.0, end_of_two))
+        near(slope, 0.0 if end_of_two > 2.0 else -end_of_two / w)

@@ -183,3 +183,20 @@ def test_what_has_rules_is_listed():
     names = tg.supported()
     for name in ("CubicSpline", "BSpline.derivative", "interp1d", "splev", "LinearNDInterpolator"):
         assert names[f"scipy.interpolate.{name}"] == ("python",)
+
+
+DATA = np.array([1.0, 2.0, 0.5, 3.0, 2.0, 1.0])
+MADE_INSIDE = {
+    "splrep": lambda p: si.splev(1.3, si.splrep(np.arange(6.0), DATA * p)),
+    "interp1d": lambda p: si.interp1d(np.linspace(0, 5, 6), DATA * p, kind="cubic")(1.3),
+    "BSpline": lambda p: si.BSpline(np.array([0, 0, 0, 0, 1, 2, 3, 3, 3, 3.0]), DATA * p, 3)(1.3),
+    "a grid": lambda p: si.RegularGridInterpolator((np.linspace(0, 1, 6),), DATA * p)([[0.3]])[0],
+    "radial": lambda p: si.RBFInterpolator(np.arange(6.0)[:, None], DATA * p)([[1.3]])[0],
+    "griddata": lambda p: si.griddata(np.arange(6.0), DATA * p, [1.3])[0],
+}
+
+
+@pytest.mark.parametrize("name", MADE_INSIDE)
+def test_places_that_are_made_in_the_function_are_passive(name):
+    function = MADE_INSIDE[name]
+    assert tg.grad(function)(1.0) == pytest.approx(float(function(1.0)), rel=1e-12)

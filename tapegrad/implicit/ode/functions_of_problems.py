@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tapegrad.errors import StructureError
+from tapegrad.errors import StructureError, UnsupportedFunctionError
 from tapegrad.function.vectors import join
 from tapegrad.implicit.functions import Function, Use, with_inner
 from tapegrad.implicit.ode.passes_of_solutions import Control
 from tapegrad.implicit.ode.problems import Called
 from tapegrad.record.array import ActiveArray
+from tapegrad.record.pairs import is_complex
 from tapegrad.record.scipy.recognised import is_held, no_rule
 from tapegrad.tree import flatten
 
@@ -77,6 +78,11 @@ def with_functions(functions: Sequence[tuple[Any, Use]], x: tuple[Any, ...],
 
 def as_state(y0: Any) -> Any:
     """Return a first state as a vector."""
+    if is_complex(y0):
+        raise UnsupportedFunctionError(
+            "a complex state has no rule for active numbers: solve for its real and imaginary "
+            "parts, `np.concatenate([z.real, z.imag])`"
+        )
     if isinstance(y0, ActiveArray):
         found: Any = y0
     else:

@@ -90,6 +90,17 @@ class Problem:
             last = self._own.last = key, self._solved([None, *plain])
         return last[1]
 
+    def ended_by(self, operands: Sequence[Any], times: Sequence[Array]) -> int:
+        """Return which event ended a solution for a block's operands, by the times of all."""
+        t0, t1 = operands[0], operands[2 + self.rate.n_parameters]
+        sign = 1.0 if t1 >= t0 else -1.0
+        last = {
+            number: sign * times[number][-1]
+            for number, event in enumerate(self.events)
+            if dict(event.attributes).get("terminal") and len(times[number])
+        }
+        return max(last, key=last.__getitem__)
+
     def _solved(self, operands: Sequence[Any]) -> Any:
         start = PARAMETERS
         parts = []

@@ -6,7 +6,7 @@ all steps' states reads their number, too. Counts of evaluations are today's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,19 +59,26 @@ class Terms(NamedTuple):
         return states_through(self.flow, [times, *self.first, *self.rest], reading, count)
 
 
+STATUS, COUNT, ENDED_BY, LAST, EVENTS = range(5)
+"""Where facts are: what has ended a solution is an event's number, or -1."""
+
+
 class Facts(Constant):
-    """What is whole of a solution: its status, and how many states and events it has."""
+    """What is told of a solution: how it ended, and how many states and events it has."""
 
     def __init__(self, problem: Problem, shapes: Shapes, is_active: tuple[bool, ...]) -> None:
-        count = 2 + len(problem.events)
+        count = EVENTS + len(problem.events)
         super().__init__(f"facts of {problem.rate.inner.name}", shapes, ((count,),), is_active)
         self._problem = problem
 
     def value(self, operands: Sequence[Any]) -> Sequence[Any]:
         """Return the numbers."""
         found = self._problem.solved([None, *operands])
-        counts = [len(times) for times in found.t_events or ()]
-        return [np.array([found.status, np.shape(found.y)[-1], *counts], np.float64)]
+        events, count = found.t_events or (), np.shape(found.y)[-1]
+        last = found.t[-1] if len(found.t) else np.nan
+        ended_by = self._problem.ended_by(operands, events) if found.status == 1 else -1
+        counts = map(len, events)
+        return [np.array([found.status, count, ended_by, last, *counts], np.float64)]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Facts) and other._kind() == self._kind()
@@ -122,6 +129,7 @@ class Solution(dict[str, Any]):
         object.__setattr__(self, "_terms", terms)
         object.__setattr__(self, "_t_eval", t_eval)
         object.__setattr__(self, "_has_dense", has_dense)
+        object.__setattr__(self, "_facts", None)
         object.__setattr__(
             self, "_plain", terms.problem.solved([None, *map(primal, terms.operands)])
         )
@@ -154,11 +162,18 @@ class Solution(dict[str, Any]):
 
     # --- what is guarded --------------------------------------------------------------------------
 
+    def _told(self) -> Any:
+        """Return the facts, which are recorded once."""
+        if self._facts is None:
+            problem, operands = self._terms.problem, self._terms.operands
+            shapes = shapes_of(operands)
+            found = call(lambda is_active: Facts(problem, shapes, is_active), operands)[0]
+            object.__setattr__(self, "_facts", found)
+        return self._facts
+
     def _guarded(self, number: int) -> int:
         """Read one of the facts, and guard it."""
-        problem, operands = self._terms.problem, self._terms.operands
-        shapes = shapes_of(operands)
-        found = call(lambda is_active: Facts(problem, shapes, is_active), operands)[0]
+        found = self._told()
         if isinstance(found, ActiveArray):
             one = found.data[number : number + 1]
             guard_all(found.tape, one["slot"], one["value"])
@@ -166,34 +181,27 @@ class Solution(dict[str, Any]):
         return int(found[number])
 
     def _status(self) -> int:
-        return self._guarded(0)
+        return self._guarded(STATUS)
 
     def _success(self) -> bool:
         return self.status >= 0  # type: ignore[no-any-return]
 
     def _message(self) -> str:
-        self._guarded(0)
+        self._guarded(STATUS)
         return self._plain.message  # type: ignore[no-any-return]
 
     # --- what is recorded -------------------------------------------------------------------------
 
     def _end(self) -> Any:
         """Return the last time: that of a terminal event, or the one that was asked for."""
-        events = self._plain.t_events or ()
-        if self._plain.status == 1 and self._guarded(0) == 1:
-            last = self._plain.t[-1] if self._t_eval is None else None
-            ends = [number for number, times in enumerate(events)
-                    if len(times) and (last is None or times[-1] == last)]  # fmt: skip
-            return self.t_events[ends[0]][-1]
-        t1 = self._terms.rest[0]
-        return t1 if self._plain.status == 0 else float(self._plain.t[-1])
+        if self.status == 1:
+            return self.t_events[self._guarded(ENDED_BY)][-1]
+        return self._told()[LAST] if self.status else self._terms.rest[0]
 
     def _t(self) -> Any:
         if self._t_eval is not None:
-            times = self._terms.rest[1]
-            count = len(np.ravel(self._plain.t))
-            return times if count == len(times) else times[: self._guarded(1)]
-        count = self._guarded(1)
+            return self._terms.rest[1][: self._guarded(COUNT)]
+        count = self._guarded(COUNT)
         problem, operands = self._terms.problem, self._terms.operands
         shapes = shapes_of(operands)
         found = call(lambda is_active: StepTimes(problem, count, shapes, is_active), operands)[0]
@@ -212,14 +220,14 @@ class Solution(dict[str, Any]):
         return self._terms.states(self.t, "steps")
 
     def _sol(self) -> Any:
-        return DenseSolution(self._terms, self._plain.sol) if self._has_dense else None
+        return DenseSolution(self._terms, self._end) if self._has_dense else None
 
     def _t_events(self) -> Any:
         if self._plain.t_events is None:
             return None
         return [
             event_times(self._terms, number, self._plain.t_events[number])
-            if self._guarded(2 + number)
+            if self._guarded(EVENTS + number)
             else np.empty(0)
             for number in range(len(self._plain.t_events))
         ]
@@ -302,11 +310,12 @@ class DenseSolution:
     Parameters
     ----------
     terms : Terms
-    plain : OdeSolution
+    end : callable
+        Returns the last time.
     """
 
-    def __init__(self, terms: Terms, plain: Any) -> None:
-        self._terms, self._plain = terms, plain
+    def __init__(self, terms: Terms, end: Callable[[], Any]) -> None:
+        self._terms, self._end = terms, end
 
     def __call__(self, t: Any) -> Any:
         """Return the state at times, one column each, or at one."""
@@ -316,8 +325,7 @@ class DenseSolution:
 
     def __getattr__(self, name: str) -> Any:
         if name in ("t_min", "t_max"):
-            terms = self._terms
-            ends = terms.first[0], terms.rest[0]
+            ends = self._terms.first[0], self._end()
             is_up = primal(ends[0]) <= primal(ends[1])
             return ends[is_up == (name == "t_max")]
         if name.startswith("__"):

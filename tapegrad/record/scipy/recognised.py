@@ -152,6 +152,11 @@ def without_actives(thing: Any) -> Any:
     return type(thing)(map(without_actives, thing)) if type(thing) in (list, tuple) else thing
 
 
+def _settled(thing: Any) -> Any:
+    """Return an argument as a plain one, if it only might have held active numbers."""
+    return without_actives(thing) if is_held(thing) and is_passive(thing) else thing
+
+
 # --- neutral functions ------------------------------------------------------------------------
 
 _SIMPLE = (bool, int, float, str, type(None))
@@ -207,6 +212,7 @@ class Row:
 
     def recorded(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Return what the rule makes of arguments, or raise for those that it has none for."""
+        args, kwargs = tuple(map(_settled, args)), {k: _settled(x) for k, x in kwargs.items()}
         if self._is_variadic:
             return self.rule(*args, **kwargs)
         given = {**dict(zip(self._parameters, args, strict=False)), **kwargs}

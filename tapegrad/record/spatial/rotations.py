@@ -374,7 +374,7 @@ def _mean(self: Any, weights: Any = None, axis: Any = None) -> Any:
 @_rule("Slerp.__init__")
 def _slerp(self: Any, times: Any, rotations: Any) -> None:
     vars(self).update(vars(_scipys(transforms().Slerp, times, rotations)))
-    times = operand(times)
+    times = operand(times) * 1.0  # SciPy divides by what is float64
     self.times, self.timedelta = times, np.diff(times)
     self.rotations = rotations[:-1]
     self.rotvecs = (self.rotations.inv() * rotations[1:]).as_rotvec()
