@@ -198,10 +198,17 @@ class SciPyMethod:
         )  # fmt: skip
         try:
             found = self.found_from(x, parameters, bounds)
-        except HAVE_NONE:
+        except HAVE_NONE as error:
             if not run.is_success:
                 raise failure from None
-            raise
+            if not isinstance(error, NoConvergenceError):
+                raise
+            raise NoConvergenceError(
+                f"scipy.optimize.{self.name} found {name}, but Newton's method doesn't from there, "
+                "so it has no derivative: at a kink, as that of `abs`, there is none to be had "
+                "(write `np.sqrt(r**2 + 1e-12)` for `abs(r)`); or give a smaller tolerance",
+                error.residuals, x,
+            ) from None  # fmt: skip
         n = np.size(run.x)
         distance, allowed = np.abs(found.x - x)[:n], self.allowed(x, found, parameters)
         limit = np.maximum(allowed, np.full(n, TOLERANCE * np.max(np.abs(found.x))))
