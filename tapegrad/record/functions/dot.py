@@ -110,6 +110,8 @@ def matmul(a: Any, b: Any) -> Any:
     """Record `a @ b` with NumPy's rules for vectors and stacks of matrices."""
     tape = tape_of(a, b)
     x, y = as_data(tape, a), as_data(tape, b)
+    if not (is_active_data(x) or is_active_data(y)):  # a block's results, of passive operands
+        return np.matmul(x, y)
     if x.ndim == 0 or y.ndim == 0:
         raise ValueError("matmul needs arrays of one dimension at least, not numbers")
     vector_x, vector_y = x.ndim == 1, y.ndim == 1
