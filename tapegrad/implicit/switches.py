@@ -8,7 +8,6 @@ order. `crossings` finds switches between given times, `rates` what moves them.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -91,8 +90,7 @@ def crossings(inner: Inner, path: Path, times: Sequence[float],
         _, states = anatomy.looks(inputs[at : at + count])
         if not len(states):
             raise SwitchError(f"{inner.name} fails at {times[at]:.17g}, where it was computed")
-        same = _alike(states, states[0])
-        stays = int(np.argmin(same)) if not same.all() else len(states)
+        stays = _staying(states)
         if stays == len(inputs[at : at + count]):
             at, count = at + stays - 1, 2 * count
             continue
@@ -108,15 +106,25 @@ def first_crossing(inner: Inner, path: Path, times: Sequence[float],
     anatomy = anatomy_of(inner.run(path(times[0]), valid_recording), varying)
     if not anatomy.slots:
         return None
-    here = anatomy.look(path(times[0]))
-    if here is None:
-        raise SwitchError(f"{inner.name} fails at {times[0]:.17g}, where it was computed before")
-    for begin, end in itertools.pairwise(times):
-        there = anatomy.look(path(end))
-        if there is None or not _alike(here.states, there.states):
-            return _located(inner, anatomy, path, (begin, here), (end, there))
-        here = there
+    at, count = 0, _FIRST
+    while at < len(times) - 1:
+        some = times[at : at + count]
+        operands, states = anatomy.looks(np.array([path(time) for time in some]))
+        if not len(states):
+            raise SwitchError(f"{inner.name} fails at {some[0]:.17g}, where it was computed before")
+        stays = _staying(states)
+        if stays < len(some):
+            here = Seen(operands[stays - 1], states[stays - 1])
+            there = Seen(operands[stays], states[stays]) if stays < len(states) else None
+            return _located(inner, anatomy, path, (some[stays - 1], here), (some[stays], there))
+        at, count = at + stays - 1, 2 * count
     return None
+
+
+def _staying(states: Array) -> int:
+    """Return how many of states are the first one's, until another is met."""
+    same = _alike(states, states[0])
+    return len(states) if same.all() else int(np.argmin(same))
 
 
 def _between(inner: Inner, path: Path, begin: float, end: float,
