@@ -185,14 +185,14 @@ def test_what_has_rules_is_listed():
         assert names[f"scipy.interpolate.{name}"] == ("python",)
 
 
-DATA = np.array([1.0, 2.0, 0.5, 3.0, 2.0, 1.0])
+SIX = np.array([1.0, 2.0, 0.5, 3.0, 2.0, 1.0])
 MADE_INSIDE = {
-    "splrep": lambda p: si.splev(1.3, si.splrep(np.arange(6.0), DATA * p)),
-    "interp1d": lambda p: si.interp1d(np.linspace(0, 5, 6), DATA * p, kind="cubic")(1.3),
-    "BSpline": lambda p: si.BSpline(np.array([0, 0, 0, 0, 1, 2, 3, 3, 3, 3.0]), DATA * p, 3)(1.3),
-    "a grid": lambda p: si.RegularGridInterpolator((np.linspace(0, 1, 6),), DATA * p)([[0.3]])[0],
-    "radial": lambda p: si.RBFInterpolator(np.arange(6.0)[:, None], DATA * p)([[1.3]])[0],
-    "griddata": lambda p: si.griddata(np.arange(6.0), DATA * p, [1.3])[0],
+    "splrep": lambda p: si.splev(1.3, si.splrep(np.arange(6.0), SIX * p)),
+    "interp1d": lambda p: si.interp1d(np.linspace(0, 5, 6), SIX * p, kind="cubic")(1.3),
+    "BSpline": lambda p: si.BSpline(np.array([0, 0, 0, 0, 1, 2, 3, 3, 3, 3.0]), SIX * p, 3)(1.3),
+    "a grid": lambda p: si.RegularGridInterpolator((np.linspace(0, 1, 6),), SIX * p)([[0.3]])[0],
+    "radial": lambda p: si.RBFInterpolator(np.arange(6.0)[:, None], SIX * p)([[1.3]])[0],
+    "griddata": lambda p: si.griddata(np.arange(6.0), SIX * p, [1.3])[0],
 }
 
 

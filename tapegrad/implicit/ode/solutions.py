@@ -208,9 +208,13 @@ class Solution(dict[str, Any]):
         return join([self._terms.first[0], found[1:-1], self._end()])
 
     def _y(self) -> Any:
-        if self._t_eval is not None:
-            return self._terms.states(self.t, "eval") if len(self.t) else self._plain.y
-        return StepStates.of(self, None)
+        if self._t_eval is None:
+            return StepStates.of(self, None)
+        times = self._terms.rest[1]
+        # Without events there are fewer only where it fails, which the states' block notices.
+        if self._terms.problem.events or np.shape(self._plain.y)[-1] != len(times):
+            times = self.t
+        return self._terms.states(times, "eval") if len(times) else self._plain.y
 
     def _last(self) -> Any:
         """Return the last state."""
