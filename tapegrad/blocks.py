@@ -337,11 +337,6 @@ CALLBACKS = {
 }
 
 
-def python_address(kind: Kind) -> int:
-    """Return the address of what calls a block's function in Python, given its context."""
-    return CALLBACKS[kind]
-
-
 @functools.cache
 def _memory(size: int) -> Callable[[int], Any]:
     return (ctypes.c_double * size).from_address

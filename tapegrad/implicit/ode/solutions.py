@@ -165,11 +165,14 @@ class Solution(dict[str, Any]):
     def _told(self) -> Any:
         """Return the facts, which are recorded once."""
         if self._facts is None:
-            problem, operands = self._terms.problem, self._terms.operands
-            shapes = shapes_of(operands)
-            found = call(lambda is_active: Facts(problem, shapes, is_active), operands)[0]
-            object.__setattr__(self, "_facts", found)
+            object.__setattr__(self, "_facts", self._called(Facts))
         return self._facts
+
+    def _called(self, kind: Callable[..., Block], *more: int) -> Any:
+        """Return what a block of the problem tells."""
+        problem, operands = self._terms.problem, self._terms.operands
+        shapes = shapes_of(operands)
+        return call(lambda is_active: kind(problem, *more, shapes, is_active), operands)[0]
 
     def _guarded(self, number: int) -> int:
         """Read one of the facts, and guard it."""
@@ -201,10 +204,7 @@ class Solution(dict[str, Any]):
     def _t(self) -> Any:
         if self._t_eval is not None:
             return self._terms.rest[1][: self._guarded(COUNT)]
-        count = self._guarded(COUNT)
-        problem, operands = self._terms.problem, self._terms.operands
-        shapes = shapes_of(operands)
-        found = call(lambda is_active: StepTimes(problem, count, shapes, is_active), operands)[0]
+        found = self._called(StepTimes, self._guarded(COUNT))
         return join([self._terms.first[0], found[1:-1], self._end()])
 
     def _y(self) -> Any:

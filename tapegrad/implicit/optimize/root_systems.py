@@ -32,9 +32,7 @@ from tapegrad.implicit.optimize.scipy_methods import (
     setting,
     settled,
 )
-from tapegrad.implicit.optimize.scipy_solutions import (
-    solved,
-)
+from tapegrad.implicit.optimize.scipy_solutions import solved
 from tapegrad.implicit.optimize.solver_results import SolverResult
 from tapegrad.implicit.solution import Bounds, Found
 from tapegrad.implicit.solver_rules import scipy_solver_rule

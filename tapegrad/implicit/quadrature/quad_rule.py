@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tapegrad.blocks import Kind, Shapes, python_address
+from tapegrad.blocks import CALLBACKS, Kind, Shapes
 from tapegrad.function.points import valid_recording
 from tapegrad.function.recording import name_of
 from tapegrad.function.vectors import Vector
@@ -220,7 +220,7 @@ class Quadrature(Integral):
         if anatomy_of(recording, (0,)).slots:
             return None
         return Layout(recording, self.operand_shapes, self.is_active, len(self.result_shapes),
-                      _MARKS, self._options.tol, python_address("pullback"))  # fmt: skip
+                      _MARKS, self._options.tol, CALLBACKS["pullback"])  # fmt: skip
 
     def compiled(self, kind: Kind) -> int:
         """Return the address of the pullback, if the integrand takes one way only."""
